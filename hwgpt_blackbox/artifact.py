@@ -1,0 +1,168 @@
+"""Artifacts on disk: a manifest (JSON) and plain arrays (npz). No pickle, checked on reading."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.places import MANIFEST
+
+SCHEMA_VERSION = 1
+"""Version of the artifact format that this code writes, and the newest that it reads."""
+
+MAX_MANIFEST_BYTES = 4 << 20
+MAX_ARRAYS_BYTES = 256 << 20
+"""A manifest or the arrays of an artifact beyond this are refused unread."""
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write ``manifest.json`` with ``files``: sha256 and size of every other file of the folder.
+
+    :param folder: the artifact's folder, its other files complete
+    :param manifest: what the artifact says of itself; keys ``kind``, ``name``, ``space`` and more
+    """
+    files = {
+        path.name: {"sha256": sha256(path), "bytes": path.stat().st_size}
+        for path in sorted(folder.iterdir())
+        if path.name != MANIFEST
+    }
+    text = json.dumps(
+        {"schema_version": SCHEMA_VERSION, **manifest, "files": files}, indent=1, allow_nan=False
+    )
+    temporary = folder / f".{MANIFEST}.tmp"
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(folder / MANIFEST)
+
+
+def read_manifest(folder: Path, *, kind: str) -> dict[str, Any]:
+    """The manifest of an artifact, its form checked.
+
+    :param kind: the kind it must have, ``surrogate`` or ``tabular``
+    :raises DataError: it is unreadable, of a future version or of another kind
+    """
+    path = folder / MANIFEST
+    cure = "convert or pull the artifact again"
+    try:
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise DataError(f"{path} is larger than {MAX_MANIFEST_BYTES} bytes; {cure}")
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} cannot be read ({error}); {cure}") from error
+    if not isinstance(manifest, dict):
+        raise DataError(f"{path} holds a {type(manifest).__name__}, not an object; {cure}")
+    version = manifest.get("schema_version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise DataError(f"{path} has schema_version {version!r}; expected {SCHEMA_VERSION}; {cure}")
+    if version > SCHEMA_VERSION:
+        raise DataError(
+            f"{path} has schema_version {version}, this release reads up to {SCHEMA_VERSION}; "
+            "update with: pip install --upgrade hwgpt-blackbox"
+        )
+    if manifest.get("kind") != kind:
+        raise DataError(f"{path} is of kind {manifest.get('kind')!r}, expected {kind!r}; {cure}")
+    return manifest
+
+
+def check_files(folder: Path, manifest: Mapping[str, Any], names: list[str]) -> None:
+    """Compare size and sha256 of files with the manifest.
+
+    :param names: files to check; each must be listed in the manifest
+    :raises DataError: a file is missing, not listed, or not what the manifest says
+    """
+    listed = manifest.get("files")
+    for name in names:
+        entry = listed.get(name) if isinstance(listed, dict) else None
+        path = folder / name
+        if not isinstance(entry, dict) or not path.is_file():
+            raise DataError(f"{path} is missing or not in the manifest; convert or pull it again")
+        if path.stat().st_size != entry.get("bytes") or sha256(path) != entry.get("sha256"):
+            raise DataError(
+                f"{path} is not the file of its manifest (size or sha256 differ); "
+                "convert or pull the artifact again"
+            )
+
+
+def read_arrays(path: Path, *, limit: int = MAX_ARRAYS_BYTES) -> dict[str, NDArray[Any]]:
+    """All arrays of an npz file, without pickle and within a size limit.
+
+    :param limit: largest size of the arrays together, in bytes
+    :raises DataError: the file is corrupt, too large, or holds objects
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            declared = sum(info.file_size for info in archive.infolist())
+        if declared > limit:
+            raise DataError(f"{path} unpacks to {declared} bytes, more than {limit}; refused")
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: _checked(archive[name], path, name) for name in archive.files}
+    except DataError:
+        raise
+    except Exception as error:  # zipfile, zlib and numpy raise many kinds on hostile bytes
+        raise DataError(
+            f"{path} cannot be read ({type(error).__name__}: {error}); "
+            "convert or pull the artifact again"
+        ) from error
+
+
+def _checked(array: NDArray[Any], path: Path, name: str) -> NDArray[Any]:
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{path}: array {name!r} has dtype {array.dtype}; expected numbers")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise DataError(f"{path}: array {name!r} has values that are not finite")
+    return array
+
+
+LINKS = ("identity", "log")
+"""Links of the additive models: the value is the sum, or its exponential."""
+
+
+@dataclass(frozen=True)
+class AdditiveModel:
+    """One metric as a link of a sum over layers.
+
+    value = link^-1(intercept[e, n, b] + sum over active layers i of effect[e, n, b, i, mlp, heads])
+
+    :param link: ``identity`` or ``log``
+    :param intercept: shape (embed_dims, num_layers, 2), each axis full or 1
+    :param effect: shape (embed_dims, num_layers, 2, max_layers, 3, 3), each axis full or 1
+    :param ratio: quantiles of measurement over expected value at the artifact's levels, shape
+        (embed_dims, num_layers, 2, levels), leading axes full or 1; None for an exact metric
+    """
+
+    link: str
+    intercept: NDArray[np.float64]
+    effect: NDArray[np.float64]
+    ratio: NDArray[np.float64] | None
+
+
+def array_key(target: str, part: str) -> str:
+    """Name in the npz of one array of a model; target is ``perplexity`` or ``latency@a100``."""
+    return f"{target}/{part}"
+
+
+def check_shape(shape: tuple[int, ...], full: tuple[int, ...], what: str) -> None:
+    """Raise unless every axis of ``shape`` is full or 1.
+
+    :raises DataError: it is not
+    """
+    fits = len(shape) == len(full) and all(a in (1, b) for a, b in zip(shape, full, strict=True))
+    if not fits or math.prod(shape) == 0:
+        raise DataError(f"{what} has shape {shape}; expected {full}, where any axis may be 1")

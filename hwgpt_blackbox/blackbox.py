@@ -1,0 +1,232 @@
+"""The Syne Tune blackboxes that answer from a surrogate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Number
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from syne_tune.blackbox_repository.blackbox import Blackbox
+from syne_tune.config_space import randint
+
+from hwgpt_blackbox.cost import CostModel
+from hwgpt_blackbox.encoding import Encoding, IntMatrix
+from hwgpt_blackbox.errors import InputError, unknown
+from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, dataset_columns
+from hwgpt_blackbox.noise import MAX_REPEAT, check_repeat
+from hwgpt_blackbox.predictor import Predictor
+from hwgpt_blackbox.surrogate import Surrogate
+
+FIDELITY = "repeats"
+"""Name of the fidelity attribute."""
+
+FIDELITIES: dict[str, int] = {"single": 1, "repeats": 10}
+"""Fidelity kinds to their number of levels."""
+
+Configurations = Sequence[Mapping[str, Any]] | IntMatrix
+
+_SAMPLE_SIZE, _SAMPLE_SEED = 1000, 0
+
+
+class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
+    """Full space of architectures on one device, or on all, answered by a surrogate.
+
+    A query returns one measurement; scoring uses :meth:`expected_values`. Configurations of the
+    same architecture get the same values.
+
+    :param surrogate: the models of the space
+    :param dataset: a device, or ``all``
+    :param noise: whether queries are measurements; else they are expected values
+    :param fidelity: ``single``, one level; or ``repeats``, levels 1 to 10: running means of the
+        first repeats measured, elapsed time cumulative
+    :param cost_model: cost of an evaluation
+    :raises InputError: unknown dataset or fidelity
+    """
+
+    def __init__(
+        self,
+        surrogate: Surrogate,
+        dataset: str,
+        *,
+        noise: bool = True,
+        fidelity: str = "single",
+        cost_model: CostModel | None = None,
+    ) -> None:
+        if fidelity not in FIDELITIES:
+            raise unknown("fidelity", fidelity, FIDELITIES)
+        self.levels = FIDELITIES[fidelity]
+        columns = dataset_columns(dataset)
+        super().__init__(
+            configuration_space=surrogate.space.config_space(),
+            fidelity_space={FIDELITY: randint(1, self.levels)},
+            objectives_names=list(columns),
+        )
+        self.space = surrogate.space
+        self.dataset = dataset
+        self.noise = noise
+        self.predictor = Predictor(surrogate, list(columns.values()), cost_model)
+        self._elapsed = [c.metric == ELAPSED_TIME for c in columns.values()]
+        self._noisy = [METRICS[c.metric].noisy for c in columns.values()]
+        self._rng = np.random.default_rng()
+
+    @property
+    def encoding(self) -> Encoding:
+        """Encoding of the space."""
+        return self.predictor.encoding
+
+    @property
+    def cost_model(self) -> CostModel:
+        """Cost of an evaluation."""
+        return self.predictor.cost
+
+    @property
+    def fidelity_values(self) -> NDArray[np.int64]:
+        """Levels of the fidelity, ascending."""
+        return np.arange(1, self.levels + 1)
+
+    def canonical_form(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
+        """The configuration of the same architecture in canonical form.
+
+        :raises InputError: the configuration is not of this space
+        """
+        return self.encoding.canonical_form(configuration)
+
+    # -- one query -----------------------------------------------------------------------------
+
+    def objective_function(
+        self,
+        configuration: Mapping[str, Any],
+        fidelity: Mapping[str, Any] | Number | None = None,
+        seed: int | None = None,
+    ) -> Any:
+        """One measurement of one architecture.
+
+        :param configuration: every hyperparameter of the space
+        :param fidelity: a level, or None for all levels
+        :param seed: number of the repeat: the same (architecture, device, metric, seed) always
+            gives the same draw; None draws the number from the blackbox's own generator
+        :return: shape (levels, objectives) without fidelity, else a dict of objectives
+        :raises InputError: bad configuration, fidelity or seed
+        """
+        row = self.encoding.encode_one(configuration)
+        level = self._level(fidelity)
+        values = self._levels_of(row, self._repeat(seed))
+        if level is None:
+            return np.array(values)
+        return dict(zip(self.objectives_names, values[level - 1], strict=True))
+
+    def _levels_of(self, row: Sequence[int], repeat: int | None) -> list[list[float]]:
+        """Values of one architecture at every level."""
+        if self.levels == 1:
+            return [self.predictor.one(row, repeat)]
+        totals = [0.0] * len(self._noisy)
+        values = []
+        for level in range(1, self.levels + 1):
+            drawn = None if repeat is None else repeat * self.levels + level - 1
+            draw = self.predictor.one(row, drawn)
+            totals = [total + value for total, value in zip(totals, draw, strict=True)]
+            for j, noisy in enumerate(self._noisy):
+                if self._elapsed[j]:
+                    draw[j] = self.cost_model.partial(draw[j], level / self.levels)
+                elif noisy and repeat is not None:
+                    draw[j] = totals[j] / level
+            values.append(draw)
+        return values
+
+    def _repeat(self, seed: int | None) -> int | None:
+        """Number of the repeat to draw, None for expected values."""
+        if not self.noise:
+            return None
+        if seed is None:
+            return int(self._rng.integers(MAX_REPEAT // self.levels))
+        repeat = check_repeat(seed)
+        if repeat >= MAX_REPEAT // self.levels:
+            raise InputError(f"seed is {seed}; expected below {MAX_REPEAT // self.levels}")
+        return repeat
+
+    def _level(self, fidelity: Any) -> int | None:
+        """The fidelity level asked for, None for all."""
+        if isinstance(fidelity, Mapping):
+            if list(fidelity) != [FIDELITY]:
+                raise InputError(
+                    f"fidelity is {dict(fidelity)!r}; expected {{{FIDELITY!r}: level}}"
+                )
+            fidelity = fidelity[FIDELITY]
+        if fidelity is None:
+            return None
+        if fidelity not in range(1, self.levels + 1):
+            raise InputError(f"fidelity is {fidelity!r}; expected a level from 1 to {self.levels}")
+        return int(fidelity)
+
+    # -- many ----------------------------------------------------------------------------------
+
+    def expected_values(self, configurations: Configurations) -> NDArray[np.float64]:
+        """Expected values of architectures: the means of their measurements.
+
+        :param configurations: dicts, or choice indices of shape (n, hyperparameters)
+        :return: shape (n, objectives), columns as in ``objectives_names``, natural units
+        :raises InputError: a configuration is not of this space
+        """
+        return self._in_chunks(configurations, None)
+
+    def measurements(
+        self, configurations: Configurations, seed: int | Sequence[int] | None = None
+    ) -> NDArray[np.float64]:
+        """Measurements of architectures, equal to those of single queries.
+
+        :param configurations: dicts, or choice indices of shape (n, hyperparameters)
+        :param seed: number of the repeat, one for all or one each; None draws one each from the
+            blackbox's own generator
+        :return: shape (n, objectives), columns as in ``objectives_names``, natural units
+        :raises InputError: a bad configuration or seed, or a blackbox with several levels
+        """
+        if self.levels > 1:
+            raise InputError("measurements() is for blackboxes of one level; query this one singly")
+        if not self.noise:
+            return self.expected_values(configurations)
+        n = len(configurations)
+        if seed is None:
+            repeats = self._rng.integers(MAX_REPEAT, size=n, dtype=np.uint64)
+        elif isinstance(seed, Sequence | np.ndarray):
+            repeats = np.array([check_repeat(k) for k in seed], dtype=np.uint64)
+            if len(repeats) != n:
+                raise InputError(f"{len(repeats)} seeds for {n} configurations; give one each")
+        else:
+            repeats = np.array([check_repeat(seed)], dtype=np.uint64)
+        return self._in_chunks(configurations, repeats)
+
+    def _in_chunks(
+        self, configurations: Configurations, repeats: NDArray[np.uint64] | None
+    ) -> NDArray[np.float64]:
+        matrix = self.encoding.as_matrix(configurations)
+        if repeats is None:
+            return self.predictor.expected(matrix)
+        return self.predictor.measurements(matrix, repeats)
+
+    def hyperparameter_objectives_values(
+        self, predict_curves: bool = False
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """A fixed sample of 1,000 uniform architectures with expected values.
+
+        Syne Tune fits its own surrogates to this; this blackbox needs none, it answers for every
+        architecture.
+
+        :param predict_curves: as in Syne Tune: all levels in one row of the second frame
+        :return: hyperparameters (and the level, unless ``predict_curves``), and objectives
+        """
+        matrix = self.encoding.sample(_SAMPLE_SIZE, np.random.default_rng(_SAMPLE_SEED))
+        expected = self.predictor.expected(matrix)
+        values = np.repeat(expected[None], self.levels, axis=0)
+        for level in range(1, self.levels):
+            for j in np.flatnonzero(self._elapsed):
+                share = level / self.levels
+                values[level - 1, :, j] = self.cost_model.partial(expected[:, j], share)
+        x = pd.DataFrame(self.encoding.decode(matrix))
+        if predict_curves:
+            return x, pd.DataFrame(np.concatenate(list(values), axis=1))
+        frames = [x.assign(**{FIDELITY: level}) for level in range(1, self.levels + 1)]
+        y = pd.DataFrame(values.reshape(-1, values.shape[-1]), columns=self.objectives_names)
+        return pd.concat(frames, ignore_index=True), y

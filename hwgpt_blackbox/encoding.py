@@ -1,0 +1,220 @@
+"""Configurations <-> integer matrix, and the canonical form. The one place that knows the columns.
+
+A row of the matrix holds, for every hyperparameter in the order of ``Space.choices`` (num_layers,
+embed_dim, bias, mlp_ratio_0 …, num_heads_0 …), the index of its value among the ascending choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.spaces import Space
+
+IntMatrix = NDArray[np.integer[Any]]
+Configuration = Mapping[str, Any]
+
+NUM_LAYERS, EMBED_DIM, BIAS, FIRST_LAYER = 0, 1, 2, 3
+"""Columns of the matrix; the MLP ratios start at ``FIRST_LAYER``, the heads max_layers later."""
+
+_CHUNK = 256
+"""Dicts that are read column by column at a time: few enough to stay in cache."""
+
+
+class Encoding:
+    """The encoding of one space.
+
+    :param space: the space whose configurations are encoded
+    """
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self.names = tuple(space.choices)
+        self.sizes = np.array([len(values) for values in space.choices.values()], dtype=np.int64)
+        """Number of choices of each column, shape (num_hyperparameters,)"""
+        self._index = [{value: i for i, value in enumerate(v)} for v in space.choices.values()]
+        self._columns = list(zip(self.names, self._index, strict=True))
+        self._min_layers = space.num_layers[0]
+
+    @property
+    def num_columns(self) -> int:
+        """Number of hyperparameters."""
+        return len(self.names)
+
+    # -- configurations to matrix ----------------------------------------------------------
+
+    def encode_one(self, configuration: Configuration) -> list[int]:
+        """Choice indices of one configuration (not brought to canonical form).
+
+        :raises InputError: a hyperparameter is missing, extra, or not among its choices
+        """
+        try:
+            row = [index[configuration[name]] for name, index in self._columns]
+        except (KeyError, TypeError):
+            raise self._error(configuration) from None
+        if len(configuration) != len(row):
+            raise self._error(configuration)
+        return row
+
+    def encode(self, configurations: Sequence[Configuration]) -> NDArray[np.uint8]:
+        """Choice indices of configurations (not brought to canonical form).
+
+        :param configurations: dicts with every hyperparameter of the space and nothing else
+        :return: shape (len(configurations), num_columns)
+        :raises InputError: names the first bad configuration, its key, value and choices
+        """
+        n = len(configurations)
+        matrix = np.empty((n, self.num_columns), dtype=np.uint8)
+        try:
+            for begin in range(0, n, _CHUNK):
+                chunk = configurations[begin : begin + _CHUNK]
+                rows = matrix[begin : begin + _CHUNK]
+                for column, (name, index) in enumerate(self._columns):
+                    values = map(index.__getitem__, map(itemgetter(name), chunk))
+                    rows[:, column] = np.fromiter(values, dtype=np.uint8, count=len(chunk))
+            complete = all(len(c) == self.num_columns for c in configurations)
+        except (KeyError, TypeError):
+            complete = False
+        if not complete:
+            for i, configuration in enumerate(configurations):
+                try:
+                    self.encode_one(configuration)
+                except InputError as error:
+                    raise InputError(f"configuration {i}: {error}") from None
+        return matrix
+
+    def as_matrix(self, configurations: Any) -> IntMatrix:
+        """Configurations or an integer matrix as a checked matrix of choice indices.
+
+        :param configurations: a sequence of dicts, one dict, or an integer array of shape
+            (n, num_columns); an array is checked and returned as it is, never written to
+        :return: shape (n, num_columns)
+        :raises InputError: wrong type, shape or value
+        """
+        if isinstance(configurations, Mapping):
+            return self.encode([configurations])
+        if isinstance(configurations, np.ndarray):
+            return self._check_matrix(configurations)
+        if isinstance(configurations, str | bytes) or not hasattr(configurations, "__iter__"):
+            raise InputError(
+                f"configurations is a {type(configurations).__name__}; expected a list of dicts "
+                f"or an integer matrix with {self.num_columns} columns"
+            )
+        rows = configurations if isinstance(configurations, list) else list(configurations)
+        return self.encode(rows)
+
+    def _check_matrix(self, matrix: NDArray[Any]) -> IntMatrix:
+        if matrix.ndim != 2 or matrix.shape[1] != self.num_columns:
+            raise InputError(
+                f"the matrix of space {self.space.name} has shape {matrix.shape}; expected "
+                f"(n, {self.num_columns}): one column per hyperparameter"
+            )
+        if not np.issubdtype(matrix.dtype, np.integer):
+            raise InputError(
+                f"the matrix has dtype {matrix.dtype}; expected integers, the indices of choices"
+            )
+        if len(matrix) and (matrix.min() < 0 or (matrix.max(axis=0) >= self.sizes).any()):
+            bad = (matrix < 0) | (matrix >= self.sizes)
+            row, column = np.argwhere(bad)[0]
+            raise InputError(
+                f"matrix[{row}, {column}] ({self.names[column]}) is {matrix[row, column]}; "
+                f"expected an index from 0 to {self.sizes[column] - 1}"
+            )
+        return matrix
+
+    def _error(self, configuration: Any) -> InputError:
+        """The error that says what is wrong with a configuration."""
+        if not isinstance(configuration, Mapping):
+            return InputError(
+                f"a configuration is a {type(configuration).__name__}; expected a dict with the "
+                f"keys {self.names[0]} … {self.names[-1]}"
+            )
+        for name in self.names:
+            if name not in configuration:
+                return InputError(
+                    f"the configuration lacks {name!r}; space {self.space.name} has "
+                    f"{self.num_columns} hyperparameters, every one must be given"
+                )
+        for name in configuration:
+            if name not in self.space.choices:
+                return InputError(
+                    f"the configuration has {name!r}, which is no hyperparameter of space "
+                    f"{self.space.name}; remove it"
+                )
+        for name, index in self._columns:
+            value = configuration[name]
+            try:
+                known = value in index
+            except TypeError:
+                known = False
+            if not known:
+                choices = ", ".join(map(str, self.space.choices[name]))
+                return InputError(f"{name} is {value!r}; choose one of {choices}")
+        return InputError("the configuration is not valid")  # pragma: no cover
+
+    # -- matrix to configurations ----------------------------------------------------------
+
+    def decode_one(self, row: Sequence[int] | NDArray[Any]) -> dict[str, Any]:
+        """The configuration of one row of choice indices."""
+        return {
+            name: values[int(i)]
+            for (name, values), i in zip(self.space.choices.items(), row, strict=True)
+        }
+
+    def decode(self, matrix: IntMatrix) -> list[dict[str, Any]]:
+        """The configurations of a matrix of choice indices.
+
+        :raises InputError: wrong shape, type or value
+        """
+        return [self.decode_one(row) for row in self._check_matrix(matrix)]
+
+    # -- canonical form --------------------------------------------------------------------
+
+    def canonical(self, matrix: IntMatrix) -> IntMatrix:
+        """A copy in which hyperparameters of inactive layers hold their smallest choice.
+
+        :param matrix: choice indices, shape (n, num_columns)
+        """
+        out = matrix.copy()
+        layers = np.array(self.space.num_layers)[out[:, NUM_LAYERS]]
+        for i in range(self._min_layers, self.space.max_layers):
+            inactive = layers <= i
+            out[inactive, FIRST_LAYER + i] = 0
+            out[inactive, FIRST_LAYER + self.space.max_layers + i] = 0
+        return out
+
+    def canonical_form(self, configuration: Configuration) -> dict[str, Any]:
+        """The configuration of the same architecture in canonical form.
+
+        :raises InputError: the configuration is not of this space
+        """
+        row = self.encode_one(configuration)
+        for i in range(self.space.num_layers[row[NUM_LAYERS]], self.space.max_layers):
+            row[FIRST_LAYER + i] = row[FIRST_LAYER + self.space.max_layers + i] = 0
+        return self.decode_one(row)
+
+    # -- parts -------------------------------------------------------------------------------
+
+    def layer_choices(self, matrix: IntMatrix) -> tuple[IntMatrix, IntMatrix]:
+        """Views of the MLP ratio and head columns, each of shape (n, max_layers)."""
+        middle = FIRST_LAYER + self.space.max_layers
+        return matrix[:, FIRST_LAYER:middle], matrix[:, middle:]
+
+    def active(self, matrix: IntMatrix) -> NDArray[np.bool_]:
+        """Which layers exist in the network, shape (n, max_layers)."""
+        layers = np.array(self.space.num_layers)[matrix[:, NUM_LAYERS]]
+        return np.arange(self.space.max_layers) < layers[:, None]
+
+    def sample(self, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Architectures drawn uniformly from the space (every hyperparameter uniform).
+
+        :param size: how many
+        :return: canonical choice indices, shape (size, num_columns)
+        """
+        draws = rng.integers(0, self.sizes, size=(size, self.num_columns), dtype=np.int64)
+        return self.canonical(draws.astype(np.uint8))  # type: ignore[return-value]

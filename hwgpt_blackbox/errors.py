@@ -1,0 +1,51 @@
+"""The exceptions of this package: each names the value, what was expected, and the cure."""
+
+
+class HWGPTError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InputError(HWGPTError, ValueError):
+    """The caller passed a value that does not fit: a space, device, objective, configuration …"""
+
+
+class DataError(HWGPTError, ValueError):
+    """A file from outside is corrupt, hostile, implausible or of another version."""
+
+
+class MissingArtifactError(HWGPTError, FileNotFoundError):
+    """An artifact is not on this machine; the message holds the command that makes or gets it."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class OutputError(HWGPTError, OSError):
+    """Something could not be written: the folder exists, the disk is full."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class MissingExtraError(HWGPTError, ImportError):
+    """An optional dependency is not installed; the message holds the command that installs it."""
+
+
+def require(module: str, *, extra: str) -> None:
+    """Raise :class:`MissingExtraError` unless ``module`` can be imported.
+
+    :param module: top-level module, for instance ``"torch"``
+    :param extra: extra of this distribution that brings it
+    """
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        raise MissingExtraError(
+            f"{module} is not installed; install it with: pip install 'hwgpt-blackbox[{extra}]'"
+        )
+
+
+def unknown(what: str, value: object, known: object) -> InputError:
+    """The error for a name that is in no table: says what was asked for and what there is."""
+    names = ", ".join(str(name) for name in known)  # type: ignore[attr-defined]
+    return InputError(f"unknown {what} {value!r}; known: {names}")

@@ -1,0 +1,64 @@
+"""From a name to blackboxes."""
+
+from __future__ import annotations
+
+from hwgpt_blackbox.blackbox import HWGPTBlackbox
+from hwgpt_blackbox.cost import CostModel
+from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES, get_device
+from hwgpt_blackbox.errors import unknown
+from hwgpt_blackbox.names import BLACKBOXES, artifact_name
+from hwgpt_blackbox.places import find
+from hwgpt_blackbox.spaces import get_space
+from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.tabular import Table, TabularBlackbox
+
+PERPLEXITIES = ("default",)
+"""Perplexity models that ``load`` offers."""
+
+
+def load(
+    space: str,
+    device: str,
+    *,
+    noise: bool = True,
+    fidelity: str = "single",
+    cost_model: CostModel | None = None,
+    perplexity: str = "default",
+) -> HWGPTBlackbox:
+    """A surrogate blackbox with choices that a name cannot carry.
+
+    :param space: ``s``, ``m`` or ``l``
+    :param device: one of the 13 devices, or ``all``
+    :param noise: whether queries are measurements; else they are expected values
+    :param fidelity: ``single``, or ``repeats`` for the levels 1 to 10
+    :param cost_model: cost of an evaluation; default: :class:`CostModel`
+    :param perplexity: ``default``: the model fitted to the measurements
+    :raises InputError: unknown space, device, fidelity or perplexity
+    """
+    if device != ALL_DEVICES:
+        get_device(device)
+    if perplexity not in PERPLEXITIES:
+        raise unknown("perplexity", perplexity, PERPLEXITIES)
+    name = artifact_name(get_space(space, measured=True).name)
+    surrogate = Surrogate.read(find(name).path)
+    return HWGPTBlackbox(surrogate, device, noise=noise, fidelity=fidelity, cost_model=cost_model)
+
+
+def load_all(name: str) -> dict[str, HWGPTBlackbox] | dict[str, TabularBlackbox]:
+    """The blackboxes of every dataset of a name, as Syne Tune's ``load_blackbox`` returns them.
+
+    :param name: ``hwgpt-s``, ``hwgpt-s-repeats``, ``hwgpt-s-tabular`` …
+    :raises InputError: unknown name
+    :raises MissingArtifactError: the table is not on this machine
+    """
+    if name not in BLACKBOXES:
+        raise unknown("blackbox", name, BLACKBOXES)
+    row = BLACKBOXES[name]
+    path = find(row.artifact).path
+    if row.tabular:
+        return Table.read(path).blackboxes()
+    surrogate = Surrogate.read(path)
+    return {
+        dataset: HWGPTBlackbox(surrogate, dataset, fidelity=row.fidelity)
+        for dataset in (*DEVICES, ALL_DEVICES)
+    }

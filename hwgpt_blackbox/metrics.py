@@ -1,0 +1,106 @@
+"""The metrics, one row each, and the names of objectives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES, get_device
+from hwgpt_blackbox.errors import InputError, unknown
+
+PREFIX = "metric_"
+"""Syne Tune takes names with this prefix as metrics."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measured or computed quantity; all are better when smaller.
+
+    :param name: without prefix
+    :param unit: unit of its values, per forward pass of one batch where that matters
+    :param per_device: whether it depends on the device
+    :param noisy: whether a query returns a draw rather than the exact value
+    :param description: for people
+    """
+
+    name: str
+    unit: str
+    per_device: bool
+    noisy: bool
+    description: str
+
+
+ELAPSED_TIME = "elapsed_time"
+
+METRICS: dict[str, Metric] = {
+    row.name: row
+    for row in (
+        Metric("perplexity", "1", False, False, "validation perplexity on OpenWebText"),
+        Metric("latency", "ms", True, True, "time of one forward pass"),
+        Metric("energy", "Wh", True, True, "energy of one forward pass"),
+        Metric("memory_float16", "MB", False, False, "peak memory in float16"),
+        Metric("memory_bfloat16", "MB", False, False, "peak memory in bfloat16"),
+        Metric("flops", "FLOPs", False, False, "floating-point operations of one forward pass"),
+        Metric("params", "1", False, False, "number of parameters"),
+        Metric(ELAPSED_TIME, "s", True, False, "what evaluating the architecture costs"),
+    )
+}
+"""Every metric by name, in the order of the blackboxes' objectives."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number that a blackbox answers with: a metric, on a device where it has one.
+
+    ``Column("elapsed_time", "all")`` is the slowest device's.
+    """
+
+    metric: str
+    device: str | None = None
+
+    @property
+    def target(self) -> str:
+        """Short name, as users write objectives: ``perplexity``, ``energy@rtx2080``."""
+        return f"{self.metric}@{self.device}" if self.device else self.metric
+
+
+def dataset_columns(dataset: str) -> dict[str, Column]:
+    """Objective name to column of the blackbox of one device, or of ``all``.
+
+    :raises InputError: unknown device
+    """
+    if dataset != ALL_DEVICES:
+        get_device(dataset)
+        return {
+            PREFIX + row.name: Column(row.name, dataset if row.per_device else None)
+            for row in METRICS.values()
+        }
+    columns: dict[str, Column] = {}
+    for row in METRICS.values():
+        if row.name == ELAPSED_TIME:
+            columns[PREFIX + row.name] = Column(row.name, ALL_DEVICES)
+        if row.per_device:
+            for device in DEVICES:
+                columns[f"{PREFIX}{row.name}_{device}"] = Column(row.name, device)
+        else:
+            columns[PREFIX + row.name] = Column(row.name)
+    return columns
+
+
+def parse_objective(text: str) -> Column:
+    """The column that ``text`` names: ``perplexity``, ``latency@a100`` …
+
+    :raises InputError: unknown metric or device, a device missing or one too many
+    """
+    name, at, device = str(text).partition("@")
+    if name not in METRICS:
+        raise unknown("objective", text, example_objectives())
+    if METRICS[name].per_device and not device:
+        raise InputError(f"objective {text!r} needs a device, for instance {name}@rtx2080")
+    if at and not METRICS[name].per_device:
+        raise InputError(f"objective {text!r}: {name} does not depend on the device; write {name}")
+    return Column(name, get_device(device).name if device else None)
+
+
+def example_objectives() -> list[str]:
+    """One example of every kind of objective."""
+    return [f"{row.name}@DEVICE" if row.per_device else row.name for row in METRICS.values()]

@@ -1,0 +1,163 @@
+"""The models of one space, read from an artifact and checked. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.artifact import (
+    LINKS,
+    AdditiveModel,
+    array_key,
+    check_files,
+    check_shape,
+    read_arrays,
+    read_manifest,
+)
+from hwgpt_blackbox.counts import base_terms, layer_terms, tokens
+from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS
+from hwgpt_blackbox.spaces import Space, get_space
+
+ARRAYS = "arrays.npz"
+LEVELS = "levels"
+COUNTED = ("flops", "params")
+"""Metrics that are computed by formula."""
+
+PAIRS = 10
+"""Codes of a layer: the nine (mlp_ratio, num_heads) pairs, and inactive."""
+
+
+def modelled_targets() -> list[str]:
+    """Names of the additive models that every surrogate artifact holds."""
+    names: list[str] = []
+    for row in METRICS.values():
+        if row.name in COUNTED or row.name == ELAPSED_TIME:
+            continue
+        names += [f"{row.name}@{device}" for device in DEVICES] if row.per_device else [row.name]
+    return names
+
+
+class Surrogate:
+    """The models of one space.
+
+    :param space: its space
+    :param models: by target (``perplexity``, ``latency@a100`` …)
+    :param levels: levels of the ratio quantiles, ascending from 0 to 1
+    :param manifest: what the artifact says of itself
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        models: Mapping[str, AdditiveModel],
+        levels: NDArray[np.float64],
+        manifest: Mapping[str, Any],
+    ) -> None:
+        self.space = space
+        self.models = dict(models)
+        self.levels = levels
+        self.manifest = manifest
+        self.group_shape = (len(space.embed_dims), len(space.num_layers), 2)
+        self.num_groups = len(space.embed_dims) * len(space.num_layers) * 2
+
+    @classmethod
+    def read(cls, folder: Path) -> Surrogate:
+        """Read and check an artifact.
+
+        :raises DataError: the folder is no sound surrogate artifact
+        """
+        manifest = read_manifest(folder, kind="surrogate")
+        check_files(folder, manifest, [ARRAYS])
+        arrays = read_arrays(folder / ARRAYS)
+        try:
+            space = get_space(manifest.get("space", ""), measured=True)
+            links = manifest["links"]
+            levels = _as_levels(arrays[LEVELS])
+            models = {
+                target: _as_model(target, links[target], arrays, space, len(levels))
+                for target in modelled_targets()
+            }
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, DataError):
+                raise DataError(f"{folder}: {error}") from None
+            raise DataError(
+                f"{folder} is no complete surrogate artifact ({error}); convert or pull it again"
+            ) from error
+        return cls(space, models, levels, manifest)
+
+    def terms(self, target: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Start and layer terms of one target, over every group.
+
+        :return: shapes (groups,) and (groups, max_layers, 10); the last code, an inactive layer,
+            adds nothing
+        """
+        space, groups = self.space, self.num_groups
+        layer = np.zeros((groups, space.max_layers, PAIRS))
+        if target in COUNTED:
+            scale = 1 if target == "params" else tokens(space)
+            start = np.zeros(self.group_shape)
+            effect = np.zeros((*self.group_shape, space.max_layers, 3, 3))
+            for e, embed_dim in enumerate(space.embed_dims):
+                start[e] = base_terms(embed_dim)[target] * scale
+                for b in (0, 1):
+                    for m, ratio in enumerate(space.mlp_ratios):
+                        for h, heads in enumerate(space.num_heads):
+                            term = layer_terms(embed_dim, b, ratio, heads)[target]
+                            effect[e, :, b, :, m, h] = term * scale
+        else:
+            model = self.models[target]
+            start = model.intercept
+            effect = model.effect
+        full = (*self.group_shape, space.max_layers, 3, 3)
+        layer[:, :, : PAIRS - 1] = np.broadcast_to(effect, full).reshape(groups, -1, PAIRS - 1)
+        return np.broadcast_to(start, self.group_shape).reshape(groups), layer
+
+    def link(self, target: str) -> str:
+        """Link of one target."""
+        return "identity" if target in COUNTED else self.models[target].link
+
+    def is_noisy(self, target: str) -> bool:
+        """Whether a target is measured with noise."""
+        return target not in COUNTED and self.models[target].ratio is not None
+
+    def quantiles(self, target: str) -> NDArray[np.float64]:
+        """Ratio quantiles of a noisy target, shape (groups, levels)."""
+        ratio = self.models[target].ratio
+        if ratio is None:
+            raise ValueError(f"{target} has no noise")
+        full = (*self.group_shape, len(self.levels))
+        return np.broadcast_to(ratio, full).reshape(self.num_groups, -1)
+
+
+def _as_levels(levels: NDArray[Any]) -> NDArray[np.float64]:
+    levels = levels.astype(np.float64)
+    ascending = levels.ndim == 1 and len(levels) >= 3 and bool((np.diff(levels) > 0).all())
+    if not ascending or levels[0] != 0.0 or levels[-1] != 1.0:
+        raise DataError("the quantile levels do not ascend from 0 to 1")
+    return levels
+
+
+def _as_model(
+    target: str, link: str, arrays: Mapping[str, NDArray[Any]], space: Space, levels: int
+) -> AdditiveModel:
+    group = (len(space.embed_dims), len(space.num_layers), 2)
+    intercept, effect = arrays[array_key(target, "intercept")], arrays[array_key(target, "effect")]
+    check_shape(intercept.shape, group, f"intercept of {target}")
+    check_shape(effect.shape, (*group, space.max_layers, 3, 3), f"effect of {target}")
+    if link not in LINKS:
+        raise DataError(f"link of {target} is {link!r}; expected one of {', '.join(LINKS)}")
+    ratio = None
+    if METRICS[target.partition("@")[0]].noisy:
+        ratio = arrays[array_key(target, "ratio")].astype(np.float64)
+        check_shape(ratio.shape, (*group, levels), f"ratio of {target}")
+        if ratio.shape[-1] != levels:
+            raise DataError(f"ratio of {target} has {ratio.shape[-1]} levels; expected {levels}")
+        if (ratio <= 0).any() or (np.diff(ratio, axis=-1) < 0).any():
+            raise DataError(f"the ratios of {target} are not positive and ascending")
+    return AdditiveModel(link, intercept.astype(np.float64), effect.astype(np.float64), ratio)

@@ -1,0 +1,226 @@
+"""The Syne Tune blackboxes that answer from the measured table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from syne_tune.blackbox_repository.blackbox import Blackbox
+from syne_tune.blackbox_repository.blackbox_tabular import BlackboxTabular
+from syne_tune.config_space import randint
+
+from hwgpt_blackbox.artifact import read_manifest
+from hwgpt_blackbox.blackbox import FIDELITY, Configurations
+from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.encoding import Encoding, IntMatrix
+from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, PREFIX, Column, dataset_columns
+from hwgpt_blackbox.noise import check_repeat
+from hwgpt_blackbox.spaces import Space, get_space
+
+HYPERPARAMETERS = "hyperparameters.parquet"
+OBJECTIVES = "objectives_evaluations.npy"
+METADATA = "metadata.json"
+_STORED = [PREFIX + name for name in METRICS]
+
+
+class Table:
+    """A measured table on disk: architectures, and the objectives of every device and repeat.
+
+    :param space: its space
+    :param matrix: canonical choice indices of the rows, shape (n, hyperparameters)
+    :param objectives: shape (devices, n, repeats, 1, objectives), in the order of ``DEVICES``
+        and ``METRICS``; may be mapped from disk
+    """
+
+    def __init__(self, space: Space, matrix: IntMatrix, objectives: NDArray[np.float64]) -> None:
+        self.space = space
+        self.encoding = Encoding(space)
+        self.matrix = matrix
+        self.objectives = objectives
+        self.rows = {row.tobytes(): i for i, row in enumerate(matrix)}
+        self.hyperparameters = pd.DataFrame(self.encoding.decode(matrix))
+
+    @classmethod
+    def read(cls, folder: Path) -> Table:
+        """Map a table from disk and check its form.
+
+        :raises DataError: the folder is no sound table
+        """
+        manifest = read_manifest(folder, kind="tabular")
+        try:
+            space = get_space(manifest.get("space", ""), measured=True)
+            metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
+            frame = pd.read_parquet(folder / HYPERPARAMETERS, engine="fastparquet")
+            objectives = np.load(folder / OBJECTIVES, mmap_mode="r", allow_pickle=False)
+            encoding = Encoding(space)
+            columns = [frame[name].tolist() for name in encoding.names]
+            matrix = encoding.encode(
+                [dict(zip(encoding.names, row, strict=True)) for row in zip(*columns, strict=True)]
+            )
+        except Exception as error:  # readers of hostile bytes raise many kinds
+            raise DataError(
+                f"{folder} is no sound table ({type(error).__name__}: {error}); "
+                "convert or pull it again"
+            ) from error
+        if not isinstance(metadata, dict) or metadata.get("task_names") != list(DEVICES):
+            raise DataError(f"{folder / METADATA}: task_names are not the 13 devices in order")
+        if metadata.get("objectives_names") != _STORED:
+            raise DataError(f"{folder / METADATA}: objectives_names are not {_STORED}")
+        shape = (len(DEVICES), len(matrix), *objectives.shape[2:3], 1, len(_STORED))
+        if objectives.shape != shape or objectives.dtype.kind != "f" or not objectives.size:
+            raise DataError(
+                f"{folder / OBJECTIVES} has shape {objectives.shape} and dtype {objectives.dtype}; "
+                f"expected floats, ({shape[0]}, {shape[1]}, repeats, 1, {shape[-1]}); "
+                "convert or pull it again"
+            )
+        if (encoding.canonical(matrix) != matrix).any():
+            raise DataError(f"{folder / HYPERPARAMETERS} has rows that are not canonical")
+        return cls(space, matrix, objectives)
+
+    def blackboxes(self) -> dict[str, TabularBlackbox]:
+        """The blackbox of every device, and ``all``."""
+        return {name: TabularBlackbox(self, name) for name in (*DEVICES, ALL_DEVICES)}
+
+
+class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
+    """Measured architectures on one device, or on all; any name of an architecture finds its row.
+
+    :param table: the table
+    :param dataset: a device, or ``all``
+    """
+
+    def __init__(self, table: Table, dataset: str) -> None:
+        columns = dataset_columns(dataset)
+        # Not BlackboxTabular's own initialiser: it indexes 75 columns anew for every device.
+        Blackbox.__init__(
+            self,
+            configuration_space=table.space.config_space(),
+            fidelity_space={FIDELITY: randint(1, 1)},
+            objectives_names=list(columns),
+        )
+        self.table = table
+        self.space = table.space
+        self.dataset = dataset
+        self.encoding = table.encoding
+        self.hyperparameters = table.hyperparameters
+        self.num_seeds = table.objectives.shape[2]
+        self.num_fidelities = 1
+        self._fidelity_values = np.array([1])
+        self.fidelity_map = {1: 0}
+        self._columns = list(columns.values())
+        self._sources = [_source(column) for column in self._columns]
+        self._rng = np.random.default_rng()
+
+    @cached_property
+    def objectives_evaluations(self) -> NDArray[np.float64]:
+        """Every measurement, shape (rows, repeats, 1, objectives); for ``all`` made when asked."""
+        if self.dataset != ALL_DEVICES:
+            return self.table.objectives[list(DEVICES).index(self.dataset)]  # type: ignore[no-any-return]
+        parts = [self.table.objectives[d, ..., j].max(axis=0) for d, j in self._sources]
+        return np.stack(parts, axis=-1)
+
+    @cached_property
+    def _means(self) -> NDArray[np.float64]:
+        """Expected values of the rows, shape (rows, objectives)."""
+        stored = self.table.objectives
+        return np.stack(
+            [stored[d, :, :, 0, j].max(axis=0).mean(axis=-1) for d, j in self._sources], axis=-1
+        )
+
+    def canonical_form(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
+        """The configuration of the same architecture in canonical form.
+
+        :raises InputError: the configuration is not of this space
+        """
+        return self.encoding.canonical_form(configuration)
+
+    def objective_function(
+        self,
+        configuration: Mapping[str, Any] | int,
+        fidelity: Any = None,
+        seed: int | None = None,
+    ) -> Any:
+        """One measurement of one architecture of the table.
+
+        :param configuration: every hyperparameter of the space, or the number of a row
+        :param fidelity: 1, or None
+        :param seed: number of the repeat, 0 to 49; None draws it from the blackbox's own generator
+        :return: shape (1, objectives) without fidelity, else a dict of objectives
+        :raises InputError: bad configuration, fidelity or seed, or not in the table
+        """
+        level = fidelity.get(FIDELITY, 0) if isinstance(fidelity, Mapping) else fidelity
+        if level not in (None, 1):
+            raise InputError(f"fidelity is {fidelity!r}; the table has the level 1 only")
+        if seed is None:
+            seed = int(self._rng.integers(self.num_seeds))
+        if check_repeat(seed) >= self.num_seeds:
+            raise InputError(f"seed is {seed}; the table has repeats 0 to {self.num_seeds - 1}")
+        row = self._row(configuration)
+        stored = self.table.objectives
+        values = np.array([stored[d, row, seed, 0, j].max() for d, j in self._sources])
+        if fidelity is None:
+            return values[None]
+        return dict(zip(self.objectives_names, values.tolist(), strict=True))
+
+    def expected_values(self, configurations: Configurations) -> NDArray[np.float64]:
+        """Means over the repeats of architectures of the table.
+
+        :param configurations: dicts, or choice indices of shape (n, hyperparameters)
+        :return: shape (n, objectives), columns as in ``objectives_names``, natural units
+        :raises InputError: a configuration is not of this space, or not in the table
+        """
+        matrix = self.encoding.canonical(self.encoding.as_matrix(configurations))
+        return self._means[[self._find(row) for row in matrix.astype(np.uint8)]]
+
+    def rename_objectives(self, objective_name_mapping: dict[str, str]) -> TabularBlackbox:
+        """A blackbox with the objectives named, under new names.
+
+        :param objective_name_mapping: present name to new name
+        :raises InputError: a name is not an objective
+        """
+        for name in objective_name_mapping:
+            if name not in self.objectives_names:
+                raise InputError(f"{name!r} is no objective; known: {self.objectives_names}")
+        other = TabularBlackbox(self.table, self.dataset)
+        keep = [self.objectives_names.index(name) for name in objective_name_mapping]
+        other.objectives_names = list(objective_name_mapping.values())
+        other._columns = [self._columns[i] for i in keep]
+        other._sources = [self._sources[i] for i in keep]
+        other.objectives_evaluations = self.objectives_evaluations[..., keep]
+        return other
+
+    def _row(self, configuration: Mapping[str, Any] | int) -> int:
+        if isinstance(configuration, Mapping):
+            row = np.array([self.encoding.encode_one(configuration)], dtype=np.uint8)
+            return self._find(self.encoding.canonical(row)[0])
+        if configuration not in range(len(self.hyperparameters)):
+            raise InputError(
+                f"row {configuration!r}: expected 0 to {len(self.hyperparameters) - 1}"
+            )
+        return int(configuration)
+
+    def _find(self, row: NDArray[Any]) -> int:
+        found = self.table.rows.get(row.tobytes())
+        if found is None:
+            raise InputError(
+                f"the architecture {self.encoding.decode_one(row)} is not in the table of "
+                f"{len(self.hyperparameters)} measured ones; "
+                f"'hwgpt-{self.space.name}' answers for all"
+            )
+        return found
+
+
+def _source(column: Column) -> tuple[list[int], int]:
+    """Devices (the largest of which counts) and stored objective of a column."""
+    devices = list(DEVICES)
+    objective = _STORED.index(PREFIX + column.metric)
+    if column.device == ALL_DEVICES and column.metric == ELAPSED_TIME:
+        return list(range(len(devices))), objective
+    return [devices.index(column.device) if column.device else 0], objective
