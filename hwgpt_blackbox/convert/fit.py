@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.artifact import AdditiveModel, array_key, write_manifest
+from hwgpt_blackbox.bounds import bounds
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, Encoding, IntMatrix
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.bounds import bounds
 from hwgpt_blackbox.metrics import METRICS
 from hwgpt_blackbox.names import artifact_name
 from hwgpt_blackbox.noise import mean_ratio

@@ -1,0 +1,37 @@
+# make run: set up and run the main job.  make test: every check.  make test-all: the long ones too.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+RESULTS ?= results/quickstart
+
+.PHONY: run test test-all lint clean
+
+$(VENV)/.run: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip
+	$(PIP) --editable '.[bayesian,optimizers,analysis]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(PIP) --editable '.[bayesian,optimizers,analysis,dev]'
+	touch $@
+
+run: $(VENV)/.run
+	$(BIN)/hwgpt-blackbox run --space s --objectives perplexity energy@rtx2080 \
+		--methods RS --trials 1000 --workers 4 --seeds 0 1 2 --out $(RESULTS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-all: lint
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,77 @@
+"""The command line: a table of subcommands, each loaded when it is used."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from hwgpt_blackbox._version import __version__
+from hwgpt_blackbox.errors import HWGPTError
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand; its module has ``configure(parser)`` and ``run(args) -> exit code``.
+
+    :param name: as typed
+    :param help: one line
+    :param module: where it is
+    """
+
+    name: str
+    help: str
+    module: str
+
+
+COMMANDS: dict[str, Command] = {
+    row.name: row
+    for row in (
+        Command("list", "blackboxes, and the artifacts in use", "hwgpt_blackbox.cli.list"),
+        Command("query", "metrics of an architecture", "hwgpt_blackbox.cli.query"),
+        Command("convert", "measurements to artifacts", "hwgpt_blackbox.cli.convert"),
+        Command("run", "search in simulated time", "hwgpt_blackbox.cli.run"),
+    )
+}
+"""Every subcommand by name."""
+
+EXIT_ERROR, EXIT_INTERRUPT = 2, 130
+
+
+def make_parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """The parser; only the chosen subcommand is imported and configured."""
+    parser = argparse.ArgumentParser(
+        prog="hwgpt-blackbox", description="HW-GPT-Bench as Syne Tune blackboxes."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS.values():
+        subparser = subparsers.add_parser(command.name, help=command.help, description=command.help)
+        if command.name == chosen:
+            import_module(command.module).configure(subparser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    :param argv: arguments without the program's name; default: the process's
+    :return: 0, 2 on an error that is ours to explain, 130 on an interrupt
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    chosen = next((word for word in words if word in COMMANDS), None)
+    try:
+        arguments = make_parser(chosen).parse_args(words)
+        code: int = import_module(COMMANDS[arguments.command].module).run(arguments)
+        return code
+    except HWGPTError as error:
+        print(f"hwgpt-blackbox: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print("hwgpt-blackbox: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPT
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has left, for instance ``head``
+        return 0

@@ -1,0 +1,134 @@
+"""``hwgpt-blackbox query``: the metrics of one architecture. Needs NumPy only, so it is quick."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.metrics import METRICS, dataset_columns
+from hwgpt_blackbox.names import artifact_name
+from hwgpt_blackbox.places import find
+from hwgpt_blackbox.spaces import MEASURED_SPACES, Space, get_space
+
+_EXAMPLE = (
+    "example: hwgpt-blackbox query --space s --device rtx2080 "
+    "num_layers=12 embed_dim=768 bias=true mlp_ratio=4 num_heads=4,8,12,12,12,12,12,12,12,12,8,4"
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.epilog = _EXAMPLE
+    parser.add_argument("--space", required=True, help=", ".join(MEASURED_SPACES))
+    parser.add_argument("--device", default=ALL_DEVICES, help=f"{', '.join(DEVICES)}, or all")
+    parser.add_argument(
+        "--config", help="JSON file with the configuration, or - for standard input"
+    )
+    parser.add_argument("--seed", type=int, help="also print this repeat of the measurement")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+    parser.add_argument(
+        "values",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="hyperparameters; mlp_ratio and num_heads without a number hold for every layer, "
+        "or list one value for each with commas",
+    )
+
+
+def parse_configuration(space: Space, words: list[str]) -> dict[str, Any]:
+    """The configuration that ``KEY=VALUE`` words describe.
+
+    :raises InputError: a word is malformed, a key unknown, or a list of another length
+    """
+    configuration: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise InputError(f"{word!r} is not KEY=VALUE; {_EXAMPLE}")
+        if key == "bias":
+            configuration[key] = _boolean(text)
+        elif key in ("mlp_ratio", "num_heads"):
+            values = [_integer(key, part) for part in text.split(",")]
+            if len(values) == 1:
+                values *= space.max_layers
+            # Layers beyond num_layers do not exist; any choice stands for them.
+            values += [space.choices[f"{key}_0"][0]] * (space.max_layers - len(values))
+            if len(values) > space.max_layers:
+                raise InputError(f"{key} lists {len(values)} values; at most {space.max_layers}")
+            configuration |= {f"{key}_{i}": value for i, value in enumerate(values)}
+        elif key in space.choices:
+            configuration[key] = _integer(key, text)
+        else:
+            raise InputError(
+                f"{key!r} is no hyperparameter of space {space.name}; known: num_layers, "
+                "embed_dim, bias, mlp_ratio, num_heads, mlp_ratio_<i>, num_heads_<i>"
+            )
+    return configuration
+
+
+def _boolean(text: str) -> bool:
+    known = {"true": True, "false": False}
+    if text.lower() not in known:
+        raise InputError(f"bias is {text!r}; choose true or false")
+    return known[text.lower()]
+
+
+def _integer(key: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"{key} is {text!r}; expected an integer") from None
+
+
+def _read(source: str) -> dict[str, Any]:
+    """A configuration from a JSON file or standard input."""
+    import sys
+
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+        configuration = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"--config {source}: {error}; expected a file with a JSON object"
+        ) from None
+    if not isinstance(configuration, dict):
+        raise InputError(f"--config {source} holds no JSON object but {configuration!r:.80}")
+    return configuration
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print expected values, and a measurement if a seed is given."""
+    from hwgpt_blackbox.noise import check_repeat
+    from hwgpt_blackbox.predictor import Predictor
+    from hwgpt_blackbox.surrogate import Surrogate
+
+    space = get_space(args.space, measured=True)
+    columns = dataset_columns(args.device)
+    configuration = _read(args.config) if args.config else {}
+    configuration |= parse_configuration(space, args.values)
+    repeat = None if args.seed is None else check_repeat(args.seed)
+    surrogate = Surrogate.read(find(artifact_name(space.name)).path)
+    predictor = Predictor(surrogate, list(columns.values()))
+    row = predictor.encoding.encode_one(configuration)
+    values = {"expected": predictor.one(row, None)}
+    if repeat is not None:
+        values["measured"] = predictor.one(row, repeat)
+    if args.json:
+        table = {kind: dict(zip(columns, numbers, strict=True)) for kind, numbers in values.items()}
+        configuration = predictor.encoding.canonical_form(configuration)
+        print(json.dumps({"configuration": configuration, **table}, indent=1))
+        return 0
+    width = max(len(column.target) for column in columns.values())
+    print(" " * width + "".join(f"{kind:>24}" for kind in values) + "  unit")
+    for j, column in enumerate(columns.values()):
+        numbers = "".join(f"{_shown(found[j]):>24}" for found in values.values())
+        print(f"{column.target:{width}}{numbers}  {METRICS[column.metric].unit}")
+    return 0
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1e6 else f"{value:.6g}"
