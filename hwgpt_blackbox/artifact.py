@@ -138,19 +138,34 @@ LINKS = ("identity", "log")
 class AdditiveModel:
     """One metric as a link of a sum over layers.
 
-    value = link^-1(intercept[e, n, b] + sum over active layers i of effect[e, n, b, i, mlp, heads])
+    value = link^-1(intercept[e, n, b] + sum over active layers i of effect[e, n, b, i, mlp, heads]),
+    where effect is the sum of ``effect`` and ``corrections``: parts that vary along other axes are
+    stored apart, because their sum would be several times larger.
 
     :param link: ``identity`` or ``log``
     :param intercept: shape (embed_dims, num_layers, 2), each axis full or 1
     :param effect: shape (embed_dims, num_layers, 2, max_layers, 3, 3), each axis full or 1
     :param ratio: quantiles of measurement over expected value at the artifact's levels, shape
         (embed_dims, num_layers, 2, levels), leading axes full or 1; None for an exact metric
+    :param corrections: further effects, each shaped like ``effect``
     """
 
     link: str
     intercept: NDArray[np.float64]
     effect: NDArray[np.float64]
     ratio: NDArray[np.float64] | None
+    corrections: tuple[NDArray[np.float64], ...] = ()
+
+    def effects(self, full: tuple[int, ...]) -> NDArray[np.float64]:
+        """The sum of effect and corrections, broadcast to ``full``."""
+        total = np.zeros(full)
+        for part in (self.effect, *self.corrections):
+            total += part
+        return total
+
+
+MAX_CORRECTIONS = 4
+"""Corrections that one model may have."""
 
 
 def array_key(target: str, part: str) -> str:

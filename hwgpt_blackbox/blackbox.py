@@ -187,6 +187,7 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
             raise InputError("measurements() is for blackboxes of one level; query this one singly")
         if not self.noise:
             return self.expected_values(configurations)
+        configurations = self.encoding.as_matrix(configurations)
         n = len(configurations)
         if seed is None:
             repeats = self._rng.integers(MAX_REPEAT, size=n, dtype=np.uint64)

@@ -55,7 +55,7 @@ class Encoding:
         """
         try:
             row = [index[configuration[name]] for name, index in self._columns]
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, IndexError):
             raise self._error(configuration) from None
         if len(configuration) != len(row):
             raise self._error(configuration)
@@ -78,7 +78,7 @@ class Encoding:
                     values = map(index.__getitem__, map(itemgetter(name), chunk))
                     rows[:, column] = np.fromiter(values, dtype=np.uint8, count=len(chunk))
             complete = all(len(c) == self.num_columns for c in configurations)
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, IndexError):
             complete = False
         if not complete:
             for i, configuration in enumerate(configurations):
@@ -92,7 +92,7 @@ class Encoding:
         """Configurations or an integer matrix as a checked matrix of choice indices.
 
         :param configurations: a sequence of dicts, one dict, or an integer array of shape
-            (n, num_columns); an array is checked and returned as it is, never written to
+            (n, num_columns); an array is checked and not copied (but for uint64), never written to
         :return: shape (n, num_columns)
         :raises InputError: wrong type, shape or value
         """
@@ -125,6 +125,8 @@ class Encoding:
                 f"matrix[{row}, {column}] ({self.names[column]}) is {matrix[row, column]}; "
                 f"expected an index from 0 to {self.sizes[column] - 1}"
             )
+        if matrix.dtype == np.uint64:  # which NumPy does not add to signed indices
+            return matrix.astype(np.uint8)
         return matrix
 
     def _error(self, configuration: Any) -> InputError:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.artifact import (
     LINKS,
+    MAX_CORRECTIONS,
     AdditiveModel,
     array_key,
     check_files,
@@ -113,9 +114,8 @@ class Surrogate:
         else:
             model = self.models[target]
             start = model.intercept
-            effect = model.effect
-        full = (*self.group_shape, space.max_layers, 3, 3)
-        layer[:, :, : PAIRS - 1] = np.broadcast_to(effect, full).reshape(groups, -1, PAIRS - 1)
+            effect = model.effects((*self.group_shape, space.max_layers, 3, 3))
+        layer[:, :, : PAIRS - 1] = effect.reshape(groups, -1, PAIRS - 1)
         return np.broadcast_to(start, self.group_shape).reshape(groups), layer
 
     def link(self, target: str) -> str:
@@ -160,4 +160,16 @@ def _as_model(
             raise DataError(f"ratio of {target} has {ratio.shape[-1]} levels; expected {levels}")
         if (ratio <= 0).any() or (np.diff(ratio, axis=-1) < 0).any():
             raise DataError(f"the ratios of {target} are not positive and ascending")
-    return AdditiveModel(link, intercept.astype(np.float64), effect.astype(np.float64), ratio)
+    corrections = []
+    for number in range(1, MAX_CORRECTIONS + 1):
+        key = array_key(target, f"correction{number}")
+        if key in arrays:
+            check_shape(arrays[key].shape, (*group, space.max_layers, 3, 3), key)
+            corrections.append(arrays[key].astype(np.float64))
+    return AdditiveModel(
+        link,
+        intercept.astype(np.float64),
+        effect.astype(np.float64),
+        ratio,
+        tuple(corrections),
+    )

@@ -147,7 +147,7 @@ def smallest_sum(model: AdditiveModel, space: Space) -> float:
 def _extreme_sums(model: AdditiveModel, space: Space) -> tuple[float, float]:
     """Smallest and largest sum over all architectures of the space."""
     shape = (len(space.embed_dims), len(space.num_layers), 2)
-    effect = np.broadcast_to(model.effect, (*shape, space.max_layers, 3, 3))
+    effect = model.effects((*shape, space.max_layers, 3, 3))
     start = np.broadcast_to(model.intercept, shape)
     active = np.arange(space.max_layers) < np.array(space.num_layers)[None, :, None, None]
     low = start + np.where(active, effect.min(axis=(-1, -2)), 0.0).sum(axis=-1)
@@ -172,7 +172,7 @@ def predict(model: AdditiveModel, space: Space, matrix: IntMatrix) -> NDArray[np
     shape = (len(space.embed_dims), len(space.num_layers), 2)
     index = tuple(matrix[:, c].astype(np.intp) for c in (EMBED_DIM, 0, BIAS))
     mlp, heads = encoding.layer_choices(matrix)
-    effect = np.broadcast_to(model.effect, (*shape, space.max_layers, 3, 3))
+    effect = model.effects((*shape, space.max_layers, 3, 3))
     layers = np.arange(space.max_layers)
     terms = effect[(*(i[:, None] for i in index), layers, mlp, heads)]
     total = np.broadcast_to(model.intercept, shape)[index]
@@ -275,6 +275,8 @@ def write_surrogate(surrogate: Surrogate, folder: Path, manifest: dict[str, Any]
     for target, model in surrogate.models.items():
         arrays[array_key(target, "intercept")] = model.intercept
         arrays[array_key(target, "effect")] = model.effect
+        for number, part in enumerate(model.corrections, start=1):
+            arrays[array_key(target, f"correction{number}")] = part
         if model.ratio is not None:
             arrays[array_key(target, "ratio")] = model.ratio.astype(np.float32)
     np.savez_compressed(folder / ARRAYS, allow_pickle=False, **arrays)

@@ -1,13 +1,14 @@
-"""Rebuilding numpy's arrays, dtypes and scalars from what a pickle says, without calling numpy's own.
+"""Rebuilding numpy's arrays, dtypes and scalars from what a pickle says, without numpy's functions.
 
-numpy's functions trust their arguments: an array of objects, a forged item size or a huge shape would
-do harm. Here the dtype is one of a few of numbers and text, and the bytes must fill the shape exactly.
+Those trust their arguments: an array of objects, a forged item size or a huge shape would do harm.
+Here the dtype is one of a few of numbers and text, and the bytes must fill the shape exactly.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
@@ -90,7 +91,8 @@ def build(target: Any, state: Any) -> Any:
 
 def _dtype(spec: Any, align: Any = False, copy: Any = True) -> PendingDtype:
     if type(spec) is not str or _DTYPE.fullmatch(spec) is None:
-        raise ValueError(f"dtype {str(spec)[:40]!r} is not one of numbers or text")
+        shown = repr(spec[:40]) if type(spec) is str else f"of a {type(spec).__name__}"
+        raise ValueError(f"dtype {shown} is not one of numbers or text")
     return PendingDtype(np.dtype(spec))
 
 
@@ -129,7 +131,7 @@ def _refuse(*arguments: Any) -> Any:
     raise TypeError("it is not to be called")
 
 
-_REDUCERS = {
+_REDUCERS: dict[Name, Callable[..., Any]] = {
     Name.RECONSTRUCT: _reconstruct,
     Name.FROM_BUFFER: _array,
     Name.SCALAR: _scalar,

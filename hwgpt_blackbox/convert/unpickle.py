@@ -2,8 +2,8 @@
 
 The standard unpickler is a machine that calls what the file tells it to. Restricting ``find_class``
 still leaves it open to memory bombs (memo indices, lengths), to hashes of nested tuples that never
-end and to states set on arbitrary objects. This reader interprets the few operations that plain data
-and numpy need and has no operation that calls anything: an array, a dtype and a scalar of numpy are
+end and to states set on arbitrary objects. This reader interprets the few operations that plain
+data and numpy need and has none that calls anything: an array, a dtype and a scalar of numpy are
 rebuilt from their bytes here, every other name is refused.
 """
 
@@ -35,7 +35,7 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-class _Refusal(Exception):
+class _RefusalError(Exception):
     """The pickle asks for something that plain data does not need."""
 
 
@@ -83,7 +83,7 @@ def parse_pickle(data: bytes, path: Path) -> Any:
     reader = _Reader(data)
     try:
         return reader.read()
-    except _Refusal as refusal:
+    except _RefusalError as refusal:
         raise DataError(
             f"{path}: byte {reader.pos}: {refusal}; only plain data and numpy's arrays, dtypes and "
             "scalars are read from a pickle, and nothing of it was executed: do not use this file, "
@@ -93,7 +93,7 @@ def parse_pickle(data: bytes, path: Path) -> Any:
         what = "truncated" if reader.pos >= len(data) else "corrupt"
         raise DataError(
             f"{path} is a {what} pickle (stopped at byte {reader.pos} of {len(data)}, "
-            f"{type(error).__name__}); fetch it anew from HW-GPT-Bench"
+            f"{type(error).__name__}: {str(error)[:100]}); fetch it anew from HW-GPT-Bench"
         ) from None
 
 
@@ -111,7 +111,7 @@ class _Reader:
     def read(self) -> Any:
         """Interpret all of the data.
 
-        :raises _Refusal: it asks for more than plain data
+        :raises _RefusalError: it asks for more than plain data
         :raises Exception: one of ``_DAMAGE``, the data is corrupt
         """
         data, operations = self.data, _OPERATIONS
@@ -123,7 +123,7 @@ class _Reader:
             operation = operations.get(code)
             if operation is None:
                 self.pos -= 1
-                raise _Refusal(f"it has the operation {bytes([code])!r}")
+                raise _RefusalError(f"it has the operation {bytes([code])!r}")
             operation(self)
         if self.pos + 1 != len(data) or self.marks or len(self.stack) != 1:
             raise ValueError("the data end at the wrong place")
@@ -155,7 +155,7 @@ class _Reader:
         """Push a new container."""
         self.containers += 1
         if self.containers > MAX_CONTAINERS:
-            raise _Refusal(f"it has more than {MAX_CONTAINERS} lists, dicts and tuples")
+            raise _RefusalError(f"it has more than {MAX_CONTAINERS} lists, dicts and tuples")
         self.stack.append(container)
 
     # -- operations --------------------------------------------------------------------------
@@ -202,7 +202,7 @@ class _Reader:
         # Every pickler numbers its memo from 0 upwards; a jump would be a memory bomb.
         index = self.unsigned(width)
         if index > len(self.memo):
-            raise _Refusal(f"it numbers a memo {index} after {len(self.memo)}")
+            raise _RefusalError(f"it numbers a memo {index} after {len(self.memo)}")
         self.memo[index : index + 1] = [self.stack[-1]]
 
     def get(self, width: int) -> None:
@@ -229,14 +229,16 @@ class _Reader:
 
     def _last(self, kind: type) -> Any:
         if type(self.stack[-1]) is not kind:
-            raise _Refusal(f"it fills a {type(self.stack[-1]).__name__} as if it were a container")
+            raise _RefusalError(
+                f"it fills a {type(self.stack[-1]).__name__} as if it were a container"
+            )
         return self.stack[-1]
 
     def _set(self, target: dict[str, Any], key: Any, value: Any) -> None:
         if type(key) is not str:
-            raise _Refusal(f"it has a dict key of type {type(key).__name__}, not text")
+            raise _RefusalError(f"it has a dict key of type {type(key).__name__}, not text")
         if key in target:
-            raise _Refusal(f"the key {key[:200]!r} is there twice")
+            raise _RefusalError(f"the key {key[:200]!r} is there twice")
         target[key] = value
 
     def tuple_of(self, size: int) -> None:
@@ -258,30 +260,32 @@ class _Reader:
     def stacked_name(self) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         if type(name) is not str or type(module) is not str:
-            raise _Refusal("it names something by what is not text")
+            raise _RefusalError("it names something by what is not text")
         self.push_name(module, name)
 
     def push_name(self, module: str, name: str) -> None:
         known = NAMES.get((module, name))
         if known is None:
-            raise _Refusal(f"it asks for {(module + '.' + name)[:200]!r}")
+            raise _RefusalError(f"it asks for {(module + '.' + name)[:200]!r}")
         self.stack.append(known)
 
     def reduce(self) -> None:
         arguments, name = self.stack.pop(), self.stack.pop()
         if type(name) is not Name or type(arguments) is not tuple:
-            raise _Refusal(f"it calls a {type(name).__name__}")
+            raise _RefusalError(f"it calls a {type(name).__name__}")
         try:
             self.stack.append(reduce(name, arguments))
         except (TypeError, ValueError) as error:
-            raise _Refusal(f"{name.value}: {error}") from None
+            raise _RefusalError(f"{name.value}: {error}") from None
 
     def build(self) -> None:
         state, target = self.stack.pop(), self.stack.pop()
         try:
             self.stack.append(build(target, state))
         except (TypeError, ValueError) as error:
-            raise _Refusal(f"it sets the state of a {type(target).__name__}: {error}") from None
+            raise _RefusalError(
+                f"it sets the state of a {type(target).__name__}: {error}"
+            ) from None
 
 
 _Operation = Callable[[_Reader], None]

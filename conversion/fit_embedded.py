@@ -1,0 +1,30 @@
+"""Make the surrogate artifacts that the wheel ships.
+
+    python conversion/fit_embedded.py path/to/HW-GPT-Bench
+
+Fits s, m and l from the measurements and replaces ``hwgpt_blackbox/artifacts``. Deterministic: the
+same source and library versions give the same models.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hwgpt_blackbox.convert import convert
+from hwgpt_blackbox.places import EMBEDDED
+from hwgpt_blackbox.spaces import MEASURED_SPACES
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", type=Path, help="checkout of HW-GPT-Bench")
+    parser.add_argument("--spaces", nargs="+", default=list(MEASURED_SPACES))
+    args = parser.parse_args()
+    for space in args.spaces:
+        for path in convert(args.source, space, EMBEDDED, tabular=False, overwrite=True):
+            print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""The conversion of one space: read, check, fill, fit, write."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.convert.layout import Checkout
+from hwgpt_blackbox.convert.measurements import Measurements
+from hwgpt_blackbox.convert.output import Outputs, terminate_as_exit, writing
+from hwgpt_blackbox.convert.perplexity import PerplexityNetwork, fitted_network
+from hwgpt_blackbox.convert.raw import CrossCheck
+from hwgpt_blackbox.convert.stats import MEMORY_KEYS, read_stats
+from hwgpt_blackbox.convert.table import table_bytes, write_table
+from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.names import artifact_name
+from hwgpt_blackbox.places import home
+from hwgpt_blackbox.spaces import get_space
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[str], None]
+
+_SOURCE = {
+    "data": "HW-GPT-Bench, github.com/automl/HW-GPT-Bench, Apache License 2.0",
+    "citation": "arXiv:2405.10299",
+}
+
+
+def convert(
+    source: str | Path,
+    space: str,
+    out: str | Path | None = None,
+    *,
+    tabular: bool = True,
+    surrogate: bool = True,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> list[Path]:
+    """Convert the measurements of one space into artifacts.
+
+    Nothing is at its place before everything is complete; on any error nothing of it stays.
+
+    :param source: root of a checkout of HW-GPT-Bench
+    :param space: ``s``, ``m`` or ``l``
+    :param out: folder of the artifacts; default: where the blackboxes are looked for
+    :param tabular: make the measured table, ``hwgpt-<space>-tabular``
+    :param surrogate: fit and make the surrogate, ``hwgpt-<space>``
+    :param overwrite: replace artifacts that exist
+    :param progress: show a progress bar on standard error
+    :return: folders of the artifacts
+    :raises InputError: unknown space, or nothing to make
+    :raises DataError: the source is not a checkout, corrupt, hostile or implausible
+    :raises OutputError: an artifact exists, the disk is full, the folder cannot be written
+    :raises MissingExtraError: perplexities must be filled and torch is not installed
+    """
+    row = get_space(space, measured=True)
+    if not tabular and not surrogate:
+        raise InputError("neither the table nor the surrogate is wanted; choose at least one")
+    names = [artifact_name(row.name, tabular=True)] * tabular + [
+        artifact_name(row.name)
+    ] * surrogate
+    folder = home() if out is None else Path(out).expanduser()
+    outputs = Outputs(folder.absolute(), names, overwrite=overwrite)
+    with terminate_as_exit(), _bar(progress) as say, outputs:
+        checkout = Checkout(source, row, say)
+        data = read_measurements(checkout)
+        network, perplexity, filled_from = _complete(checkout, data)
+        if tabular:
+            outputs.need(table_bytes(len(data)))
+            path = outputs.build(artifact_name(row.name, tabular=True))
+            with writing(path):
+                write_table(
+                    data,
+                    path,
+                    perplexity=perplexity,
+                    perplexity_source=filled_from,
+                    progress=say,
+                )
+        if surrogate:
+            from hwgpt_blackbox.convert.fit import fit_surrogate
+
+            path = outputs.build(artifact_name(row.name))
+            with writing(path):
+                fit_surrogate(
+                    data, path, published=network, progress=lambda step: say(f"fit: {step}")
+                )
+        say("putting the artifacts in place")
+        return outputs.publish()
+
+
+def read_measurements(checkout: Checkout) -> Measurements:
+    """All measurements of the checkout's space, checked and in natural units.
+
+    :raises DataError: a file is unreadable, corrupt, hostile or implausible, or two disagree
+    """
+    stats = read_stats(checkout)
+    check = CrossCheck(checkout, stats)
+    check.run()
+    perplexity, accuracy = check.perplexity_and_accuracy()
+    source: dict[str, Any] = {
+        **_SOURCE,
+        "files": dict(sorted(checkout.records.items())),
+        "architectures": len(stats.names),
+        "converted": {
+            "energies": {d.name: f"times {d.energy_to_wh:g}: to Wh" for d in DEVICES.values()},
+            "latencies": "ms as in stats.pkl; raw profiler output brought to ms by its own units",
+        },
+        "architectures_compared_with_raw_output": check.compared,
+    }
+    return Measurements(
+        space=checkout.space,
+        matrix=stats.matrix,
+        latency=stats.series["latencies"],
+        energy=stats.series["energies"],
+        latency_repeats=stats.measured["latencies"],
+        energy_repeats=stats.measured["energies"],
+        memory_float16=stats.memory[MEMORY_KEYS[0]],
+        memory_bfloat16=stats.memory[MEMORY_KEYS[1]],
+        flops=stats.counts["flops"],
+        params=stats.counts["params"],
+        perplexity=perplexity,
+        accuracy=accuracy,
+        source=source,
+    )
+
+
+def _complete(
+    checkout: Checkout, data: Measurements
+) -> tuple[PerplexityNetwork | None, NDArray[np.float64], dict[str, Any]]:
+    """The network if one is needed, perplexities without a gap, and where the filled come from."""
+    missing = np.isnan(data.perplexity)
+    if not missing.any():
+        return None, data.perplexity, {"filled_from": None}
+    network = fitted_network(checkout, data.matrix, data.perplexity)
+    perplexity = data.perplexity.copy()
+    perplexity[missing] = network(data.matrix[missing])
+    path = checkout.checkpoint.relative_to(checkout.root).as_posix()
+    filled_from = {
+        "filled_from": "published perplexity network, its offset to the measurements removed",
+        "log_offset": network.log_offset,
+        "checkpoint": {path: checkout.records[path]},
+    }
+    logger.info("filled %d of %d perplexities", missing.sum(), len(missing))
+    return network, perplexity, filled_from
+
+
+@contextmanager
+def _bar(shown: bool) -> Iterator[Progress]:
+    """A progress bar on standard error that counts steps and names the present one."""
+    from tqdm import tqdm
+
+    interval = 0.1 if sys.stderr.isatty() else 10.0
+    with tqdm(disable=not shown, unit="step", mininterval=interval, file=sys.stderr) as bar:
+
+        def say(step: str) -> None:
+            bar.set_description_str(step, refresh=False)
+            bar.update()
+            logger.debug("%s", step)
+
+        yield say

@@ -1,0 +1,207 @@
+"""Writing artifacts so that they are there entirely or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType, TracebackType
+
+from hwgpt_blackbox.errors import OutputError
+from hwgpt_blackbox.places import MANIFEST
+
+logger = logging.getLogger(__name__)
+
+_SPARE = 64 << 20
+"""Bytes beyond the estimate that must be free."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class Outputs:
+    """Artifacts that are built in temporary folders beside their places, and then put there.
+
+    A context manager: whatever ends it early, no temporary folder stays and what was there before
+    is untouched.
+
+    :param folder: the folder that will hold the artifacts; made if need be
+    :param names: their names
+    :param overwrite: replace artifacts of these names
+    :raises OutputError: an artifact exists, or the folder cannot be written
+    """
+
+    def __init__(self, folder: Path, names: list[str], *, overwrite: bool) -> None:
+        self.folder = folder
+        self.overwrite = overwrite
+        self._temporary: dict[str, Path] = {}
+        self._made: list[Path] = []
+        for name in names:
+            self._check(folder / name)
+
+    def _check(self, target: Path) -> None:
+        if not os.path.lexists(target):
+            return
+        if not self.overwrite:
+            raise OutputError(
+                f"{target} exists; replace it with --overwrite (overwrite=True), or choose another "
+                "folder with --out"
+            )
+        if not (target / MANIFEST).is_file():
+            raise OutputError(
+                f"{target} exists and is no artifact (it has no {MANIFEST}), so it is not "
+                "replaced; move it away, or choose another folder with --out"
+            )
+
+    def __enter__(self) -> Outputs:
+        try:
+            with writing(self.folder):
+                missing = [p for p in (self.folder, *self.folder.parents) if not p.exists()]
+                for path in reversed(missing):
+                    path.mkdir()
+                    self._made.append(path)
+        except BaseException:
+            self._remove_made()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for path in self._temporary.values():
+            shutil.rmtree(path, ignore_errors=True)
+        if kind is not None:
+            self._remove_made()
+
+    def _remove_made(self) -> None:
+        """Remove the folders that were made for nothing; one that is not empty stays."""
+        for path in reversed(self._made):
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+    def need(self, size: int) -> None:
+        """Raise early when the disk cannot hold ``size`` bytes.
+
+        :raises OutputError: less is free
+        """
+        with writing(self.folder):
+            free = shutil.disk_usage(self.folder).free
+        if free < size + _SPARE:
+            raise OutputError(
+                f"{self.folder}: {(size + _SPARE) >> 20} MB are needed, {free >> 20} MB are free; "
+                "make room, or choose another folder with --out"
+            )
+
+    def build(self, name: str) -> Path:
+        """A new temporary folder in which the artifact ``name`` is built.
+
+        :raises OutputError: it cannot be made
+        """
+        with writing(self.folder):
+            path = Path(tempfile.mkdtemp(prefix=f".tmp-{name}-", dir=self.folder))
+        self._temporary[name] = path
+        return path
+
+    def publish(self) -> list[Path]:
+        """Put every artifact built in its place.
+
+        :return: their folders
+        :raises OutputError: one exists by now, or cannot be moved; what was there is there again
+        """
+        targets = []
+        for name, temporary in list(self._temporary.items()):
+            target = self.folder / name
+            self._check(target)
+            with writing(target):
+                temporary.chmod(0o755 & ~_umask())
+                _sync(temporary)
+                _swap(temporary, target)
+            del self._temporary[name]
+            targets.append(target)
+        return targets
+
+
+def _swap(new: Path, target: Path) -> None:
+    """Move ``new`` to ``target``; what was there is removed only once the new one is in place."""
+    if not os.path.lexists(target):
+        new.rename(target)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".tmp-old-{target.name}-", dir=target.parent))
+    old = aside / target.name
+    try:
+        target.rename(old)
+        new.rename(target)
+    except BaseException:
+        if os.path.lexists(old) and not os.path.lexists(target):
+            old.rename(target)
+        with contextlib.suppress(OSError):
+            aside.rmdir()
+        raise
+    if old.is_symlink():
+        old.unlink()
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    """Have the files on the disk before their folder gets its name."""
+    for path in (*folder.iterdir(), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+@contextlib.contextmanager
+def writing(what: Path) -> Iterator[None]:
+    """Turn operating system errors of a block that writes into ours.
+
+    :param what: what is written, for the message
+    :raises OutputError: says what could not be written, why, and the cure
+    """
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        cure = "make room" if error.errno in _FULL else "check the path and its rights"
+        raise OutputError(
+            f"{what} could not be written ({reason}); {cure}, or choose another folder with --out; "
+            "nothing was changed"
+        ) from error
+
+
+@contextlib.contextmanager
+def terminate_as_exit() -> Iterator[None]:
+    """Within the block SIGTERM raises SystemExit, so that what must be removed is removed."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if ours:
+        signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

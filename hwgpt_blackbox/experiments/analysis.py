@@ -1,0 +1,143 @@
+"""From results to numbers: non-dominated architectures, hypervolume, the summary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from hwgpt_blackbox.errors import InputError, require
+from hwgpt_blackbox.experiments.problems import REFERENCE_POINT, Problem
+from hwgpt_blackbox.experiments.runs import EXPECTED, SIMULATED_TIME, RunSettings
+from hwgpt_blackbox.experiments.store import StoredRun, write_atomically
+
+SECONDS_PER_HOUR = 3600.0
+SUMMARY = "summary"
+
+
+def nondominated(values: ArrayLike) -> NDArray[np.bool_]:
+    """Which rows no other row dominates; of equal rows the first only.
+
+    :param values: minimised, finite, shape (n, m)
+    :return: shape (n,)
+    :raises InputError: not a matrix of finite numbers
+    """
+    require("moocore", extra="analysis")
+    from moocore import is_nondominated
+
+    array = _finite_matrix(values)
+    if not len(array):
+        return np.zeros(0, dtype=np.bool_)
+    return np.asarray(is_nondominated(array), dtype=np.bool_)
+
+
+def hypervolume(problem: Problem, values: ArrayLike) -> float:
+    """Normalised hypervolume: ideal at 0, nadir at 1, reference point 1.1, divided by nothing.
+
+    :param values: expected values in natural units, shape (n, number of objectives)
+    :return: at least 0; above 1.1 to the number of objectives if values are better than the ideal
+    :raises InputError: wrong shape, or values that are not finite
+    """
+    return _hypervolume(_finite_matrix(problem.normalise(values)))
+
+
+def cumulative_hypervolume(problem: Problem, values: ArrayLike) -> NDArray[np.float64]:
+    """Normalised hypervolume of the first 1, 2, … rows.
+
+    :param values: expected values in natural units, shape (n, number of objectives)
+    :return: shape (n,), ascending
+    :raises InputError: wrong shape, or values that are not finite
+    """
+    points = _finite_matrix(problem.normalise(values))
+    front = np.empty((0, points.shape[1]))
+    out = np.empty(len(points))
+    volume = 0.0
+    for i, point in enumerate(points):
+        inside = bool((point < REFERENCE_POINT).all())
+        if inside and not (front <= point).all(axis=1).any():
+            front = np.vstack([front[~(point <= front).all(axis=1)], point])
+            volume = max(volume, _hypervolume(front))
+        out[i] = volume
+    return out
+
+
+def _hypervolume(points: NDArray[np.float64]) -> float:
+    require("moocore", extra="analysis")
+    import moocore
+
+    if not len(points):
+        return 0.0
+    return float(moocore.hypervolume(points, ref=[REFERENCE_POINT] * points.shape[1]))
+
+
+def _finite_matrix(values: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 2 or not np.isfinite(array).all():
+        raise InputError(
+            f"values has shape {array.shape} or holds NaN or infinity; expected finite numbers, "
+            "shape (n, objectives)"
+        )
+    return array
+
+
+def expected_columns(run: RunSettings) -> list[str]:
+    """Columns of the results that hold expected objectives, in their order."""
+    return [EXPECTED + target for target in run.problem.targets]
+
+
+def summarise(stored: Sequence[StoredRun]) -> pd.DataFrame:
+    """One row per run.
+
+    :param stored: runs whose frames have the expected objectives and the simulated time
+    :return: columns ``problem``, ``method``, ``seed``, ``trials``, ``workers``, ``hypervolume``
+        (normalised, of the expected values of all trials), ``simulated_hours`` (until the last
+        trial ended)
+    """
+    rows: list[dict[str, Any]] = [
+        {
+            "problem": result.run.problem.name,
+            "method": result.run.method,
+            "seed": result.run.seed,
+            "trials": result.run.trials,
+            "workers": result.run.workers,
+            "hypervolume": hypervolume(
+                result.run.problem, result.frame[expected_columns(result.run)].to_numpy()
+            ),
+            "simulated_hours": float(result.frame[SIMULATED_TIME].max()) / SECONDS_PER_HOUR,
+        }
+        for result in stored
+    ]
+    table = pd.DataFrame(rows)
+    return table.sort_values(["problem", "method", "seed"], ignore_index=True) if rows else table
+
+
+def write_summary(table: pd.DataFrame, folder: Path) -> list[Path]:
+    """Write the summary as ``summary.csv`` and ``summary.json``.
+
+    :param table: what :func:`summarise` returned
+    :return: both files
+    :raises OutputError: they cannot be written
+    """
+    document = {
+        "reference_point": REFERENCE_POINT,
+        "runs": json.loads(table.to_json(orient="records", double_precision=15)),
+    }
+    texts = {
+        ".csv": table.to_csv(index=False),
+        ".json": json.dumps(document, indent=1, allow_nan=False) + "\n",
+    }
+    paths = []
+    for suffix, text in texts.items():
+        path = folder / (SUMMARY + suffix)
+        _write_text(path, text)
+        paths.append(path)
+    return paths
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -1,0 +1,176 @@
+"""What a run optimises: a space, objectives, and the constants that normalise their values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hwgpt_blackbox.artifact import read_manifest
+from hwgpt_blackbox.devices import ALL_DEVICES, get_device
+from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.metrics import Column, dataset_columns, parse_objective
+from hwgpt_blackbox.names import artifact_name
+from hwgpt_blackbox.places import MANIFEST, find
+from hwgpt_blackbox.spaces import get_space
+
+REFERENCE_POINT = 1.1
+"""Reference point of the normalised hypervolume, in every objective."""
+
+DEFAULT_DEVICE = "rtx2080"
+"""Device that evaluates architectures when no objective names one."""
+
+MIN_OBJECTIVES = 2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A space and two or more objectives, all minimised. Make it with :meth:`parse`.
+
+    :param space: name of the space
+    :param objectives: what is minimised, in this order
+    :param devices: devices that evaluate an architecture: those of the objectives in order of
+        mention; if they have none, the one device on which the evaluation runs. An evaluation
+        takes as long as on the slowest of them.
+    :param ideal: what normalises to 0, one natural value per objective
+    :param nadir: what normalises to 1, one natural value per objective
+    """
+
+    space: str
+    objectives: tuple[Column, ...]
+    devices: tuple[str, ...]
+    ideal: tuple[float, ...]
+    nadir: tuple[float, ...]
+
+    @classmethod
+    def parse(cls, space: str, objectives: Sequence[str], *, device: str | None = None) -> Problem:
+        """The problem that a user names; ideal and nadir come from the artifact in use.
+
+        >>> problem = Problem.parse("s", ["perplexity", "energy@rtx2080"])
+        >>> problem.name, problem.dataset, problem.attributes
+        ('s-perplexity-energy@rtx2080', 'rtx2080', ('metric_perplexity', 'metric_energy'))
+
+        :param space: ``s``, ``m`` or ``l``
+        :param objectives: two or more of ``perplexity``, ``energy@rtx2080`` …
+        :param device: device that evaluates the architectures of a problem whose objectives name
+            none; default: ``rtx2080``
+        :raises InputError: unknown space, objective or device, too few objectives, one of them
+            twice, or a device although the objectives name theirs
+        :raises DataError: the artifact holds no bounds of an objective
+        """
+        space = get_space(space, measured=True).name
+        columns = parse_objectives(objectives)
+        devices = evaluating_devices(columns, device)
+        bounds = _artifact_bounds(space, columns)
+        ideal, nadir = zip(*bounds, strict=True)
+        return cls(space, columns, devices, ideal, nadir)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The objectives as users write them: ``perplexity``, ``energy@rtx2080``."""
+        return tuple(column.target for column in self.objectives)
+
+    @property
+    def name(self) -> str:
+        """Name of the problem, fit for file names: ``s-perplexity-energy@rtx2080``."""
+        return "-".join((self.space, *self.targets))
+
+    @property
+    def dataset(self) -> str:
+        """Dataset of the blackbox that knows the objectives: a device, or ``all``."""
+        return self.devices[0] if len(self.devices) == 1 else ALL_DEVICES
+
+    @cached_property
+    def attributes(self) -> tuple[str, ...]:
+        """Names of the objectives in that dataset: ``metric_perplexity``, ``metric_energy``."""
+        names = {column: name for name, column in dataset_columns(self.dataset).items()}
+        return tuple(names[column] for column in self.objectives)
+
+    def normalise(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Values mapped so that the ideal is 0 and the nadir 1; better and worse ones exist.
+
+        :param values: natural units, shape (n, number of objectives)
+        :return: the same shape
+        :raises InputError: another shape
+        """
+        array = np.asarray(values, dtype=np.float64)
+        if array.ndim != 2 or array.shape[1] != len(self.objectives):
+            raise InputError(
+                f"values has shape {array.shape}; expected (n, {len(self.objectives)}), a column "
+                f"for each of {', '.join(self.targets)}"
+            )
+        ideal, nadir = np.array(self.ideal), np.array(self.nadir)
+        return np.asarray((array - ideal) / (nadir - ideal))
+
+
+def parse_objectives(objectives: Sequence[str]) -> tuple[Column, ...]:
+    """The columns that two or more different objectives name.
+
+    :raises InputError: unknown, too few, or one of them twice
+    """
+    if isinstance(objectives, str):
+        raise InputError(f"objectives is the text {objectives!r}; expected a list of texts")
+    columns = tuple(parse_objective(text) for text in objectives)
+    if len(columns) < MIN_OBJECTIVES:
+        raise InputError(
+            f"objectives are {' '.join(objectives) or 'none'}; name two or more, for instance "
+            "perplexity energy@rtx2080"
+        )
+    for i, column in enumerate(columns):
+        if column in columns[:i]:
+            raise InputError(f"objective {column.target!r} is given twice; name it once")
+    return columns
+
+
+def evaluating_devices(columns: Sequence[Column], device: str | None) -> tuple[str, ...]:
+    """The devices that evaluate an architecture.
+
+    :param columns: the objectives
+    :param device: the user's choice for objectives without a device
+    :raises InputError: unknown device, or one that the objectives do not name
+    """
+    own = tuple(dict.fromkeys(column.device for column in columns if column.device))
+    if device is None:
+        return own or (DEFAULT_DEVICE,)
+    get_device(device)
+    if own and own != (device,):
+        raise InputError(
+            f"device is {device!r}, but the objectives are measured on {', '.join(own)}; leave "
+            "the device out"
+        )
+    return (device,)
+
+
+def check_bounds(entry: Any, target: str, source: object) -> tuple[float, float]:
+    """Ideal and nadir of one objective as numbers.
+
+    :param entry: what a file holds: a list of both
+    :raises DataError: they are not two finite numbers, the first smaller
+    """
+    numbers = isinstance(entry, list | tuple) and len(entry) == 2
+    if numbers and all(type(x) in (int, float) and math.isfinite(x) for x in entry):
+        low, high = float(entry[0]), float(entry[1])
+        if low < high:
+            return low, high
+    raise DataError(
+        f"{source} holds {entry!r} as ideal and nadir of {target}; expected two finite numbers, "
+        "the ideal smaller"
+    )
+
+
+def _artifact_bounds(space: str, columns: Sequence[Column]) -> list[tuple[float, float]]:
+    folder = find(artifact_name(space)).path
+    bounds = read_manifest(folder, kind="surrogate").get("bounds")
+    table = bounds.get("objectives") if isinstance(bounds, Mapping) else None
+    if not isinstance(table, Mapping):
+        table = {}
+    path = folder / MANIFEST
+    try:
+        return [check_bounds(table.get(column.target), column.target, path) for column in columns]
+    except DataError as error:
+        raise DataError(f"{error}; convert or pull the artifact again") from None

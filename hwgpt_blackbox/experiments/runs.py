@@ -1,0 +1,239 @@
+"""One run: a method searches a problem in simulated time, with a seed."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from syne_tune import Tuner
+from syne_tune.constants import ST_TUNER_TIME
+
+from hwgpt_blackbox.backend import SimulatedBackend
+from hwgpt_blackbox.blackbox import FIDELITIES, FIDELITY, HWGPTBlackbox
+from hwgpt_blackbox.cost import CostModel
+from hwgpt_blackbox.errors import InputError, unknown
+from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.tuning import (
+    EnoughTrials,
+    LeanStatus,
+    ProblemBlackbox,
+    Recorder,
+    SilentLogger,
+)
+from hwgpt_blackbox.names import artifact_name
+from hwgpt_blackbox.places import find
+from hwgpt_blackbox.surrogate import Surrogate
+
+TRIAL_ID, SIMULATED_TIME = "trial_id", "simulated_time"
+CONFIG, MEASURED, EXPECTED = "config_", "measured_", "expected_"
+"""Columns of the results: a trial, seconds, and prefixes of hyperparameters and objectives."""
+
+MAX_TRIALS, MAX_SEED = 10_000_000, 2**32 - 1
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything that determines the results of a run.
+
+    :param problem: what is optimised
+    :param method: a key of ``hwgpt_blackbox.optimizers.METHODS``
+    :param seed: of the method and of the measurements, 0 to 2^32 - 1
+    :param trials: how many are recorded
+    :param workers: evaluations at a time, in simulated time
+    :param noise: whether the method sees measurements; else expected values
+    :param cost_model: how long an evaluation takes
+    :raises InputError: a number out of range
+    """
+
+    problem: Problem
+    method: str
+    seed: int = 0
+    trials: int = 1000
+    workers: int = 4
+    noise: bool = True
+    cost_model: CostModel = field(default_factory=CostModel)
+
+    def __post_init__(self) -> None:
+        ranges = {"seed": (0, MAX_SEED), "trials": (1, MAX_TRIALS), "workers": (1, 100_000)}
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise InputError(f"{name} is {value!r}; expected an integer from {low} to {high}")
+
+    @property
+    def name(self) -> str:
+        """Name of the run, fit for file names; runs of one experiment differ in it."""
+        return f"{self.problem.name}-{self.method}-seed{self.seed}"
+
+    def settings(self) -> dict[str, Any]:
+        """The settings as JSON values: two runs with equal settings have equal results."""
+        return {
+            "space": self.problem.space,
+            "objectives": list(self.problem.targets),
+            "devices": list(self.problem.devices),
+            "method": self.method,
+            "seed": self.seed,
+            "trials": self.trials,
+            "workers": self.workers,
+            "noise": self.noise,
+            "cost_model": asdict(self.cost_model),
+        }
+
+    def columns(self) -> list[str]:
+        """Columns of the results, in order."""
+        from hwgpt_blackbox.spaces import get_space
+
+        targets = self.problem.targets
+        return [
+            TRIAL_ID,
+            SIMULATED_TIME,
+            *(CONFIG + name for name in get_space(self.problem.space).choices),
+            *(MEASURED + target for target in targets),
+            *(EXPECTED + target for target in targets),
+        ]
+
+
+def check_methods(names: list[str]) -> None:
+    """Check that methods exist and can be loaded, before anything is run.
+
+    :raises InputError: an unknown one
+    :raises MissingExtraError: what a method needs is not installed
+    """
+    from hwgpt_blackbox.optimizers import METHODS
+
+    for name in names:
+        if name not in METHODS:
+            raise unknown("method", name, METHODS)
+        METHODS[name].load()
+
+
+def execute(run: RunSettings, progress: Callable[[int], None] | None = None) -> pd.DataFrame:
+    """Run a search in simulated time.
+
+    The results depend on the settings, the artifact and the versions of the libraries alone.
+    Nothing is printed, and nothing is written outside a temporary folder.
+
+    :param run: what to run
+    :param progress: called with 1 whenever a trial has ended
+    :return: exactly ``run.trials`` rows in the order in which the trials ended, columns
+        ``trial_id``, ``simulated_time`` (s since the start, at the end of the trial),
+        ``config_<hyperparameter>``, ``measured_<objective>`` (what the method saw) and
+        ``expected_<objective>``, natural units
+    :raises InputError: unknown method, or one that suggests too few architectures
+    :raises MissingExtraError: what the method needs is not installed
+    """
+    check_methods([run.method])
+    options = _fidelity_options(run.method)
+    surrogate = Surrogate.read(find(artifact_name(run.problem.space)).path)
+    blackbox = ProblemBlackbox(
+        run.problem,
+        surrogate,
+        noise=run.noise,
+        fidelity=FIDELITY if options else "single",
+        cost_model=run.cost_model,
+    )
+    recorder = search(run, blackbox, options, progress)
+    return _results(run, blackbox, recorder)
+
+
+def search(
+    run: RunSettings,
+    blackbox: HWGPTBlackbox,
+    options: Mapping[str, Any],
+    progress: Callable[[int], None] | None = None,
+) -> Recorder:
+    """Run the tuner on a blackbox.
+
+    :param blackbox: answers with the problem's attributes and elapsed time
+    :param options: options of the method
+    :return: what was recorded: at least ``run.trials`` trials
+    :raises InputError: the method suggests too few architectures
+    """
+    from hwgpt_blackbox.optimizers import make_scheduler
+
+    recorder = Recorder(progress)
+    with _one_thread(), tempfile.TemporaryDirectory(prefix="hwgpt-run-") as folder:
+        scheduler = make_scheduler(
+            run.method,
+            blackbox.configuration_space,
+            list(run.problem.attributes),
+            random_seed=run.seed,
+            canonical_form=blackbox.canonical_form,
+            **options,
+        )
+        tuner = Tuner(
+            trial_backend=SimulatedBackend(blackbox, seed=run.seed),
+            scheduler=scheduler,
+            stop_criterion=EnoughTrials(recorder, run.trials),
+            n_workers=run.workers,
+            sleep_time=0.0,
+            callbacks=[recorder],
+            tuner_name="run",
+            suffix_tuner_name=False,
+            save_tuner=False,
+            trial_backend_path=folder,
+            output_logger=SilentLogger(),
+        )
+        tuner.tuner_path = Path(folder)
+        tuner.tuning_status = LeanStatus()
+        tuner.run()
+    if len(recorder.ended) < run.trials:
+        raise InputError(
+            f"method {run.method} ended after {len(recorder.ended)} of {run.trials} trials: it "
+            "had nothing more to suggest; ask for fewer trials"
+        )
+    return recorder
+
+
+def _results(run: RunSettings, blackbox: HWGPTBlackbox, recorder: Recorder) -> pd.DataFrame:
+    """The table of a run."""
+    ended = list(recorder.ended.items())[: run.trials]
+    encoding, attributes = blackbox.encoding, run.problem.attributes
+    matrix = encoding.encode(
+        [{name: config[name] for name in encoding.names} for _, (config, _) in ended]
+    )
+    chosen = [blackbox.objectives_names.index(name) for name in attributes]
+    expected = blackbox.expected_values(matrix)[:, chosen]
+    choices = encoding.space.choices.values()
+    columns: list[Any] = [
+        np.array([trial_id for trial_id, _ in ended], dtype=np.int64),
+        np.array([result[ST_TUNER_TIME] for _, (_, result) in ended], dtype=np.float64),
+        *(np.array(values).take(matrix[:, j]) for j, values in enumerate(choices)),
+        *(np.array([float(r[name]) for _, (_, r) in ended]) for name in attributes),
+        *np.ascontiguousarray(expected.T),
+    ]
+    return pd.DataFrame(dict(zip(run.columns(), columns, strict=True)))
+
+
+def _fidelity_options(method: str) -> dict[str, Any]:
+    """Options that a method over a fidelity needs: it takes ``time_attr`` and ``max_t``."""
+    from hwgpt_blackbox.optimizers import METHODS
+
+    known = inspect.signature(METHODS[method].load()).parameters
+    return {"time_attr": FIDELITY, "max_t": FIDELITIES[FIDELITY]} if "time_attr" in known else {}
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch, if it is loaded, use one thread: sums must not depend on how many cores are free.
+
+    Small models gain nothing from more, and parallel runs take the other cores.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,14 @@
+"""Exact optima: reference fronts of two or more objectives, and the best under limits."""
+
+from hwgpt_blackbox.fronts.limits import BestArchitecture, best
+from hwgpt_blackbox.fronts.reference import ReferenceFront, reference_front
+from hwgpt_blackbox.fronts.standard import standard_pairs, standard_problems
+
+__all__ = [
+    "BestArchitecture",
+    "ReferenceFront",
+    "best",
+    "reference_front",
+    "standard_pairs",
+    "standard_problems",
+]
