@@ -32,11 +32,11 @@ class CostModel:
     :raises InputError: a number is negative or not finite, or all are zero
     """
 
-    setup_seconds: float = 10.0
+    setup_seconds: float = 2.0
     warmup_passes: float = 10.0
     latency_repeats: float = 10.0
     energy_repeats: float = 50.0
-    validation_batches: float = 100.0
+    validation_batches: float = 50.0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():

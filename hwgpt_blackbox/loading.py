@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hwgpt_blackbox.blackbox import HWGPTBlackbox
 from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES, get_device
-from hwgpt_blackbox.errors import unknown
+from hwgpt_blackbox.errors import DataError, unknown
 from hwgpt_blackbox.names import BLACKBOXES, artifact_name
 from hwgpt_blackbox.places import find
-from hwgpt_blackbox.spaces import get_space
+from hwgpt_blackbox.spaces import Space, get_space
 from hwgpt_blackbox.surrogate import Surrogate
 from hwgpt_blackbox.tabular import Table, TabularBlackbox
 
@@ -39,8 +41,7 @@ def load(
         get_device(device)
     if perplexity not in PERPLEXITIES:
         raise unknown("perplexity", perplexity, PERPLEXITIES)
-    name = artifact_name(get_space(space, measured=True).name)
-    surrogate = Surrogate.read(find(name).path)
+    surrogate = _read_surrogate(artifact_name(get_space(space, measured=True).name), space)
     return HWGPTBlackbox(surrogate, device, noise=noise, fidelity=fidelity, cost_model=cost_model)
 
 
@@ -54,11 +55,29 @@ def load_all(name: str) -> dict[str, HWGPTBlackbox] | dict[str, TabularBlackbox]
     if name not in BLACKBOXES:
         raise unknown("blackbox", name, BLACKBOXES)
     row = BLACKBOXES[name]
-    path = find(row.artifact).path
     if row.tabular:
-        return Table.read(path).blackboxes()
-    surrogate = Surrogate.read(path)
+        path = find(row.artifact).path
+        table = Table.read(path)
+        _check_space(path, table.space, row.space)
+        return table.blackboxes()
+    surrogate = _read_surrogate(row.artifact, row.space)
     return {
         dataset: HWGPTBlackbox(surrogate, dataset, fidelity=row.fidelity)
         for dataset in (*DEVICES, ALL_DEVICES)
     }
+
+
+def _read_surrogate(artifact: str, space: str) -> Surrogate:
+    path = find(artifact).path
+    surrogate = Surrogate.read(path)
+    _check_space(path, surrogate.space, space)
+    return surrogate
+
+
+def _check_space(path: Path, found: Space, expected: str) -> None:
+    """Raise when a folder's name and manifest disagree, as after copying it under a new name."""
+    if found.name != expected:
+        raise DataError(
+            f"{path} holds the space {found.name!r}, its name says {expected!r}; "
+            "rename it, or convert or pull it again"
+        )

@@ -46,7 +46,7 @@ def _extend(repository: ModuleType) -> None:
         repository.snapshot_download, repository.repo_id
     )
     for function in ("deserialize_tabular", "deserialize_offline"):
-        setattr(repository, function, _ours_first(getattr(repository, function)))
+        setattr(repository, function, _ours_first(getattr(repository, function), repository))
     setattr(repository, _MARK, True)
 
 
@@ -56,10 +56,11 @@ def _no_download_of_ours(original: Callable[..., Any], default_repo: str) -> Cal
 
     @functools.wraps(original)
     def snapshot_download(*args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("allow_patterns") not in patterns:
+        asked = kwargs.get("allow_patterns")
+        if not isinstance(asked, str) or asked not in patterns:
             return original(*args, **kwargs)
         if kwargs.get("repo_id") != default_repo:
-            name = kwargs["allow_patterns"].removesuffix("/*")
+            name = asked.removesuffix("/*")
             raise InputError(
                 f"custom_repo_id is {kwargs.get('repo_id')!r}; {name} is not loaded from a hub: "
                 "leave custom_repo_id out"
@@ -69,15 +70,16 @@ def _no_download_of_ours(original: Callable[..., Any], default_repo: str) -> Cal
     return snapshot_download
 
 
-def _ours_first(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A deserialiser that answers for our names itself."""
+def _ours_first(original: Callable[..., Any], repository: ModuleType) -> Callable[..., Any]:
+    """A deserialiser that answers for our names itself, where ``load_blackbox`` looks for them."""
 
     @functools.wraps(original)
     def deserialize(path: str | Path) -> Any:
-        if Path(path).name not in BLACKBOXES:
+        folder = Path(path)
+        if folder.name not in BLACKBOXES or folder.parent != Path(repository.repository_path):
             return original(path)
         from hwgpt_blackbox.loading import load_all
 
-        return load_all(Path(path).name)
+        return load_all(folder.name)
 
     return deserialize

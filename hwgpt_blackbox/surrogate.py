@@ -86,7 +86,7 @@ class Surrogate:
             }
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, DataError):
-                raise DataError(f"{folder}: {error}") from None
+                raise DataError(f"{folder}: {error}; convert or pull it again") from None
             raise DataError(
                 f"{folder} is no complete surrogate artifact ({error}); convert or pull it again"
             ) from error

@@ -15,7 +15,7 @@ from syne_tune.blackbox_repository.blackbox import Blackbox
 from syne_tune.blackbox_repository.blackbox_tabular import BlackboxTabular
 from syne_tune.config_space import randint
 
-from hwgpt_blackbox.artifact import read_manifest
+from hwgpt_blackbox.artifact import check_files, read_manifest
 from hwgpt_blackbox.blackbox import FIDELITY, Configurations
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.encoding import Encoding, IntMatrix
@@ -54,6 +54,7 @@ class Table:
         :raises DataError: the folder is no sound table
         """
         manifest = read_manifest(folder, kind="tabular")
+        check_files(folder, manifest, [HYPERPARAMETERS, METADATA])
         try:
             space = get_space(manifest.get("space", ""), measured=True)
             metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
@@ -69,10 +70,17 @@ class Table:
                 f"{folder} is no sound table ({type(error).__name__}: {error}); "
                 "convert or pull it again"
             ) from error
+        if not isinstance(objectives, np.ndarray):
+            raise DataError(f"{folder / OBJECTIVES} is no npy file; convert or pull it again")
         if not isinstance(metadata, dict) or metadata.get("task_names") != list(DEVICES):
-            raise DataError(f"{folder / METADATA}: task_names are not the 13 devices in order")
+            raise DataError(
+                f"{folder / METADATA}: task_names are not the 13 devices in order; "
+                "convert or pull it again"
+            )
         if metadata.get("objectives_names") != _STORED:
-            raise DataError(f"{folder / METADATA}: objectives_names are not {_STORED}")
+            raise DataError(
+                f"{folder / METADATA}: objectives_names are not {_STORED}; convert or pull it again"
+            )
         shape = (len(DEVICES), len(matrix), *objectives.shape[2:3], 1, len(_STORED))
         if objectives.shape != shape or objectives.dtype.kind != "f" or not objectives.size:
             raise DataError(
@@ -81,8 +89,17 @@ class Table:
                 "convert or pull it again"
             )
         if (encoding.canonical(matrix) != matrix).any():
-            raise DataError(f"{folder / HYPERPARAMETERS} has rows that are not canonical")
-        return cls(space, matrix, objectives)
+            raise DataError(
+                f"{folder / HYPERPARAMETERS} has rows that are not canonical; "
+                "convert or pull it again"
+            )
+        table = cls(space, matrix, objectives)
+        if len(table.rows) != len(matrix):
+            raise DataError(
+                f"{folder / HYPERPARAMETERS} has the same architecture twice; "
+                "convert or pull it again"
+            )
+        return table
 
     def blackboxes(self) -> dict[str, TabularBlackbox]:
         """The blackbox of every device, and ``all``."""
@@ -131,7 +148,11 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
         """Expected values of the rows, shape (rows, objectives)."""
         stored = self.table.objectives
         return np.stack(
-            [stored[d, :, :, 0, j].max(axis=0).mean(axis=-1) for d, j in self._sources], axis=-1
+            [
+                stored[d, :, :, 0, j].max(axis=0).mean(axis=-1, dtype=np.float64)
+                for d, j in self._sources
+            ],
+            axis=-1,
         )
 
     def canonical_form(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,8 +176,8 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
         :return: shape (1, objectives) without fidelity, else a dict of objectives
         :raises InputError: bad configuration, fidelity or seed, or not in the table
         """
-        level = fidelity.get(FIDELITY, 0) if isinstance(fidelity, Mapping) else fidelity
-        if level not in (None, 1):
+        named = isinstance(fidelity, Mapping)
+        if fidelity is not None and (dict(fidelity) != {FIDELITY: 1} if named else fidelity != 1):
             raise InputError(f"fidelity is {fidelity!r}; the table has the level 1 only")
         if seed is None:
             seed = int(self._rng.integers(self.num_seeds))
@@ -200,7 +221,9 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
         if isinstance(configuration, Mapping):
             row = np.array([self.encoding.encode_one(configuration)], dtype=np.uint8)
             return self._find(self.encoding.canonical(row)[0])
-        if configuration not in range(len(self.hyperparameters)):
+        if not isinstance(configuration, int | np.integer) or not (
+            0 <= configuration < len(self.hyperparameters)
+        ):
             raise InputError(
                 f"row {configuration!r}: expected 0 to {len(self.hyperparameters) - 1}"
             )

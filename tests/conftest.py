@@ -1,27 +1,21 @@
-"""What every test gets: an empty home of its own. And helpers that build small artifacts."""
+"""What every test gets: an empty home of its own. Helpers are in helpers.py."""
 
 from __future__ import annotations
 
-import functools
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
+from helpers import (  # noqa: F401  (colleagues' tests import some of them from here)
+    rewrite_manifest,
+    write_random_surrogate,
+    write_table,
+)
 
-from hwgpt_blackbox.artifact import AdditiveModel, write_manifest
-from hwgpt_blackbox.devices import DEVICES
-from hwgpt_blackbox.encoding import Encoding
-from hwgpt_blackbox.metrics import METRICS, PREFIX
 from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.places import EMBEDDED
-from hwgpt_blackbox.spaces import SPACES, Space
-from hwgpt_blackbox.surrogate import Surrogate, modelled_targets
 
 ROOT = Path(__file__).parent.parent
 PIP_CACHE = Path("~/.cache/pip").expanduser()
@@ -86,120 +80,6 @@ def run_python(isolated_home: Path) -> Run:
     return run
 
 
-# -- surrogates ------------------------------------------------------------------------------
-
-
-@functools.cache
-def embedded(space: str) -> Surrogate:
-    """The surrogate that the package ships; read once, so do not write to it."""
-    return Surrogate.read(EMBEDDED / artifact_name(space))
-
-
-def random_surrogate(space: Space, seed: int = 0) -> Surrogate:
-    """A surrogate with random coefficients of every allowed shape and link.
-
-    Axes are full or 1 by turns and links alternate, which no fitted artifact does.
-    """
-    from hwgpt_blackbox.convert.fit import on_grid
-
-    rng = np.random.default_rng(seed)
-    levels = np.array([0.0, 0.1, 0.5, 0.75, 1.0])
-    group = (len(space.embed_dims), len(space.num_layers), 2)
-    models = {}
-    for i, target in enumerate(modelled_targets()):
-        mask = rng.random(6) < 0.6
-        full = (*group, space.max_layers, 3, 3)
-        shape = tuple(n if keep else 1 for n, keep in zip(full, mask, strict=True))
-        small = tuple(n if keep else 1 for n, keep in zip(group, mask[::-1][:3], strict=True))
-        link = ("identity", "log")[i % 2]
-        effect = rng.uniform(0.1, 2.0, size=shape) / (1 if link == "identity" else 30)
-        ratio = None
-        if METRICS[target.partition("@")[0]].noisy:
-            ratio = np.sort(rng.uniform(0.5, 2.0, size=(*small, len(levels))), axis=-1)
-            ratio = ratio.astype(np.float32).astype(np.float64)
-        model = AdditiveModel(link, rng.uniform(1.0, 3.0, size=small), effect, ratio)
-        models[target] = on_grid(model, space)
-    manifest = {
-        "kind": "surrogate",
-        "name": artifact_name(space.name),
-        "space": space.name,
-        "units": {row.name: row.unit for row in METRICS.values()},
-        "links": {target: model.link for target, model in models.items()},
-        "source": {},
-    }
-    return Surrogate(space, models, levels, manifest)
-
-
-def write_random_surrogate(folder: Path, space: str = "s", seed: int = 0) -> Surrogate:
-    """Write a random surrogate artifact into a new folder; return what was written."""
-    from hwgpt_blackbox.convert.fit import write_surrogate
-
-    surrogate = random_surrogate(SPACES[space], seed)
-    folder.mkdir(parents=True)
-    write_surrogate(surrogate, folder, dict(surrogate.manifest))
-    return surrogate
-
-
-# -- tables ----------------------------------------------------------------------------------
-
-
-def distinct_architectures(encoding: Encoding, size: int, seed: int) -> np.ndarray:
-    """Canonical choice indices of distinct architectures, shape (size, num_columns)."""
-    drawn = encoding.sample(2 * size, np.random.default_rng(seed))
-    _, first = np.unique(drawn, axis=0, return_index=True)
-    return drawn[np.sort(first)][:size]
-
-
-def write_table(
-    folder: Path, space: str = "s", *, size: int = 12, repeats: int = 6, seed: int = 0
-) -> np.ndarray:
-    """Write a small table with Syne Tune's own ``serialize``, and a manifest.
-
-    :return: the objectives in single precision, shape (devices, size, repeats, 1, objectives)
-    """
-    import pandas as pd
-    from syne_tune.blackbox_repository.blackbox_tabular import BlackboxTabular, serialize
-    from syne_tune.config_space import randint
-
-    encoding = Encoding(SPACES[space])
-    frame = pd.DataFrame(encoding.decode(distinct_architectures(encoding, size, seed)))
-    rng = np.random.default_rng(seed)
-    objectives = rng.lognormal(size=(len(DEVICES), size, repeats, 1, len(METRICS)))
-    for j, row in enumerate(METRICS.values()):
-        if not row.per_device:
-            objectives[..., j] = objectives[:1, :, :1, :, j]
-        elif not row.noisy:
-            objectives[..., j] = objectives[:, :, :1, :, j]
-    first: Any = None
-    boxes = {}
-    for device, values in zip(DEVICES, objectives, strict=True):
-        if first is None:
-            first = BlackboxTabular(
-                hyperparameters=frame,
-                configuration_space=SPACES[space].config_space(),
-                fidelity_space={"repeats": randint(1, 1)},
-                objectives_evaluations=values,
-                objectives_names=[PREFIX + name for name in METRICS],
-            )
-            boxes[device] = first
-        else:  # the initialiser indexes every column anew; a copy does not
-            boxes[device] = _with_values(first, values)
-    folder.mkdir(parents=True)
-    serialize(boxes, path=str(folder))
-    write_manifest(
-        folder, {"kind": "tabular", "name": artifact_name(space, tabular=True), "space": space}
-    )
-    return objectives.astype(np.float32)
-
-
-def _with_values(blackbox: Any, values: np.ndarray) -> Any:
-    import copy
-
-    other = copy.copy(blackbox)
-    other.objectives_evaluations = values
-    return other
-
-
 @pytest.fixture(scope="session")
 def table_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ``HWGPT_BLACKBOX_HOME`` with a small table of every space; do not write to it."""
@@ -207,24 +87,3 @@ def table_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for space in ("s", "m", "l"):
         write_table(home / artifact_name(space, tabular=True), space)
     return home
-
-
-# -- configurations --------------------------------------------------------------------------
-
-
-def equivalent(encoding: Encoding, matrix: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The same architectures, with other values in the inactive layers."""
-    mlp, heads = encoding.layer_choices(matrix)
-    active = encoding.active(matrix)
-    out = matrix.copy()
-    out_mlp, out_heads = encoding.layer_choices(out)
-    for part, choices in ((out_mlp, mlp), (out_heads, heads)):
-        part[:] = np.where(active, choices, rng.integers(0, 3, size=choices.shape))
-    return out
-
-
-def rewrite_manifest(folder: Path, **changes: Any) -> None:
-    """Change keys of a manifest; files are listed anew, so that their checksums fit."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest.pop("files")
-    write_manifest(folder, {**manifest, **changes})

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import equivalent
+from helpers import equivalent
 
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.errors import InputError
@@ -118,7 +118,7 @@ class BlackboxContract:
 
     def test_the_global_random_state_is_neither_read_nor_moved(self, case: Case) -> None:
         def state() -> bytes:
-            return pickle.dumps(np.random.get_state())  # noqa: NPY002
+            return pickle.dumps(np.random.get_state())
 
         before = state()
         case.blackbox(case.configurations[0])
@@ -170,9 +170,7 @@ class BlackboxContract:
         for device in list(devices)[::4]:
             own = case.load(device)
             at = [
-                everything.objectives_names.index(
-                    f"{name}_{device}" if column.device else name
-                )
+                everything.objectives_names.index(f"{name}_{device}" if column.device else name)
                 for name, column in dataset_columns(device).items()
             ]
             for config in case.configurations[:2]:
@@ -285,18 +283,15 @@ class BlackboxContract:
             with pytest.raises(InputError):
                 box.expected_values(bad)
 
-    @pytest.mark.parametrize("seed", [-1, 1.5, "0", True, 2**62, float("nan"), [0]], ids=repr)
-    def test_bad_seeds_are_refused(self, case: Case, seed: Any) -> None:
+    def test_bad_seeds_are_refused(self, case: Case) -> None:
         if not case.noisy:
             pytest.skip("a blackbox without noise needs no seed")
-        with pytest.raises(InputError, match="seed is"):
-            case.blackbox(case.configurations[0], seed=seed)
+        for seed in (-1, 1.5, "0", True, 2**62, float("nan"), [0]):
+            with pytest.raises(InputError, match="seed is"):
+                case.blackbox(case.configurations[0], seed=seed)
 
-    @pytest.mark.parametrize(
-        "fidelity",
-        [0, -1, 11, 1.5, "1", {"epochs": 1}, {"repeats": 0}, {}, {"repeats": 1, "epochs": 1}],
-        ids=repr,
-    )
-    def test_bad_fidelities_are_refused(self, case: Case, fidelity: Any) -> None:
-        with pytest.raises(InputError, match="fidelity is"):
-            case.blackbox(case.configurations[0], fidelity, 0)
+    def test_bad_fidelities_are_refused(self, case: Case) -> None:
+        two = {"repeats": 1, "epochs": 1}
+        for bad in (0, -1, case.levels + 1, 1.5, "1", [1], {"epochs": 1}, {"repeats": 0}, {}, two):
+            with pytest.raises(InputError, match="fidelity is"):
+                case.blackbox(case.configurations[0], bad, 0)

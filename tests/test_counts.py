@@ -19,7 +19,11 @@ def parse(name: str, encoding: Encoding) -> dict:
     assert scale == encoding.space.name
     n = int(layers)
     assert len(rest) == 2 * n
-    config = {"num_layers": n, "embed_dim": int(embed), "bias": {"True": True, "False": False}[bias]}
+    config = {
+        "num_layers": n,
+        "embed_dim": int(embed),
+        "bias": {"True": True, "False": False}[bias],
+    }
     for part, values, smallest in (
         ("mlp_ratio", rest[:n], encoding.space.mlp_ratios[0]),
         ("num_heads", rest[n:], encoding.space.num_heads[0]),
@@ -78,6 +82,4 @@ def test_counts_ignore_inactive_layers(what):
     matrix = rng.integers(0, encoding.sizes, size=(200, encoding.num_columns)).astype(np.uint8)
     canonical = encoding.canonical(matrix)
     assert (canonical != matrix).any()
-    np.testing.assert_array_equal(
-        count(encoding, matrix, what), count(encoding, canonical, what)
-    )
+    np.testing.assert_array_equal(count(encoding, matrix, what), count(encoding, canonical, what))

@@ -18,10 +18,21 @@ CONTRACT = [
     "metric_params",
     "metric_elapsed_time",
 ]
-THIRTEEN = (
-    "a100 a40 h100 rtx2080 rtx3080 a6000 v100 P100 cpu_xeon_silver cpu_xeon_gold "
-    "cpu_amd_7502 cpu_amd_7513 cpu_amd_7452"
-).split()
+THIRTEEN = [
+    "a100",
+    "a40",
+    "h100",
+    "rtx2080",
+    "rtx3080",
+    "a6000",
+    "v100",
+    "P100",
+    "cpu_xeon_silver",
+    "cpu_xeon_gold",
+    "cpu_amd_7502",
+    "cpu_amd_7513",
+    "cpu_amd_7452",
+]
 
 
 def test_the_thirteen_devices():

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import embedded, equivalent, random_surrogate
+from helpers import embedded, equivalent, random_surrogate
 from scipy import stats
 
 from hwgpt_blackbox.artifact import AdditiveModel
@@ -36,6 +36,7 @@ def architectures(space: str, size: int, seed: int = 0) -> np.ndarray:
 
 def terms_by_hand(model: AdditiveModel, space: str, row: np.ndarray) -> list[float]:
     """Intercept and effects of the active layers of one architecture."""
+
     def at(array: np.ndarray, index: tuple[int, ...]) -> float:
         cut = tuple(i if n > 1 else 0 for i, n in zip(index, array.shape, strict=True))
         return float(array[cut])
@@ -164,9 +165,7 @@ def test_threads_get_the_same_bits():
     expected = predictor("s").measurements(matrix, repeats)
     shared = Predictor(embedded("s"), ALL)  # its tables are not built yet
     with ThreadPoolExecutor(8) as pool:
-        parts = list(
-            pool.map(lambda i: shared.measurements(matrix[i::8], repeats[i::8]), range(8))
-        )
+        parts = list(pool.map(lambda i: shared.measurements(matrix[i::8], repeats[i::8]), range(8)))
         single = list(pool.map(lambda i: shared.one(matrix[i].tolist(), i), range(100)))
     for i, part in enumerate(parts):
         np.testing.assert_array_equal(part, expected[i::8])
@@ -181,7 +180,8 @@ from hwgpt_blackbox.surrogate import Surrogate
 from hwgpt_blackbox.metrics import dataset_columns
 digest = hashlib.sha256()
 for space in ("s", "m", "l"):
-    p = Predictor(Surrogate.read(EMBEDDED / f"hwgpt-{space}"), list(dataset_columns("all").values()))
+    surrogate = Surrogate.read(EMBEDDED / f"hwgpt-{space}")
+    p = Predictor(surrogate, list(dataset_columns("all").values()))
     matrix = p.encoding.sample(300, np.random.default_rng(0))
     digest.update(p.measurements(matrix, np.arange(300, dtype=np.uint64)).tobytes())
     digest.update(np.array([p.one(row, 2**61) for row in matrix[:20].tolist()]).tobytes())

@@ -35,20 +35,19 @@ def run(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.places import HOME_VARIABLE, home
 
     wanted = {part: args.only in (None, part) for part in PARTS}
+    out = home() if args.out is None else Path(args.out).expanduser()
     folders = convert(
         args.source,
         args.space,
-        args.out,
+        out,
         overwrite=args.overwrite,
         progress=not args.quiet,
         **wanted,
     )
     for folder in folders:
         print(f"wrote {folder}")
-    if args.out is not None and Path(args.out).expanduser().resolve() != home().resolve():
-        print(
-            f"to load them, first: export {HOME_VARIABLE}={Path(args.out).expanduser().resolve()}"
-        )
+    if out.resolve() != home().resolve():
+        print(f"to load them, first: export {HOME_VARIABLE}={out.resolve()}")
     print("load with:")
     print("  import hwgpt_blackbox")
     print("  from syne_tune.blackbox_repository import load_blackbox")

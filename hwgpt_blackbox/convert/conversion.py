@@ -65,9 +65,8 @@ def convert(
     row = get_space(space, measured=True)
     if not tabular and not surrogate:
         raise InputError("neither the table nor the surrogate is wanted; choose at least one")
-    names = [artifact_name(row.name, tabular=True)] * tabular + [
-        artifact_name(row.name)
-    ] * surrogate
+    table, model = artifact_name(row.name, tabular=True), artifact_name(row.name)
+    names = [name for name, wanted in ((table, tabular), (model, surrogate)) if wanted]
     folder = home() if out is None else Path(out).expanduser()
     outputs = Outputs(folder.absolute(), names, overwrite=overwrite)
     with terminate_as_exit(), _bar(progress) as say, outputs:
@@ -76,7 +75,7 @@ def convert(
         network, perplexity, filled_from = _complete(checkout, data)
         if tabular:
             outputs.need(table_bytes(len(data)))
-            path = outputs.build(artifact_name(row.name, tabular=True))
+            path = outputs.build(table)
             with writing(path):
                 write_table(
                     data,
@@ -88,7 +87,7 @@ def convert(
         if surrogate:
             from hwgpt_blackbox.convert.fit import fit_surrogate
 
-            path = outputs.build(artifact_name(row.name))
+            path = outputs.build(model)
             with writing(path):
                 fit_surrogate(
                     data, path, published=network, progress=lambda step: say(f"fit: {step}")

@@ -66,6 +66,8 @@ class Outputs:
                 for path in reversed(missing):
                     path.mkdir()
                     self._made.append(path)
+                # Fail now, not after all the work, where nothing can be written.
+                Path(tempfile.mkdtemp(prefix=".tmp-", dir=self.folder)).rmdir()
         except BaseException:
             self._remove_made()
             raise
@@ -117,10 +119,11 @@ class Outputs:
         :return: their folders
         :raises OutputError: one exists by now, or cannot be moved; what was there is there again
         """
+        for name in self._temporary:
+            self._check(self.folder / name)
         targets = []
         for name, temporary in list(self._temporary.items()):
             target = self.folder / name
-            self._check(target)
             with writing(target):
                 temporary.chmod(0o755 & ~_umask())
                 _sync(temporary)
@@ -140,15 +143,12 @@ def _swap(new: Path, target: Path) -> None:
     try:
         target.rename(old)
         new.rename(target)
-    except BaseException:
-        if os.path.lexists(old) and not os.path.lexists(target):
+    finally:
+        if not os.path.lexists(target):
             old.rename(target)
-        with contextlib.suppress(OSError):
-            aside.rmdir()
-        raise
-    if old.is_symlink():
-        old.unlink()
-    shutil.rmtree(aside, ignore_errors=True)
+        elif old.is_symlink():
+            old.unlink()
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:
@@ -183,7 +183,7 @@ def writing(what: Path) -> Iterator[None]:
         cure = "make room" if error.errno in _FULL else "check the path and its rights"
         raise OutputError(
             f"{what} could not be written ({reason}); {cure}, or choose another folder with --out; "
-            "nothing was changed"
+            "nothing half-written stays"
         ) from error
 
 

@@ -74,8 +74,7 @@ def read_all(store: ResultStore) -> list[StoredRun]:
     found = []
     for path in store.paths():
         try:
-            run = read(path, []).run
-            found.append(read(path, [SIMULATED_TIME, *expected_columns(run)]))
+            found.append(read(path, lambda run: [SIMULATED_TIME, *expected_columns(run)]))
         except DataError as error:
             logger.warning("%s", error)
     return found

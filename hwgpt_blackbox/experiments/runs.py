@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import pandas as pd
 from syne_tune import Tuner
 from syne_tune.constants import ST_TUNER_TIME
 
+from hwgpt_blackbox.artifact import sha256
 from hwgpt_blackbox.backend import SimulatedBackend
 from hwgpt_blackbox.blackbox import FIDELITIES, FIDELITY, HWGPTBlackbox
 from hwgpt_blackbox.cost import CostModel
@@ -29,7 +31,8 @@ from hwgpt_blackbox.experiments.tuning import (
     SilentLogger,
 )
 from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.places import find
+from hwgpt_blackbox.places import MANIFEST, find
+from hwgpt_blackbox.spaces import get_space
 from hwgpt_blackbox.surrogate import Surrogate
 
 TRIAL_ID, SIMULATED_TIME = "trial_id", "simulated_time"
@@ -89,8 +92,6 @@ class RunSettings:
 
     def columns(self) -> list[str]:
         """Columns of the results, in order."""
-        from hwgpt_blackbox.spaces import get_space
-
         targets = self.problem.targets
         return [
             TRIAL_ID,
@@ -132,10 +133,10 @@ def execute(run: RunSettings, progress: Callable[[int], None] | None = None) -> 
     """
     check_methods([run.method])
     options = _fidelity_options(run.method)
-    surrogate = Surrogate.read(find(artifact_name(run.problem.space)).path)
+    folder = find(artifact_name(run.problem.space)).path
     blackbox = ProblemBlackbox(
         run.problem,
-        surrogate,
+        _surrogate(folder, sha256(folder / MANIFEST)),
         noise=run.noise,
         fidelity=FIDELITY if options else "single",
         cost_model=run.cost_model,
@@ -191,6 +192,12 @@ def search(
             "had nothing more to suggest; ask for fewer trials"
         )
     return recorder
+
+
+@functools.lru_cache(maxsize=3)
+def _surrogate(folder: Path, digest: str) -> Surrogate:
+    """The surrogate of an artifact, read once by a process unless its manifest changes."""
+    return Surrogate.read(folder)
 
 
 def _results(run: RunSettings, blackbox: HWGPTBlackbox, recorder: Recorder) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -43,6 +44,10 @@ METADATA_KEY = "hwgpt_blackbox"
 MAX_FILE_BYTES = 4 << 30
 
 _LIBRARIES = ("hwgpt-blackbox", "syne-tune", "numpy", "pandas", "torch", "botorch", "pymoo")
+
+
+class OtherVersionError(DataError):
+    """A file is of another version of the format."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,9 @@ class ResultStore:
         metadata = {
             "schema_version": SCHEMA_VERSION,
             "settings": run.settings(),
-            "bounds": [list(pair) for pair in zip(run.problem.ideal, run.problem.nadir, strict=True)],
+            "bounds": [
+                list(pair) for pair in zip(run.problem.ideal, run.problem.nadir, strict=True)
+            ],
             "artifact": artifact_digest(run.problem.space),
             "versions": _versions(),
             "digests": {name: _digest(frame[name]) for name in frame},
@@ -158,16 +165,23 @@ class ResultStore:
         return path
 
 
-def read(path: Path, columns: Sequence[str] | None = None) -> StoredRun:
+def read(
+    path: Path, columns: Callable[[RunSettings], Sequence[str]] = RunSettings.columns
+) -> StoredRun:
     """Read and check a result file.
 
-    :param columns: columns to read; default: all
+    :param columns: says which columns of a run to read; default: all
     :raises DataError: the file is corrupt, truncated, of another version, or no result file
     """
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= MAX_FILE_BYTES else b""
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error}); make it readable") from error
+    try:
+        if size > MAX_FILE_BYTES:
             raise DataError(f"it is larger than {MAX_FILE_BYTES} bytes")
-        file = fastparquet.ParquetFile(str(path))
+        file = fastparquet.ParquetFile(io.BytesIO(data))
         metadata = _json(file.key_value_metadata.get(METADATA_KEY, ""), path)
         _check_version(metadata, path)
         run = _as_run(metadata["settings"], metadata["bounds"])
@@ -177,13 +191,13 @@ def read(path: Path, columns: Sequence[str] | None = None) -> StoredRun:
             raise DataError(f"its columns are not those of a run of space {run.problem.space}")
         if file.count() != run.trials:
             raise DataError(f"it holds {file.count()} trials, not {run.trials}")
-        wanted = list(kinds) if columns is None else list(columns)
+        wanted = list(columns(run))
         frame = file.to_pandas(columns=wanted, index=False)
         for name in wanted:
             if len(frame) != run.trials or _digest(frame[name]) != metadata["digests"][name]:
                 raise DataError(f"column {name} is not what was written")
-    except (OSError, MemoryError) as error:
-        raise DataError(f"{path} cannot be read ({error})") from error
+    except OtherVersionError:
+        raise
     except Exception as error:  # readers of hostile bytes raise many kinds
         reason = str(error) if isinstance(error, HWGPTError) else f"{type(error).__name__}: {error}"
         raise DataError(
@@ -255,7 +269,7 @@ def _json(text: str | bytes, path: Path) -> dict[str, Any]:
 def _check_version(stated: Mapping[str, Any], path: Path) -> None:
     version = stated.get("schema_version")
     if version != SCHEMA_VERSION or isinstance(version, bool):
-        raise DataError(
+        raise OtherVersionError(
             f"{path} has schema_version {version!r}, this release reads {SCHEMA_VERSION}; use the "
             "release that wrote it, or name another folder"
         )
@@ -264,8 +278,7 @@ def _check_version(stated: Mapping[str, Any], path: Path) -> None:
 def _as_run(settings: Mapping[str, Any], bounds: Sequence[Any]) -> RunSettings:
     """Settings from a file.
 
-    :raises HWGPTError: a value does not fit
-    :raises Exception: the form is another one
+    :raises Exception: a value does not fit, is missing, or one is too many
     """
     rest = dict(settings)
     space = get_space(rest.pop("space"), measured=True).name
@@ -281,4 +294,7 @@ def _as_run(settings: Mapping[str, Any], bounds: Sequence[Any]) -> RunSettings:
     if not isinstance(method, str) or not isinstance(noise, bool):
         raise DataError(f"method {method!r} or noise {noise!r} is of the wrong type")
     problem = Problem(space, columns, devices, ideal, nadir)
-    return RunSettings(problem, method, noise=noise, cost_model=CostModel(**cost), **rest)
+    run = RunSettings(problem, method, noise=noise, cost_model=CostModel(**cost), **rest)
+    if run.settings() != settings:
+        raise DataError("settings are missing")
+    return run

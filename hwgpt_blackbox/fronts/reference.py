@@ -126,10 +126,10 @@ def reference_front(
     function of a sum over layers, so that dynamic programming over layers, keeping non-dominated
     partial sums, finds all that can be on the front; then groups are merged and values compared.
 
-    When a group has more than ``max_points`` non-dominated partial sums (no pair of objectives
-    comes near; nor do three of the embedded surrogates, with few exceptions) they are thinned, and
-    the result says ``exact=False`` and bounds the hypervolume missed: see
-    :attr:`ReferenceFront.hypervolume_gap_bound` and, for the proof, ``sweep.group_fronts``.
+    When a group has more than ``max_points`` non-dominated partial sums (two objectives do not come
+    near; three may) they are thinned, and the result says ``exact=False`` and bounds the
+    hypervolume missed: see :attr:`ReferenceFront.hypervolume_gap_bound` and, for the proof,
+    ``sweep.group_fronts``.
 
     :param space: ``s``, ``m``, ``l``; a wide space too for ``flops`` and ``params``
     :param objectives: two or more, for instance ``("perplexity", "energy@rtx2080")``; devices may

@@ -17,6 +17,7 @@ from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, Column, parse_objective
 from hwgpt_blackbox.names import artifact_name
 from hwgpt_blackbox.places import find
+from hwgpt_blackbox.portable import exp
 from hwgpt_blackbox.predictor import Predictor
 from hwgpt_blackbox.spaces import get_space
 from hwgpt_blackbox.surrogate import ARRAYS, COUNTED, PAIRS, Surrogate
@@ -47,7 +48,9 @@ def parse_columns(objectives: Sequence[str], *, least: int = 1) -> list[Column]:
             )
     columns = [parse_objective(text) for text in objectives]
     if len(columns) < least or len(set(columns)) < len(columns):
-        raise InputError(f"objectives are {tuple(objectives)!r}; expected {least} or more, distinct")
+        raise InputError(
+            f"objectives are {tuple(objectives)!r}; expected {least} or more, distinct"
+        )
     return columns
 
 
@@ -169,16 +172,14 @@ class LayerSums:
         return out
 
     def natural(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Objectives in natural units from sums, shape (n, objectives), as the predictor does."""
-        from hwgpt_blackbox.portable import exp
+        """Objectives in natural units, the predictor's bits, from sums of shape (n, objectives)."""
+        return np.stack([self.natural_one(j, column) for j, column in enumerate(sums.T)], axis=-1)
 
-        values = np.array(sums, dtype=np.float64)
-        for j, column in enumerate(self.columns):
-            if self.surrogate.link(_summed(column)) == "log":
-                values[:, j] = exp(values[:, j])
-            if column.metric == ELAPSED_TIME:
-                values[:, j] = self.cost.seconds(values[:, j])
-        return values
+    def natural_one(self, objective: int, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """One objective in natural units from its sums, shape (n,)."""
+        column = self.columns[objective]
+        values = exp(sums) if self.surrogate.link(_summed(column)) == "log" else sums
+        return self.cost.seconds(values) if column.metric == ELAPSED_TIME else values
 
     def range(self) -> Range:
         """Ideal and nadir of the objectives: the artifact's own, else computed the same way."""

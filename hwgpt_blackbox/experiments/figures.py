@@ -1,0 +1,240 @@
+"""Figures. Each is two functions: one computes a tidy table, one draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations, cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from hwgpt_blackbox.encoding import Encoding
+from hwgpt_blackbox.errors import InputError, MissingArtifactError, require
+from hwgpt_blackbox.experiments.analysis import expected_columns, nondominated
+from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.store import StoredRun, write_atomically
+from hwgpt_blackbox.metrics import METRICS, Column
+from hwgpt_blackbox.names import artifact_name
+from hwgpt_blackbox.places import find
+from hwgpt_blackbox.predictor import Predictor
+from hwgpt_blackbox.spaces import get_space
+from hwgpt_blackbox.surrogate import Surrogate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+KIND, METHOD, SEEDS = "kind", "method", "seeds"
+CLOUD, MEASURED, FRONT = "random", "measured", "front"
+"""Columns of the table beside the objectives, and the kinds of its rows."""
+
+CLOUD_SIZE, CLOUD_SEED = 5_000, 0
+
+FORMATS = ("svg", "pdf", "png")
+PNG_DPI = 200
+
+STYLES: tuple[tuple[str, str], ...] = (
+    ("#0072B2", "o"),
+    ("#D55E00", "s"),
+    ("#009E73", "^"),
+    ("#CC79A7", "D"),
+    ("#E69F00", "v"),
+    ("#56B4E9", "P"),
+    ("#000000", "X"),
+    ("#8C6D31", "*"),
+)
+"""Colour and marker of each method in turn: Okabe and Ito (2008), safe for colour blindness."""
+
+_LOG_RATIO = 8.0
+"""An axis is logarithmic when its largest value is so many times its smallest."""
+
+_LEGEND_COLUMNS = 3
+
+_LABELS = {
+    "perplexity": "perplexity",
+    "latency": "latency",
+    "energy": "energy",
+    "memory_float16": "memory, float16",
+    "memory_bfloat16": "memory, bfloat16",
+    "flops": "FLOPs",
+    "params": "parameters",
+    "elapsed_time": "evaluation time",
+}
+
+_UNITLESS = ("1", "FLOPs")
+
+
+def front_table(problem: Problem, results: Sequence[StoredRun]) -> pd.DataFrame:
+    """The front that each method found, and a cloud of architectures to compare it with.
+
+    :param problem: what was optimised
+    :param results: its runs, with their expected objectives
+    :return: columns ``kind`` (``random``: 5,000 uniform architectures, or ``measured``: as many of
+        the table, where one is at hand; ``front``), ``method`` and ``seeds`` (number of runs whose
+        trials were pooled; both for fronts only), and a column per objective: expected values in
+        natural units
+    :raises InputError: a result is of another problem
+    """
+    targets = list(problem.targets)
+    kind, values = _cloud(problem)
+    parts = [_part(kind, "", 0, pd.DataFrame(values, columns=targets))]
+    for method in sorted({result.run.method for result in results}):
+        mine = [result for result in results if result.run.method == method]
+        for result in mine:
+            if result.run.problem.targets != problem.targets:
+                raise InputError(f"{result.path} is a run of {result.run.problem.name}")
+        pooled = np.concatenate([r.frame[expected_columns(r.run)].to_numpy() for r in mine])
+        front = pd.DataFrame(pooled[nondominated(pooled)], columns=targets).sort_values(targets)
+        parts.append(_part(FRONT, method, len(mine), front))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _part(kind: str, method: str, seeds: int, values: pd.DataFrame) -> pd.DataFrame:
+    labels = pd.DataFrame({KIND: kind, METHOD: method, SEEDS: seeds}, index=values.index)
+    return pd.concat([labels, values], axis=1)
+
+
+def _cloud(problem: Problem) -> tuple[str, Any]:
+    """Kind and expected values of the architectures of the cloud, shape (n, objectives)."""
+    rng = np.random.default_rng(CLOUD_SEED)
+    try:
+        folder = find(artifact_name(problem.space, tabular=True)).path
+    except MissingArtifactError:
+        surrogate = Surrogate.read(find(artifact_name(problem.space)).path)
+        matrix = Encoding(get_space(problem.space)).sample(CLOUD_SIZE, rng)
+        return CLOUD, Predictor(surrogate, problem.objectives).expected(matrix)
+    from hwgpt_blackbox.tabular import Table, TabularBlackbox
+
+    table = Table.read(folder)
+    rows = rng.permutation(len(table.matrix))[:CLOUD_SIZE]
+    blackbox = TabularBlackbox(table, problem.dataset)
+    chosen = [blackbox.objectives_names.index(name) for name in problem.attributes]
+    return MEASURED, blackbox.expected_values(table.matrix[rows])[:, chosen]
+
+
+def draw_front(problem: Problem, table: pd.DataFrame) -> Figure:
+    """Draw what :func:`front_table` computed: one panel per pair of objectives.
+
+    :return: a figure that no global state knows
+    :raises MissingExtraError: matplotlib is not installed
+    """
+    require("matplotlib", extra="analysis")
+    from matplotlib.figure import Figure
+
+    pairs = list(combinations(range(len(problem.objectives)), 2))
+    figure = Figure(figsize=(5.4 * len(pairs), 4.4), layout="constrained")
+    panels = figure.subplots(1, len(pairs), squeeze=False)[0]
+    for axes, pair in zip(panels, pairs, strict=True):
+        # What comes first, perplexity as a rule, is upright; hardware costs run across.
+        upright, across = (problem.objectives[i] for i in pair)
+        _draw_pair(axes, problem.space, table, across, upright, len(pairs) == 1)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside upper center",
+        ncols=_LEGEND_COLUMNS * len(pairs),
+        frameon=False,
+        fontsize=9,
+        markerscale=1.5,
+        handletextpad=0.3,
+        columnspacing=1.2,
+    )
+    return figure
+
+
+def _draw_pair(
+    axes: Axes, space: str, table: pd.DataFrame, across: Column, upright: Column, steps: bool
+) -> None:
+    """Draw one panel; ``steps`` join the points of a front (meaningless for a projection)."""
+    cloud = table[table[KIND] != FRONT]
+    what = "measured" if (cloud[KIND] == MEASURED).any() else "random"
+    axes.scatter(
+        cloud[across.target],
+        cloud[upright.target],
+        s=4,
+        color="#B8BCC2",
+        alpha=0.6,
+        linewidths=0,
+        rasterized=True,
+        label=f"{len(cloud):,} {what} architectures of {space}",
+    )
+    fronts = table[table[KIND] == FRONT]
+    groups = zip(fronts.groupby(METHOD, sort=True), cycle(STYLES), strict=False)
+    for (method, front), (colour, marker) in groups:
+        seeds = int(front[SEEDS].iloc[0])
+        label = f"{method} ({seeds} seeds pooled)" if seeds > 1 else str(method)
+        if steps:
+            ordered = front.sort_values(across.target)
+            axes.step(
+                ordered[across.target],
+                ordered[upright.target],
+                where="post",
+                color=colour,
+                linewidth=1.0,
+                alpha=0.7,
+            )
+        axes.scatter(
+            front[across.target],
+            front[upright.target],
+            s=14,
+            color=colour,
+            marker=marker,
+            linewidths=0.3,
+            edgecolors="white",
+            label=label,
+            zorder=3,
+        )
+    for axis, column in (("x", across), ("y", upright)):
+        _dress(axes, axis, column, table[column.target])
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=9)
+
+
+def axis_label(column: Column) -> str:
+    """Label of an axis: what, on which device, in which unit."""
+    unit = METRICS[column.metric].unit
+    where = f" on {column.device}" if column.device else ""
+    return f"{_LABELS[column.metric]}{where}" + ("" if unit in _UNITLESS else f" ({unit})")
+
+
+def _dress(axes: Axes, axis: str, column: Column, values: pd.Series[float]) -> None:
+    """Scale, ticks and label of one axis."""
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, ScalarFormatter
+
+    getattr(axes, f"set_{axis}label")(axis_label(column))
+    ticks = getattr(axes, f"{axis}axis")
+    if values.min() > 0 and values.max() / values.min() >= _LOG_RATIO:
+        getattr(axes, f"set_{axis}scale")("log")
+        ticks.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ticks.set_minor_formatter(NullFormatter())
+        ticks.set_major_formatter(ScalarFormatter())
+    if values.max() >= 1e5:
+        ticks.set_major_formatter(EngFormatter(sep=""))
+
+
+def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Save a figure, the same bytes for the same data.
+
+    :param stem: path without suffix
+    :param formats: suffixes, of ``svg``, ``pdf``, ``png``
+    :return: one file per format
+    :raises OutputError: they cannot be written
+    """
+    from matplotlib import rc_context
+
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    paths = []
+    for suffix in formats:
+        path = stem.with_name(f"{stem.name}.{suffix}")
+
+        def fill(temporary: Path, suffix: str = suffix) -> None:
+            with temporary.open("wb") as file:
+                figure.savefig(file, format=suffix, dpi=PNG_DPI, metadata=dates.get(suffix))
+
+        with rc_context({"svg.hashsalt": "hwgpt-blackbox", "pdf.fonttype": 42}):
+            write_atomically(path, fill)
+        paths.append(path)
+    return paths

@@ -1,0 +1,300 @@
+"""What every method shares: which trials are out, what came back, what was seen.
+
+A method is a subclass of :class:`MultiObjectiveSearcher` that answers one question,
+:meth:`~MultiObjectiveSearcher._propose`: which architecture next? ``_factory`` makes it a Syne
+Tune scheduler. Everything inside works on *codes* (``_space``) and *minimised* values: maximised
+metrics have changed sign before a searcher sees them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from syne_tune.optimizer.schedulers.searchers.searcher import BaseSearcher
+
+from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.optimizers._space import Codes, SearchSpace
+
+logger = logging.getLogger(__name__)
+
+Values = npt.NDArray[np.float64]
+"""Objective values, minimised, shape (m,) or (n, m)."""
+CanonicalForm = Callable[[dict[str, Any]], dict[str, Any]]
+"""Maps every configuration (constants included) of one architecture to the same configuration."""
+
+_DRAWS = 100  # random draws before a small space is enumerated
+_DRAWS_LARGE = 10_000  # random draws before a space too large to enumerate counts as exhausted
+_ENUMERATE = 2**16  # configurations up to which a space is enumerated
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """One architecture that was handed out: its codes (shape (d,)) and its identity."""
+
+    codes: Codes
+    key: Hashable
+
+
+class Observations:
+    """Results of the trials that succeeded, in the order in which they came back.
+
+    Attributes:
+        trial_ids: One per row of ``X`` and ``Y``.
+    """
+
+    def __init__(self, dimensions: int) -> None:
+        self.trial_ids: list[int] = []
+        self._x = np.empty((64, dimensions))
+        self._y = np.empty((64, 0))
+
+    def __len__(self) -> int:
+        return len(self.trial_ids)
+
+    @property
+    def X(self) -> Codes:
+        """Codes, shape (n, d). A view: do not write into it."""
+        return self._x[: len(self)]
+
+    @property
+    def Y(self) -> Values:
+        """Minimised values, shape (n, m); m is 0 before the first result. A view."""
+        return self._y[: len(self)]
+
+    def append(self, trial_id: int, codes: Codes, values: Values) -> None:
+        """Add one result (codes of shape (d,), values of shape (m,))."""
+        n = len(self)
+        if not n:
+            self._y = np.empty((len(self._x), len(values)))
+        if n == len(self._x):
+            self._x = np.concatenate([self._x, np.empty_like(self._x)])
+            self._y = np.concatenate([self._y, np.empty_like(self._y)])
+        self._x[n], self._y[n] = codes, values
+        self.trial_ids.append(trial_id)
+
+
+class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
+    """Base of the methods: a Syne Tune searcher that never hands out an architecture twice.
+
+    A subclass implements :meth:`_propose`, and :meth:`_observed` or :meth:`_failed` if it must know
+    at once. It reads ``space``, ``rng``, ``observations``, ``pending`` and asks :meth:`is_new`.
+    It keeps every bit of state in ``self`` (so that pickling resumes exactly) and draws from
+    ``self.rng`` alone.
+
+    Args:
+        config_space: Syne Tune configuration space, constants included.
+        random_seed: Seed of the method's own generator; None takes one from the system.
+        points_to_evaluate: Configurations to suggest first, in this order. Constants may be left
+            out. A second mention of one architecture is skipped, unless ``allow_repeats``.
+        canonical_form: Says which configurations are the same architecture: it gets a
+            configuration, constants included, and returns the one that stands for them all. A
+            picklable function, for the scheduler to be picklable. None: all differ.
+        allow_repeats: Whether an architecture may be suggested again.
+
+    Attributes:
+        space: The encoding of ``config_space``.
+        rng: The only source of randomness.
+        observations: Results so far, minimised.
+
+    Raises:
+        InputError: ``points_to_evaluate`` are not in the space.
+    """
+
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        random_seed: int | None = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        canonical_form: CanonicalForm | None = None,
+        allow_repeats: bool = False,
+    ) -> None:
+        if random_seed is None:  # Syne Tune would draw it from numpy's global state
+            random_seed = int(np.random.SeedSequence().generate_state(1)[0])
+        self.space = SearchSpace(config_space)
+        points = [self._checked_point(point) for point in points_to_evaluate or ()]
+        super().__init__(dict(config_space), points, random_seed=int(random_seed))
+        self.rng = np.random.default_rng(random_seed)
+        self.canonical_form = canonical_form
+        self.allow_repeats = allow_repeats
+        self.observations = Observations(len(self.space))
+        self._seen: set[Hashable] = set()
+        self._suggested: list[Suggestion] = []  # handed out, no trial id known yet
+        self._running: dict[int, Suggestion] = {}
+        self._finished: set[int] = set()
+        self._remaining: list[Codes] | None = None  # what is left of a small space, shuffled
+
+    # -- for subclasses ------------------------------------------------------------------------
+
+    def _propose(self) -> Codes | None:
+        """Codes (shape (d,)) of the next architecture.
+
+        Whatever is returned is checked: for None, or for an architecture that was suggested
+        before, the base takes a random new one instead.
+        """
+        raise NotImplementedError
+
+    def _observed(self, codes: Codes, values: Values) -> None:
+        """A trial succeeded: codes (shape (d,)), finite minimised values (shape (m,)).
+
+        Called once a trial, after ``observations`` has it.
+        """
+
+    def _failed(self, codes: Codes) -> None:
+        """A trial failed, or reported NaN or infinity: codes (shape (d,)). Called once a trial."""
+
+    @property
+    def pending(self) -> Codes:
+        """Codes of the architectures that are out, oldest first, shape (number, d)."""
+        waiting = [*self._running.values(), *self._suggested]
+        return np.array([s.codes for s in waiting]).reshape(len(waiting), len(self.space))
+
+    def key(self, codes: Codes) -> Hashable:
+        """Identity of an architecture: equal for all its configurations."""
+        return self._key(self.space.decode(codes))
+
+    def _key(self, config: dict[str, Any]) -> Hashable:
+        if self.canonical_form is not None:
+            config = self.canonical_form(config)
+        values = tuple(config.get(name) for name in self.space.names)
+        try:
+            hash(values)
+        except TypeError:  # categories that are lists or dicts
+            return repr(values)
+        return values
+
+    def canonical_codes(self, codes: Codes) -> Codes:
+        """Codes (shape (d,)) of the canonical form, for models that should not see the rest.
+
+        A canonical value that a narrowed space does not hold becomes code 0.
+        """
+        if self.canonical_form is None:
+            return codes
+        config = self.canonical_form(self.space.decode(codes))
+        result = np.zeros(len(self.space))
+        for i, dimension in enumerate(self.space.dimensions):
+            try:
+                result[i] = dimension.encode(config[dimension.name])
+            except (InputError, KeyError):
+                result[i] = 0.0
+        return result
+
+    def is_new(self, codes: Codes) -> bool:
+        """Whether the architecture was never suggested (always, with ``allow_repeats``)."""
+        return self.allow_repeats or self.key(codes) not in self._seen
+
+    def first_new(self, candidates: Iterable[Codes]) -> Codes | None:
+        """The first of the candidates (each of shape (d,)) that is new, or None."""
+        return next((codes for codes in candidates if self.is_new(codes)), None)
+
+    def random_new(self) -> Codes | None:
+        """A random architecture that is new, shape (d,); None once the space is exhausted."""
+        if self._remaining is None:
+            small = self.space.size <= _ENUMERATE
+            for _ in range(_DRAWS if small else _DRAWS_LARGE):
+                codes: Codes = self.space.sample(self.rng, 1)[0]
+                if self.is_new(codes):
+                    return codes
+            if not small:
+                logger.warning("no new architecture in %d random draws", _DRAWS_LARGE)
+                return None
+            left = [codes for codes in self.space.all_codes() if self.is_new(codes)]
+            self._remaining = [left[i] for i in self.rng.permutation(len(left))]
+        while self._remaining:
+            codes = self._remaining.pop()
+            if self.is_new(codes):
+                return codes
+        return None
+
+    # -- Syne Tune's searcher interface --------------------------------------------------------
+
+    def suggest(self, **kwargs: Any) -> dict[str, Any] | None:
+        """Next configuration, constants included; None once the space is exhausted."""
+        config = self._next_point()
+        if config is None:
+            codes = self._propose()
+            if codes is None or not self.is_new(codes):
+                codes = self.random_new()
+            if codes is None:
+                return None
+            config = self.space.decode(codes)
+        else:
+            codes = self.space.encode(config)
+        suggestion = Suggestion(codes, self._key(config))
+        self._seen.add(suggestion.key)
+        self._suggested.append(suggestion)
+        return config
+
+    def on_trial_add(self, trial_id: int, config: Mapping[str, Any]) -> None:
+        """A suggestion became a trial (or somebody started one without asking)."""
+        if trial_id not in self._finished:
+            self._running[trial_id] = self._claim(config)
+
+    def on_trial_complete(
+        self, trial_id: int, config: Mapping[str, Any], metrics: Sequence[float] | Values
+    ) -> None:
+        """The final result of a trial, minimised. Only the first report of a trial counts."""
+        if trial_id in self._finished:
+            logger.debug("trial %d reported again; ignored", trial_id)
+            return
+        suggestion = self._running.pop(trial_id, None) or self._claim(config)
+        self._finished.add(trial_id)
+        values = np.array(metrics, dtype=float)
+        if not np.isfinite(values).all():
+            logger.warning("trial %d reported %s; counted as failed", trial_id, values)
+            self._failed(suggestion.codes)
+            return
+        self.observations.append(trial_id, suggestion.codes, values)
+        self._observed(suggestion.codes, values)
+
+    def on_trial_error(self, trial_id: int) -> None:
+        """A trial failed: it is pending no more, and its architecture is not tried again."""
+        suggestion = self._running.pop(trial_id, None)
+        if trial_id not in self._finished:
+            self._finished.add(trial_id)
+            if suggestion is not None:
+                self._failed(suggestion.codes)
+
+    def on_trial_remove(self, trial_id: int) -> None:
+        """The scheduler stopped the trial: it is pending no more, and it is neither a failure."""
+        self._running.pop(trial_id, None)
+        self._finished.add(trial_id)
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _checked_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """The point with the constants; its floats stay as given."""
+        codes = self.space.encode(point)
+        wrong = {
+            k: v
+            for k, v in point.items()
+            if k not in self.space.names
+            and (k not in self.space.constants or self.space.constants[k] != v)
+        }
+        if wrong:
+            raise InputError(
+                f"points_to_evaluate: {wrong!r} is not in the configuration space; its constants "
+                f"are {self.space.constants!r}"
+            )
+        floats = {d.name: float(point[d.name]) for d in self.space.dimensions if not d.levels}
+        return self.space.decode(codes) | floats
+
+    def _next_point(self) -> dict[str, Any] | None:
+        while self.points_to_evaluate:
+            config: dict[str, Any] = self.points_to_evaluate.pop(0)
+            if self.allow_repeats or self._key(config) not in self._seen:
+                return config
+        return None
+
+    def _claim(self, config: Mapping[str, Any]) -> Suggestion:
+        """The suggestion that a trial of this configuration carries out."""
+        key = self._key(self.space.constants | {name: config[name] for name in self.space.names})
+        for i, suggestion in enumerate(self._suggested):
+            if suggestion.key == key:
+                return self._suggested.pop(i)
+        self._seen.add(key)
+        return Suggestion(self.space.encode(config), key)

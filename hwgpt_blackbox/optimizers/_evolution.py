@@ -1,0 +1,80 @@
+"""RE: regularised evolution."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.optimizers._base import MultiObjectiveSearcher
+from hwgpt_blackbox.optimizers._pareto import Values, rank_and_crowding
+from hwgpt_blackbox.optimizers._space import Codes
+
+_TRIES = 50  # parents and mutations drawn before a random architecture is taken
+
+
+class RE(MultiObjectiveSearcher):
+    """Regularised evolution (Real et al., 2019, arXiv:1802.01548) for several objectives.
+
+    A population ages: each new result enters, the oldest leaves. A parent is the best of a random
+    sample of the population; its child differs in one hyperparameter. "Best" is by non-dominated
+    rank, then crowding distance, then chance (Deb et al., 2002), both over the whole population.
+    Asynchronous as in the paper: a worker that is free gets a child of the population as it is.
+
+    Args:
+        config_space: See :class:`MultiObjectiveSearcher`, as for ``common``.
+        population_size: Members of the population, and random architectures at the start. 100, as
+            in the paper.
+        sample_size: Members among which a parent is chosen, drawn with replacement. 25, as in the
+            paper.
+        **common: Arguments of :class:`MultiObjectiveSearcher`.
+
+    Raises:
+        InputError: A size below 1.
+    """
+
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        population_size: int = 100,
+        sample_size: int = 25,
+        **common: Any,
+    ) -> None:
+        super().__init__(config_space, **common)
+        if population_size < 1 or sample_size < 1:
+            raise InputError(
+                f"population_size={population_size}, sample_size={sample_size}: expected 1 or more"
+            )
+        self.population_size = population_size
+        self.sample_size = sample_size
+        self._population: deque[tuple[Codes, Values]] = deque(maxlen=population_size)
+        self._order: list[int] | None = None  # place of each member, 0 is best; None: not known
+
+    def _propose(self) -> Codes | None:
+        if len(self.observations) < self.population_size:
+            return self.random_new()
+        if self._order is None:
+            self._order = self._places()
+        children = (
+            self.space.change_one(self.rng, self._population[self._parent(self._order)][0])
+            for _ in range(_TRIES)
+        )
+        return self.first_new(children)
+
+    def _parent(self, places: list[int]) -> int:
+        sample = self.rng.integers(len(places), size=self.sample_size)
+        return int(min(sample.tolist(), key=places.__getitem__))
+
+    def _places(self) -> list[int]:
+        values = np.array([values for _, values in self._population])
+        ranks, crowding = rank_and_crowding(values)
+        order = np.lexsort((self.rng.random(len(ranks)), -crowding, ranks))
+        return np.argsort(order).tolist()  # type: ignore[no-any-return]
+
+    def _observed(self, codes: Codes, values: Values) -> None:
+        self._population.append((codes, values))
+        self._order = None

@@ -1,0 +1,232 @@
+"""From the name of a method to a Syne Tune scheduler: the bridge, the table, the function."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from syne_tune.backend.trial_status import Trial
+from syne_tune.config_space import config_space_to_json_dict
+from syne_tune.optimizer.scheduler import SchedulerDecision, TrialScheduler
+from syne_tune.optimizer.schedulers.single_fidelity_scheduler import SingleFidelityScheduler
+from syne_tune.util import dump_json_with_numpy
+
+from hwgpt_blackbox.errors import InputError, MissingExtraError
+from hwgpt_blackbox.optimizers._base import CanonicalForm, MultiObjectiveSearcher
+from hwgpt_blackbox.optimizers._pareto import Values
+
+
+def metric_signs(metrics: Sequence[str], do_minimize: bool | Sequence[bool]) -> Values:
+    """+1 for each minimised metric and -1 for each maximised one, shape (m,).
+
+    Raises:
+        InputError: Fewer than two metrics, one of them twice, or not one direction per metric.
+    """
+    if isinstance(metrics, str) or len(set(metrics)) != len(metrics) or len(metrics) < 2:
+        raise InputError(f"metrics={metrics!r}: expected a list of two or more different names")
+    if isinstance(do_minimize, bool | np.bool_):
+        do_minimize = [bool(do_minimize)] * len(metrics)
+    if len(do_minimize) != len(metrics):
+        raise InputError(
+            f"do_minimize={do_minimize!r}: expected one bool, or one for each of {list(metrics)}"
+        )
+    return np.where(np.array(do_minimize, dtype=bool), 1.0, -1.0)
+
+
+def read_metrics(result: Mapping[str, Any], metrics: Sequence[str], signs: Values) -> Values:
+    """The minimised metrics of a result, shape (m,); None and non-numbers count as NaN.
+
+    Raises:
+        InputError: The result lacks a metric.
+    """
+    missing = [name for name in metrics if name not in result]
+    if missing:
+        raise InputError(f"result {sorted(result)} lacks the metrics {missing}")
+    values = np.full(len(metrics), np.nan)
+    for i, name in enumerate(metrics):
+        try:
+            values[i] = float(result[name])
+        except (TypeError, ValueError):
+            values[i] = np.nan
+    return values * signs
+
+
+def metric_mode(signs: Values) -> str | list[str]:
+    """Syne Tune's ``metric_mode``: ``"min"``, ``"max"``, or one of them per metric if mixed."""
+    modes = ["min" if sign > 0 else "max" for sign in signs]
+    return modes[0] if len(set(modes)) == 1 else modes
+
+
+def scheduler_metadata(scheduler: TrialScheduler, name: str) -> dict[str, Any]:
+    """What Syne Tune stores beside the results. Syne Tune's own also holds the whole scheduler,
+    which neither is JSON nor stays as it was.
+    """
+    return {
+        "scheduler_name": name,
+        "random_seed": scheduler.random_seed,
+        "config_space": dump_json_with_numpy(config_space_to_json_dict(scheduler.config_space)),
+        "metric_names": scheduler.metric_names(),
+        "metric_mode": scheduler.metric_mode(),
+    }
+
+
+class MultiObjectiveScheduler(SingleFidelityScheduler):  # type: ignore[misc]
+    """Makes a :class:`MultiObjectiveSearcher` a Syne Tune scheduler.
+
+    Beyond Syne Tune's ``SingleFidelityScheduler`` it knows one direction per metric, tells the
+    searcher which trial carries out which suggestion, takes only final results, and writes
+    metadata that is JSON.
+
+    Args:
+        config_space: Syne Tune configuration space.
+        metrics: Names of two or more metrics.
+        searcher: The method.
+        do_minimize: One bool, or one per metric.
+
+    Raises:
+        InputError: See :func:`metric_signs`.
+    """
+
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        metrics: Sequence[str],
+        searcher: MultiObjectiveSearcher,
+        do_minimize: bool | Sequence[bool] = True,
+    ) -> None:
+        self.signs = metric_signs(metrics, do_minimize)
+        super().__init__(
+            dict(config_space),
+            metrics=list(metrics),
+            do_minimize=bool((self.signs > 0).all()),
+            searcher=searcher,
+            random_seed=searcher.random_seed,
+        )
+
+    def on_trial_add(self, trial: Trial) -> None:
+        """Tell the searcher which trial carries out its suggestion."""
+        self.searcher.on_trial_add(trial.trial_id, trial.config)
+
+    def on_trial_result(self, trial: Trial, result: dict[str, Any]) -> str:
+        """Let the trial go on: only final results count."""
+        return str(SchedulerDecision.CONTINUE)
+
+    def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:
+        """Pass the final result, minimised, to the searcher."""
+        values = read_metrics(result, self.metrics, self.signs)
+        self.searcher.on_trial_complete(trial.trial_id, trial.config, values)
+
+    def metric_mode(self) -> str | list[str]:
+        """``"min"``, ``"max"``, or a list with one of them per metric if they differ."""
+        return metric_mode(self.signs)
+
+    def metadata(self) -> dict[str, Any]:
+        """What Syne Tune stores beside the results: JSON values only."""
+        return scheduler_metadata(self, type(self.searcher).__name__)
+
+
+@dataclass(frozen=True)
+class Method:
+    """Where a method lives and what it needs.
+
+    Attributes:
+        path: ``module:class``. The module is imported when the method is first used.
+        extra: The extra of the package that brings its dependencies; None if it has none.
+    """
+
+    path: str
+    extra: str | None = None
+
+    def load(self) -> type[Any]:
+        """The class.
+
+        Raises:
+            MissingExtraError: A dependency is not installed; the message names the extra.
+        """
+        module, name = self.path.split(":")
+        try:
+            loaded: type[Any] = getattr(importlib.import_module(module), name)
+        except ModuleNotFoundError as error:
+            if self.extra is None or str(error.name).startswith("hwgpt_blackbox"):
+                raise
+            raise MissingExtraError(
+                f"{name} needs {error.name}, which is not installed: "
+                f"pip install hwgpt-blackbox[{self.extra}]"
+            ) from error
+        return loaded
+
+
+_HERE = "hwgpt_blackbox.optimizers."
+
+METHODS: dict[str, Method] = {
+    "RS": Method(_HERE + "_random:RS"),
+    "RE": Method(_HERE + "_evolution:RE"),
+    "NSGA2": Method(_HERE + "_nsga2:NSGA2", extra="optimizers"),
+    "LS": Method(_HERE + "_local:LS"),
+    "RSBO": Method(_HERE + "_bayesian:RSBO", extra="bayesian"),
+    "LSBO": Method(_HERE + "_bayesian:LSBO", extra="bayesian"),
+    "EHVI": Method(_HERE + "_bayesian:EHVI", extra="bayesian"),
+    "MOASHA": Method(_HERE + "_moasha:MOASHA"),
+}
+"""The eight methods of HW-GPT-Bench, by name."""
+
+
+def make_scheduler(
+    name: str,
+    config_space: Mapping[str, Any],
+    metrics: Sequence[str],
+    *,
+    random_seed: int | None,
+    do_minimize: bool | Sequence[bool] = True,
+    points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+    canonical_form: CanonicalForm | None = None,
+    allow_repeats: bool = False,
+    **options: Any,
+) -> TrialScheduler:
+    """A Syne Tune scheduler that runs one of the methods, for any blackbox and backend.
+
+    Args:
+        name: A key of ``METHODS``.
+        config_space: Syne Tune configuration space; constants are passed on to the trials.
+        metrics: Names of two or more metrics in the results.
+        random_seed: The same seed, suggestions and results give the same run. None takes
+            a seed from the system.
+        do_minimize: One bool, or one per metric.
+        points_to_evaluate: Configurations to suggest first.
+        canonical_form: Says which configurations are the same architecture; see
+            :class:`~hwgpt_blackbox.optimizers.MultiObjectiveSearcher`.
+        allow_repeats: Whether an architecture may be suggested again.
+        **options: Options of the method: see its class.
+
+    Returns:
+        The scheduler.
+
+    Raises:
+        InputError: An unknown name or option, or an argument that does not fit.
+        MissingExtraError: The method's dependencies are not installed.
+    """
+    if name not in METHODS:
+        raise InputError(f"method {name!r} is unknown; expected one of {list(METHODS)}")
+    method = METHODS[name].load()
+    common: dict[str, Any] = {
+        "random_seed": random_seed,
+        "points_to_evaluate": points_to_evaluate,
+        "canonical_form": canonical_form,
+        "allow_repeats": allow_repeats,
+    }
+    known = [
+        parameter.name
+        for parameter in inspect.signature(method).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in common
+    ]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise InputError(f"{name} has no options {unknown}; it has {known}")
+    if issubclass(method, MultiObjectiveSearcher):
+        searcher = method(config_space, **common, **options)
+        return MultiObjectiveScheduler(config_space, metrics, searcher, do_minimize)
+    return method(config_space, metrics, do_minimize, **common, **options)

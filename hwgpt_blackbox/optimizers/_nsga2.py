@@ -1,0 +1,204 @@
+"""NSGA2: pymoo's NSGA-II, fed asynchronously. The only module that needs pymoo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pymoo.algorithms.moo import nsga2 as pymoo_nsga2
+from pymoo.core.crossover import Crossover
+from pymoo.core.duplicate import DuplicateElimination, NoDuplicateElimination
+from pymoo.core.individual import Individual
+from pymoo.core.mutation import Mutation
+from pymoo.core.population import Population
+from pymoo.core.problem import Problem
+from pymoo.core.termination import NoTermination
+from pymoo.operators.crossover.sbx import SBX
+from pymoo.operators.crossover.ux import UX
+from pymoo.operators.mutation.pm import PM
+
+from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.optimizers._base import MultiObjectiveSearcher
+from hwgpt_blackbox.optimizers._pareto import Values
+from hwgpt_blackbox.optimizers._space import Codes, SearchSpace
+
+_CROSSOVER = 0.9  # probability that two parents are crossed (Deb et al., 2002)
+_MATINGS = 20  # rounds of mating in search of new architectures; pymoo's 100 are slow at the end
+
+
+class _Reset(Mutation):  # type: ignore[misc]
+    """Replace a category by another one, each as likely."""
+
+    def _do(self, problem: Problem, X: Codes, *args: Any, **kwargs: Any) -> Codes:
+        random_state: np.random.Generator = kwargs["random_state"]
+        hit = random_state.random(X.shape) < self.prob_var.value
+        categories = np.maximum(problem.xu.astype(int) + 1, 2)
+        moved = (X + random_state.integers(1, categories, size=X.shape)) % (problem.xu + 1)
+        return np.where(hit, moved, X)
+
+
+@dataclass(frozen=True)
+class _Operators:
+    """How one group of hyperparameters is crossed and mutated.
+
+    ``mutation`` takes the probability with which a hyperparameter is mutated.
+    """
+
+    kinds: tuple[str, ...]
+    crossover: Crossover
+    mutation: Callable[[float], Mutation]
+
+
+_GROUPS = (
+    _Operators(("categorical",), UX(), lambda prob: _Reset(prob_var=prob)),
+    # pymoo's recommendation for integers: eta 3, since 20 seldom reaches the next integer
+    _Operators(("integer", "ordinal"), SBX(eta=3.0), lambda prob: PM(eta=3.0, prob_var=prob)),
+    _Operators(("float",), SBX(eta=20.0), lambda prob: PM(eta=20.0, prob_var=prob)),  # Deb et al.
+)
+
+
+def _parts(space: SearchSpace) -> list[tuple[npt.NDArray[np.int64], Problem, _Operators]]:
+    """For each group that occurs: its columns, the bounds of these as a problem, its operators."""
+    upper = np.where(space.sizes > 0, space.sizes - 1, 1)
+    parts = []
+    for group in _GROUPS:
+        columns = np.array(
+            [i for i, d in enumerate(space.dimensions) if d.kind in group.kinds], dtype=np.int64
+        )
+        if columns.size:
+            problem = Problem(n_var=len(columns), xl=np.zeros(len(columns)), xu=upper[columns])
+            parts.append((columns, problem, group))
+    return parts
+
+
+def _rounded(space: SearchSpace, codes: Codes) -> Codes:
+    return np.where(space.sizes > 0, np.rint(codes), codes)
+
+
+class MixedCrossover(Crossover):  # type: ignore[misc]
+    """Crosses codes: uniformly where categorical, by simulated binary crossover where ordered."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        super().__init__(2, 2, prob=_CROSSOVER)
+        self.space = space
+
+    def _do(self, problem: Problem, X: Codes, *args: Any, **kwargs: Any) -> Codes:
+        children = X.astype(float)
+        for columns, part, group in _parts(self.space):
+            children[..., columns] = group.crossover._do(part, X[..., columns], **kwargs)
+        return _rounded(self.space, children)
+
+
+class MixedMutation(Mutation):  # type: ignore[misc]
+    """Mutates each code with probability 1/d: reset where categorical, polynomial where ordered."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        super().__init__(prob=1.0)
+        self.space = space
+
+    def _do(self, problem: Problem, X: Codes, *args: Any, **kwargs: Any) -> Codes:
+        children = X.astype(float)
+        for columns, part, group in _parts(self.space):
+            mutation = group.mutation(1 / len(self.space))
+            children[:, columns] = mutation._do(part, X[:, columns], **kwargs)
+        return _rounded(self.space, children)
+
+
+class NewArchitectures(DuplicateElimination):  # type: ignore[misc]
+    """Removes architectures that were suggested before, or occur earlier in the same batch."""
+
+    def __init__(self, key: Callable[[Codes], Hashable], seen: set[Hashable]) -> None:
+        super().__init__()
+        self.key, self.seen = key, seen
+
+    def do(self, pop: Population, *others: Population, **kwargs: Any) -> Population:
+        """Those of ``pop`` that are new; ``others`` (parents, offspring so far) count as known."""
+        known = {self.key(individual.X) for other in others for individual in other}
+        keep = []
+        for i, individual in enumerate(pop):
+            key = self.key(individual.X)
+            if key not in self.seen and key not in known:
+                keep.append(i)
+            known.add(key)
+        return pop[keep]
+
+
+class NSGA2(MultiObjectiveSearcher):
+    """NSGA-II (Deb et al., 2002), by pymoo's operators, survival and ask-and-tell.
+
+    A generation of ``population_size`` offspring is bred at once. When as many results have come
+    back, from whichever trials, survival selects the next parents. A worker that is free while
+    the generation is out gets an extra child of the same parents: nobody waits. With one worker
+    the generations are pymoo's own.
+
+    Args:
+        config_space: See :class:`MultiObjectiveSearcher`, as for ``common``.
+        population_size: Parents, and offspring in a generation; the first are random. 20 is
+            the default of Syne Tune's former NSGA-II, which HW-GPT-Bench ran. Deb et al. take 100
+            for 25,000 evaluations; within 1,000 trials it reaches less.
+        **common: Arguments of :class:`MultiObjectiveSearcher`.
+
+    Raises:
+        InputError: A population of less than 2.
+    """
+
+    def __init__(
+        self, config_space: Mapping[str, Any], *, population_size: int = 20, **common: Any
+    ) -> None:
+        super().__init__(config_space, **common)
+        if population_size < 2:
+            raise InputError(f"population_size={population_size}: expected 2 or more")
+        self.population_size = population_size
+        self._problem = Problem(n_var=len(self.space), n_obj=2, xl=0.0, xu=1.0)  # bounds unused
+        self._algorithm = pymoo_nsga2.NSGA2(
+            pop_size=population_size,
+            crossover=MixedCrossover(self.space),
+            mutation=MixedMutation(self.space),
+            eliminate_duplicates=(
+                NoDuplicateElimination()
+                if self.allow_repeats
+                else NewArchitectures(self.key, self._seen)
+            ),
+        )
+        self._algorithm.mating.n_max_iterations = _MATINGS
+        self._algorithm.setup(self._problem, termination=NoTermination(), seed=self.random_seed)
+        self._offspring: list[Codes] | None = None  # those of the generation still to hand out
+        self._returned: list[Individual] = []
+
+    def _propose(self) -> Codes | None:
+        if not self._algorithm.is_initialized:
+            return self.random_new()
+        if self._offspring is None:
+            self._offspring = self._breed(self.population_size)
+        codes = self._next_offspring(self._offspring)
+        if codes is None:  # the generation is handed out but not back yet
+            self._offspring = self._breed(2)
+            codes = self._next_offspring(self._offspring)
+        return codes
+
+    def _next_offspring(self, offspring: list[Codes]) -> Codes | None:
+        while offspring:
+            codes = offspring.pop(0)
+            if self.is_new(codes):
+                return codes
+        return None
+
+    def _breed(self, number: int) -> list[Codes]:
+        algorithm = self._algorithm
+        offspring = algorithm.mating.do(
+            self._problem,
+            algorithm.pop,
+            number,
+            algorithm=algorithm,
+            random_state=algorithm.random_state,
+        )
+        return [individual.X for individual in offspring]
+
+    def _observed(self, codes: Codes, values: Values) -> None:
+        self._returned.append(Individual(X=codes, F=values))
+        if len(self._returned) == self.population_size:
+            self._algorithm.tell(Population(self._returned))
+            self._returned, self._offspring = [], None

@@ -1,0 +1,297 @@
+"""Codes: a Syne Tune configuration space as plain arrays, and back.
+
+A configuration is encoded as a ``float64`` array of shape (d,), one *code* per hyperparameter that
+is not a constant, in the order of the configuration space:
+
+- discrete hyperparameters (``choice``, ``ordinal``, ``finrange``, ``randint``, quantised ranges):
+  the integer index of the value among ``Dimension.levels``, from 0 to ``size - 1``;
+- continuous hyperparameters (``uniform``, ``loguniform``, ``reverseloguniform``): the position
+  between the bounds, from 0 to 1, on the domain's own scale.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from syne_tune.config_space import (
+    Categorical,
+    Domain,
+    FiniteRange,
+    Float,
+    Integer,
+    Ordinal,
+    OrdinalNearestNeighbor,
+    Quantized,
+    is_log_space,
+    is_reverse_log_space,
+    is_uniform_space,
+)
+
+from hwgpt_blackbox.errors import InputError
+
+Codes = npt.NDArray[np.float64]
+"""Encoded configurations, shape (d,) or (n, d)."""
+
+
+def _identity(x: Codes) -> Codes:
+    return x
+
+
+def _log(x: Codes) -> Codes:
+    return np.log(x)
+
+
+def _exp(x: Codes) -> Codes:
+    return np.exp(x)
+
+
+def _reverse_log(x: Codes) -> Codes:
+    return -np.log1p(-x)
+
+
+def _reverse_exp(x: Codes) -> Codes:
+    return -np.expm1(-x)
+
+
+# How a range is stretched before it is mapped to [0, 1]: forward and back.
+_SCALES: dict[str, tuple[Callable[[Codes], Codes], Callable[[Codes], Codes]]] = {
+    "linear": (_identity, _identity),
+    "log": (_log, _exp),
+    "reverse_log": (_reverse_log, _reverse_exp),
+}
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if number != value:
+        raise ValueError(f"{value!r} is not a whole number")
+    return number
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One hyperparameter that is searched.
+
+    Attributes:
+        name: Its key in the configuration space.
+        kind: ``"categorical"`` (no order), ``"ordinal"`` (ordered values), ``"integer"`` or
+            ``"float"``. Syne Tune's ``choice`` is categorical even when its values are numbers.
+        levels: The values of a discrete hyperparameter, in the order of their codes; empty for
+            a float.
+        lower, upper: The bounds of a range before scaling (0 and 1 where there is none).
+        scale: ``"linear"``, ``"log"`` or ``"reverse_log"``; how the range is stretched.
+        edges: For ``ordinal(kind="nn")``: where, on [0, 1], one level ends and the next begins,
+            shape (size - 1,). None for all else.
+        step: Distance between the values of a quantised range; 0 where it is not quantised.
+    """
+
+    name: str
+    kind: str
+    levels: Sequence[Any] = ()
+    lower: float = 0.0
+    upper: float = 1.0
+    scale: str = "linear"
+    edges: Codes | None = None
+    step: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """Number of values; 0 for a float."""
+        return len(self.levels)
+
+    @property
+    def even(self) -> bool:
+        """Whether Syne Tune draws every level with the same probability."""
+        return bool(self.levels) and self.edges is None and not self.step and self.scale == "linear"
+
+    def _stretched(self, unit: Codes) -> Codes:
+        forward, back = _SCALES[self.scale]
+        low, high = forward(np.array([self.lower, self.upper]))
+        return back(low + unit * (high - low))
+
+    def from_unit(self, unit: Codes) -> Codes:
+        """Quantile function of the distribution from which Syne Tune draws this hyperparameter.
+
+        Args:
+            unit: Numbers in [0, 1), any shape.
+
+        Returns:
+            Codes of the same shape.
+        """
+        if not self.levels:
+            return unit
+        if self.edges is not None:
+            codes = np.searchsorted(self.edges, unit).astype(float)
+        elif self.even:
+            codes = np.floor(unit * self.size)
+        else:  # a range of integers or multiples, drawn on its own scale and rounded
+            step = self.step or 1.0
+            codes = np.rint(self._stretched(unit) / step) - round(self.levels[0] / step)
+        return codes.clip(0, self.size - 1)
+
+    def decode(self, code: float) -> Any:
+        """Value of one code."""
+        if self.levels:
+            return self.levels[int(code)]
+        return float(np.clip(self._stretched(np.array(code)), self.lower, self.upper))
+
+    def encode(self, value: Any) -> float:
+        """Code of one value.
+
+        Raises:
+            InputError: The hyperparameter cannot take the value.
+        """
+        try:
+            if isinstance(self.levels, range):  # whose index() counts through it for other types
+                return float(self.levels.index(_whole(value)))
+            if self.levels:
+                return float(self.levels.index(value))
+            number = float(value)
+        except (ValueError, TypeError, OverflowError):
+            number = math.nan
+        if not self.lower <= number <= self.upper or self.levels:
+            expected = list(self.levels[:10]) if self.levels else [self.lower, self.upper]
+            raise InputError(
+                f"{self.name}={value!r} is not in the configuration space; expected "
+                f"{'one of' if self.levels else 'a number within'} {expected}"
+            )
+        if self.upper == self.lower:
+            return 0.0
+        low, high, x = _SCALES[self.scale][0](np.array([self.lower, self.upper, number]))
+        return float((x - low) / (high - low))
+
+
+def _scale(domain: Domain) -> str:
+    if is_log_space(domain):
+        return "log"
+    if is_reverse_log_space(domain):
+        return "reverse_log"
+    if is_uniform_space(domain):
+        return "linear"
+    raise InputError(f"{domain!r}: only uniform, log and reverse-log ranges can be searched")
+
+
+def _range_dimension(name: str, domain: Domain) -> Dimension:
+    """A range of floats or integers, possibly quantised."""
+    sampler, step = domain.get_sampler(), 0.0
+    if isinstance(sampler, Quantized):
+        step, inner = sampler.q, type(domain)(domain.lower, domain.upper)
+        inner.set_sampler(sampler.get_sampler())
+        domain = inner
+    kind = "integer" if isinstance(domain, Integer) else "float"
+    levels: Sequence[Any] = ()
+    if step:
+        first, last = math.ceil(domain.lower / step - 1e-9), math.floor(domain.upper / step + 1e-9)
+        levels = [domain.value_type(i * step) for i in range(first, last + 1)]
+    elif kind == "integer":
+        levels = range(domain.lower, domain.upper + 1)
+    return Dimension(
+        name, kind, levels, float(domain.lower), float(domain.upper), _scale(domain), None, step
+    )
+
+
+def _dimension(name: str, domain: Domain) -> Dimension:
+    if isinstance(domain, OrdinalNearestNeighbor) and len(domain) > 1:
+        centres = domain.categories_int
+        middles = (centres[1:] + centres[:-1]) / 2
+        edges = (middles - domain.lower_int) / (domain.upper_int - domain.lower_int)
+        return Dimension(name, "ordinal", domain.categories, edges=edges)
+    if isinstance(domain, Categorical):
+        kind = "ordinal" if isinstance(domain, Ordinal) else "categorical"
+        return Dimension(name, kind, domain.categories)
+    if isinstance(domain, FiniteRange):
+        return Dimension(name, "ordinal", domain.values)
+    if isinstance(domain, Float | Integer):
+        return _range_dimension(name, domain)
+    raise InputError(f"{name}: {domain!r} is not a domain of syne_tune.config_space")
+
+
+class SearchSpace:
+    """The hyperparameters of a configuration space as arrays of codes (see the module).
+
+    Args:
+        config_space: Syne Tune configuration space: domains and constants.
+
+    Attributes:
+        dimensions: The d hyperparameters that are searched, in order.
+        names: Their names.
+        constants: The entries of the space that are not domains.
+        sizes: Shape (d,): number of levels of each; 0 for a float.
+        size: Number of configurations; ``math.inf`` with a float of positive length.
+
+    Raises:
+        InputError: The space holds a domain that cannot be encoded.
+    """
+
+    def __init__(self, config_space: Mapping[str, Any]) -> None:
+        self.dimensions = [
+            _dimension(name, domain)
+            for name, domain in config_space.items()
+            if isinstance(domain, Domain)
+        ]
+        self.names = [dimension.name for dimension in self.dimensions]
+        self.constants = {k: v for k, v in config_space.items() if not isinstance(v, Domain)}
+        self.sizes = np.array([dimension.size for dimension in self.dimensions], dtype=int)
+        self.size: float = math.prod(
+            dimension.size or (math.inf if dimension.lower < dimension.upper else 1)
+            for dimension in self.dimensions
+        )
+        self._uneven = [i for i, dimension in enumerate(self.dimensions) if not dimension.even]
+
+    def __len__(self) -> int:
+        return len(self.dimensions)
+
+    def sample(self, rng: np.random.Generator, n: int) -> Codes:
+        """Independent draws, distributed as Syne Tune's own ``Domain.sample``: shape (n, d)."""
+        unit = rng.random((n, len(self)))
+        codes: Codes = np.floor(unit * self.sizes)
+        for i in self._uneven:
+            codes[:, i] = self.dimensions[i].from_unit(unit[:, i])
+        return codes
+
+    def encode(self, config: Mapping[str, Any]) -> Codes:
+        """Codes of a configuration, shape (d,). Keys that are not searched are ignored.
+
+        Raises:
+            InputError: A hyperparameter is missing or has a value outside its domain.
+        """
+        missing = [name for name in self.names if name not in config]
+        if missing:
+            raise InputError(f"configuration {dict(config)!r} lacks {missing}")
+        return np.array([d.encode(config[d.name]) for d in self.dimensions], dtype=float)
+
+    def decode(self, codes: Codes) -> dict[str, Any]:
+        """Configuration of one array of codes of shape (d,), constants included."""
+        searched = {
+            dimension.name: dimension.decode(code)
+            for dimension, code in zip(self.dimensions, codes.tolist(), strict=True)
+        }
+        return self.constants | searched
+
+    def unit(self, codes: Codes) -> Codes:
+        """Codes mapped to [0, 1] per column, shape as given: index / (size - 1) where discrete."""
+        return codes / np.where(self.sizes > 0, np.maximum(self.sizes - 1, 1), 1)
+
+    def change_one(self, rng: np.random.Generator, codes: Codes) -> Codes:
+        """A copy of ``codes`` (shape (d,)) with one hyperparameter, drawn evenly, changed.
+
+        The new value is drawn from the hyperparameter's own distribution, the old one excluded.
+        """
+        free = [i for i, dimension in enumerate(self.dimensions) if dimension.size != 1]
+        changed = codes.copy()
+        if free:
+            i = free[int(rng.integers(len(free)))]
+            while changed[i] == codes[i]:
+                changed[i] = self.dimensions[i].from_unit(rng.random(1))[0]
+        return changed
+
+    def all_codes(self) -> Codes:
+        """Every configuration of a finite space, shape (size, d), first hyperparameter slowest."""
+        ranges = [range(max(size, 1)) for size in self.sizes.tolist()]
+        return np.array(list(itertools.product(*ranges)), dtype=float)

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hwgpt_blackbox.backend import SimulatedBackend
+from hwgpt_blackbox.cost import CostModel
+from hwgpt_blackbox.encoding import Encoding
+from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.runs import RunSettings, execute
+from hwgpt_blackbox.loading import load
+from hwgpt_blackbox.spaces import SPACES
+
+MIXED = ["perplexity", "latency@rtx2080", "energy@a6000"]
+
+
+def settings(objectives=("perplexity", "energy@rtx2080"), space="s", method="RS", **changes):
+    return RunSettings(Problem.parse(space, list(objectives)), method, **{"trials": 60, **changes})
+
+
+def configurations(frame: pd.DataFrame, space: str) -> list[dict]:
+    names = list(SPACES[space].choices)
+    columns = [frame[f"config_{name}"].tolist() for name in names]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+@pytest.mark.parametrize("workers", [1, 4, 64])
+def test_same_seed_same_frame(workers):
+    first = execute(settings(seed=3, workers=workers))
+    np.random.seed(0)  # a global state that somebody else moves must not matter
+    pd.testing.assert_frame_equal(first, execute(settings(seed=3, workers=workers)), rtol=0, atol=0)
+    assert not first.equals(execute(settings(seed=4, workers=workers)))
+
+
+@pytest.mark.parametrize(
+    ("space", "objectives"),
+    [("s", ["perplexity", "energy@rtx2080"]), ("s", MIXED), ("l", ["flops", "perplexity"])],
+)
+def test_recorded_values_are_the_blackboxs(space, objectives):
+    run = settings(objectives, space, seed=5)
+    frame = execute(run)
+    blackbox = load(space, run.problem.dataset)
+    found = configurations(frame, space)
+    attributes = [blackbox.objectives_names.index(name) for name in run.problem.attributes]
+    expected = blackbox.expected_values(found)[:, attributes]
+    backend = SimulatedBackend(blackbox, seed=run.seed)
+    for i, (trial, configuration) in enumerate(zip(frame["trial_id"], found, strict=True)):
+        values = blackbox.objective_function(configuration, seed=backend.repeat_of(trial))[0]
+        for j, target in zip(attributes, run.problem.targets, strict=True):
+            assert frame[f"measured_{target}"][i] == values[j]
+    assert (frame[[f"expected_{t}" for t in run.problem.targets]].to_numpy() == expected).all()
+
+
+def test_without_noise_measured_is_expected():
+    frame = execute(settings(noise=False))
+    for target in ("perplexity", "energy@rtx2080"):
+        assert (frame[f"measured_{target}"] == frame[f"expected_{target}"]).all()
+    noisy = execute(settings())
+    assert (noisy["measured_energy@rtx2080"] != noisy["expected_energy@rtx2080"]).all()
+    assert (noisy["measured_perplexity"] == noisy["expected_perplexity"]).all()
+
+
+def own_seconds(frame, space, devices, cost):
+    found = configurations(frame, space)
+    latencies = []
+    for device in devices:
+        blackbox = load(space, device)
+        column = blackbox.objectives_names.index("metric_latency")
+        latencies.append(blackbox.expected_values(found)[:, column])
+    return cost.seconds(np.max(latencies, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("objectives", "devices"),
+    [
+        (MIXED, ("rtx2080", "a6000")),
+        (["energy@h100", "latency@a100"], ("h100", "a100")),
+        (["perplexity", "flops"], ("rtx2080",)),
+        (["perplexity", "elapsed_time@v100"], ("v100",)),
+    ],
+)
+def test_a_trial_takes_as_long_as_on_the_slowest_of_its_own_devices(objectives, devices):
+    cost = CostModel(setup_seconds=1.0, validation_batches=20.0)
+    frame = execute(settings(objectives, workers=1, cost_model=cost))
+    seconds = own_seconds(frame, "s", devices, cost)
+    np.testing.assert_allclose(frame["simulated_time"], np.cumsum(seconds), rtol=1e-12)
+
+
+@pytest.mark.parametrize("trials", [1, 2, 7, 65])
+@pytest.mark.parametrize("workers", [1, 4, 64])
+def test_exactly_the_trials_asked_for(trials, workers):
+    frame = execute(settings(trials=trials, workers=workers))
+    assert len(frame) == frame["trial_id"].nunique() == trials
+    assert frame["simulated_time"].is_monotonic_increasing
+
+
+def test_workers_share_the_simulated_time():
+    alone, many = (execute(settings(workers=w, trials=200)) for w in (1, 8))
+    ratio = alone["simulated_time"].max() / many["simulated_time"].max()
+    assert 7 < ratio < 8.5
+
+
+def test_columns():
+    run = settings()
+    frame = execute(run)
+    assert list(frame) == run.columns()
+    assert frame["config_bias"].dtype == bool
+    Encoding(SPACES["s"]).encode(configurations(frame, "s"))  # every value is a choice
+    assert np.isfinite(frame.drop(columns="config_bias").to_numpy(dtype=float)).all()
+
+
+def test_progress_counts_the_trials():
+    seen = []
+    execute(settings(trials=30), seen.append)
+    assert seen == [1] * 30
+
+
+def test_methods_over_a_fidelity_stop_trials_early():
+    run = settings(method="MOASHA", trials=80)
+    frame = execute(run)
+    assert len(frame) == 80
+    full = own_seconds(frame, "s", ("rtx2080",), run.cost_model)
+    assert frame["simulated_time"].max() < 0.98 * full.sum() / run.workers
+
+
+def test_unknown_method():
+    with pytest.raises(InputError, match="unknown method 'SIMULATED'; known: RS, RE"):
+        execute(settings(method="SIMULATED"))
+
+
+def test_a_method_that_has_nothing_more_to_suggest(monkeypatch):
+    from hwgpt_blackbox import optimizers
+
+    real = optimizers.make_scheduler
+
+    def short(*args, **kwargs):
+        scheduler = real(*args, **kwargs)
+        suggest = scheduler.suggest
+        left = iter(range(5))
+        scheduler.suggest = lambda: suggest() if next(left, None) is not None else None
+        return scheduler
+
+    monkeypatch.setattr(optimizers, "make_scheduler", short)
+    with pytest.raises(InputError, match="RS ended after 5 of 60 trials"):
+        execute(settings())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": -1}, {"seed": 2**32}, {"seed": 1.5}, {"trials": 0}, {"workers": 0}, {"trials": True}],
+)
+def test_settings_out_of_range(changes):
+    (name,) = changes
+    with pytest.raises(InputError, match=f"{name} is {changes[name]!r}; expected an integer"):
+        settings(**changes)
+
+
+def test_prints_nothing_and_writes_nothing_at_home(isolated_home, capfd):
+    execute(settings())
+    assert capfd.readouterr() == ("", "")
+    assert list(isolated_home.rglob("*")) == []

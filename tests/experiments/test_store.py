@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import fastparquet
+import numpy as np
+import pandas as pd
+import pytest
+
+from hwgpt_blackbox.cost import CostModel
+from hwgpt_blackbox.errors import DataError, InputError, OutputError
+from hwgpt_blackbox.experiments import grid, store
+from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.runs import RunSettings, execute
+from hwgpt_blackbox.experiments.store import METADATA_KEY, ResultStore, read
+
+PROBLEM = ("s", ["perplexity", "energy@rtx2080"])
+
+
+def settings(**changes):
+    return RunSettings(Problem.parse(*PROBLEM), "RS", **{"trials": 20, **changes})
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return execute(settings())
+
+
+@pytest.fixture
+def results(tmp_path):
+    made = ResultStore(tmp_path / "out")
+    made.prepare()
+    return made
+
+
+def files(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_what_was_written_is_read(results, frame):
+    run = settings(cost_model=CostModel(setup_seconds=3.0))
+    path = results.write(run, frame)
+    stored = read(path)
+    pd.testing.assert_frame_equal(stored.frame, frame, rtol=0, atol=0)
+    assert stored.run == run
+    assert stored.versions["syne-tune"].startswith("0.16")
+    assert stored.artifact == store.artifact_digest("s")
+    assert results.holds(run)
+    assert not results.holds(settings(seed=1))
+    some = read(path, lambda run: ["expected_perplexity", "trial_id"])
+    assert list(some.frame) == ["expected_perplexity", "trial_id"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trials": 21}, "with trials 20, but 21 is asked for"),
+        ({"workers": 9}, "with workers 4, but 9 is"),
+        ({"noise": False}, "with noise True, but False is"),
+        ({"cost_model": CostModel(setup_seconds=99.0)}, "with cost_model .*10.0.*99.0"),
+    ],
+)
+def test_same_name_other_settings(results, frame, changes, message):
+    path = results.write(settings(), frame)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=message) as raised:
+        grid.make_runs([settings(**changes), settings(seed=1)], results)
+    assert str(path) in str(raised.value)
+    assert files(results.folder / "runs") == [path.name]
+    assert path.read_bytes() == before
+
+
+def test_same_name_other_artifact(results, frame, monkeypatch):
+    results.write(settings(), frame)
+    monkeypatch.setattr(store, "artifact_digest", lambda space: "another")
+    with pytest.raises(InputError, match=r"with artifact .* but 'another' is asked for"):
+        results.holds(settings())
+
+
+def test_complete_runs_are_not_run_again(results, monkeypatch):
+    runs = [settings(seed=seed) for seed in range(3)]
+    seen = []
+    assert grid.make_runs(runs[:2], results) == runs[:2]
+    times = {path: path.stat().st_mtime_ns for path in results.paths()}
+    assert grid.make_runs(runs, results, progress=seen.append) == runs[2:]
+    assert seen == [40] + [1] * 20
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    monkeypatch.setattr(grid, "execute", None)
+    assert grid.make_runs(runs, results) == []
+
+
+def test_parallel_runs_equal_serial_ones(results, tmp_path):
+    runs = [settings(seed=seed, workers=4**seed) for seed in range(3)]
+    other = ResultStore(tmp_path / "other")
+    other.prepare()
+    seen = []
+    grid.make_runs(runs, results)
+    grid.make_runs(runs, other, jobs=2, progress=seen.append)
+    assert sum(seen) == 60
+    for run in runs:
+        ours, theirs = (read(place.path(run)).frame for place in (results, other))
+        pd.testing.assert_frame_equal(ours, theirs, rtol=0, atol=0)
+
+
+def test_an_interrupt_leaves_complete_runs_only(results):
+    ended = []
+
+    def interrupt(trials):
+        ended.append(trials)
+        if len(ended) == 30:  # in the middle of the second run
+            raise KeyboardInterrupt
+
+    runs = [settings(seed=seed) for seed in range(3)]
+    with pytest.raises(KeyboardInterrupt):
+        grid.make_runs(runs, results, progress=interrupt)
+    assert files(results.folder) == [store.MARKER, f"runs/{runs[0].name}.parquet"]
+    assert grid.make_runs(runs, results) == runs[1:]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_a_failure_while_writing_leaves_nothing(results, frame, monkeypatch, error):
+    def half(path, *args, **kwargs):
+        Path(path).write_bytes(b"PAR1 and then")
+        raise error
+
+    monkeypatch.setattr(fastparquet, "write", half)
+    expected = OutputError if isinstance(error, OSError) else error
+    with pytest.raises(expected, match="No space left.*make room" if expected != error else None):
+        results.write(settings(), frame)
+    assert files(results.folder) == [store.MARKER]
+
+
+def corrupt(path, how):
+    data = bytearray(path.read_bytes())
+    if how == "truncated":
+        data = data[: len(data) // 2]
+    elif how == "empty":
+        data = bytearray()
+    elif how == "other bytes":
+        data = bytearray(os.urandom(2000))
+    elif how == "text":
+        data = bytearray(b"trial_id,simulated_time\n0,1\n")
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "other bytes", "text"])
+def test_corrupt_file(results, frame, how):
+    path = results.write(settings(), frame)
+    corrupt(path, how)
+    with pytest.raises(DataError, match=r"no sound result file.*move it away and run again") as e:
+        grid.make_runs([settings()], results)
+    assert str(path) in str(e.value)
+    assert path.exists()
+
+
+def test_every_flipped_byte_of_the_values_is_noticed(results, frame):
+    path = results.write(settings(), frame)
+    sound = path.read_bytes()
+    footer = int.from_bytes(sound[-8:-4], "little")
+    rng = np.random.default_rng(0)
+    for position in rng.integers(4, len(sound) - footer - 8, size=60):
+        data = bytearray(sound)
+        data[position] ^= 0x10
+        path.write_bytes(data)
+        try:
+            stored = read(path)
+        except DataError:
+            continue
+        pd.testing.assert_frame_equal(stored.frame, frame, rtol=0, atol=0)  # a byte nobody reads
+
+
+def rewrite(path, frame, change):
+    """Write the file anew with other metadata, as an enemy or another version would."""
+    metadata = json.loads(fastparquet.ParquetFile(str(path)).key_value_metadata[METADATA_KEY])
+    change(metadata)
+    text = json.dumps(metadata)
+    fastparquet.write(str(path), frame, write_index=False, custom_metadata={METADATA_KEY: text})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.update(schema_version=2), "schema_version 2, this release reads 1"),
+        (lambda m: m.update(schema_version=None), "schema_version None"),
+        (lambda m: m["settings"].update(space="xxl"), "unknown space 'xxl'"),
+        (lambda m: m["settings"].update(objectives=["perplexity"]), "two or more"),
+        (lambda m: m["settings"].update(devices=["a100"]), "devices .*do not fit"),
+        (lambda m: m["settings"].update(trials=10**12), "trials is 1000000000000"),
+        (lambda m: m["settings"].update(trials=19), "holds 20 trials, not 19"),
+        (lambda m: m["settings"].update(surprise=1), "surprise"),
+        (lambda m: m["settings"].update(method=["RS"]), "wrong type"),
+        (lambda m: m["settings"].pop("seed"), "settings are missing"),
+        (lambda m: m["settings"]["cost_model"].pop("setup_seconds"), "settings are missing"),
+        (lambda m: m.update(bounds=[[2, 1], [1, 2]]), "ideal and nadir"),
+        (lambda m: m.update(bounds=[[1, 2]]), "do not fit"),
+        (lambda m: m.pop("artifact"), "artifact"),
+        (lambda m: m["digests"].update(trial_id="0"), "column trial_id is not what was written"),
+    ],
+)
+def test_hostile_metadata(results, frame, change, message):
+    path = results.write(settings(), frame)
+    rewrite(path, frame, change)
+    with pytest.raises(DataError, match=message) as raised:
+        read(path)
+    assert str(path) in str(raised.value)
+
+
+def test_columns_of_another_kind_are_not_read(results, frame):
+    path = results.write(settings(), frame)
+    rewrite(path, frame.assign(config_bias="no"), lambda m: None)
+    with pytest.raises(DataError, match="its columns are not those of a run"):
+        read(path)
+    rewrite(path, frame.assign(extra=1), lambda m: None)
+    with pytest.raises(DataError, match="its columns are not those of a run"):
+        read(path)
+
+
+def test_a_broken_file_of_another_run_is_named_and_left_out(results, frame, caplog):
+    good, bad = results.write(settings(), frame), results.write(settings(seed=1), frame)
+    corrupt(bad, "truncated")
+    assert [stored.path for stored in grid.read_all(results)] == [good]
+    assert str(bad) in caplog.text
+
+
+def test_a_folder_of_somebody_else_is_not_touched(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="not empty and holds no results"):
+        ResultStore(tmp_path).prepare()
+    assert files(tmp_path) == ["thesis.txt"]
+    with pytest.raises(OutputError, match=r"thesis\.txt cannot be used"):
+        ResultStore(tmp_path / "thesis.txt").prepare()
+
+
+def test_an_empty_folder_and_one_of_ours_are_used(tmp_path):
+    for _ in range(2):
+        ResultStore(tmp_path).prepare()
+    (tmp_path / store.MARKER).write_text('{"schema_version": 7}')
+    with pytest.raises(DataError, match="schema_version 7"):
+        ResultStore(tmp_path).prepare()
+    (tmp_path / store.MARKER).write_text("[" * 10_000)
+    with pytest.raises(DataError, match="states no settings"):
+        ResultStore(tmp_path).prepare()
+
+
+@pytest.mark.parametrize("jobs", [0, -1, True, 1.0])
+def test_bad_jobs(results, jobs):
+    with pytest.raises(InputError, match="jobs is"):
+        grid.make_runs([settings()], results, jobs=jobs)
+
+
+def test_one_run_twice(results):
+    with pytest.raises(InputError, match="seed0 is asked for twice"):
+        grid.make_runs([settings(), settings()], results)
