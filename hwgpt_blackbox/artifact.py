@@ -138,7 +138,7 @@ LINKS = ("identity", "log")
 class AdditiveModel:
     """One metric as a link of a sum over layers.
 
-    value = link^-1(intercept[e, n, b] + sum over active layers i of effect[e, n, b, i, mlp, heads]),
+    value = link^-1(intercept[e, n, b] + sum over active layers i of effect[e, n, b, i, m, h]),
     where effect is the sum of ``effect`` and ``corrections``: parts that vary along other axes are
     stored apart, because their sum would be several times larger.
 
