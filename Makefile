@@ -10,11 +10,11 @@ RESULTS ?= results/quickstart
 $(VENV)/.run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade pip
-	$(PIP) --editable '.[bayesian,optimizers,analysis]'
+	$(PIP) --editable '.[bayesian,optimizers,analysis,clusters]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(PIP) --editable '.[bayesian,optimizers,analysis,dev]'
+	$(PIP) --editable '.[bayesian,optimizers,analysis,clusters,dev]'
 	touch $@
 
 run: $(VENV)/.run

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hwgpt_blackbox.convert.conversion import read_source
+from hwgpt_blackbox.convert import read_measurements
 from hwgpt_blackbox.convert.design import Sample
 from hwgpt_blackbox.convert.evaluation import (
     block_split,
@@ -26,8 +26,10 @@ from hwgpt_blackbox.convert.evaluation import (
     random_split,
 )
 from hwgpt_blackbox.convert.fit import MEMORIES, fit_least_squares, fit_models, noisy_targets
+from hwgpt_blackbox.convert.layout import Checkout
 from hwgpt_blackbox.metrics import Column
 from hwgpt_blackbox.predictor import Predictor
+from hwgpt_blackbox.spaces import get_space
 from hwgpt_blackbox.surrogate import Surrogate
 
 
@@ -88,7 +90,8 @@ def main() -> None:
     report: dict[str, Any] = {}
     by_seed: list[dict[str, dict[str, float]]] = [{} for _ in args.seeds]
     for space in args.spaces:
-        data = read_source(args.source, space)
+        checkout = Checkout(args.source, get_space(space, measured=True), lambda step: None)
+        data = read_measurements(checkout)
         for k, seed in enumerate(args.seeds):
             found = compare(data, *split(len(data), seed))
             report[f"{space}/{seed}"] = found

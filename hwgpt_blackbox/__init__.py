@@ -14,17 +14,31 @@ from hwgpt_blackbox.registration import register
 if TYPE_CHECKING:
     from hwgpt_blackbox.backend import SimulatedBackend
     from hwgpt_blackbox.cost import CostModel
+    from hwgpt_blackbox.fronts import ReferenceFront, best, reference_front
     from hwgpt_blackbox.loading import load
     from hwgpt_blackbox.spaces import SPACES
 
 
-__all__ = ["SPACES", "CostModel", "SimulatedBackend", "__version__", "load", "register"]
+__all__ = [
+    "SPACES",
+    "CostModel",
+    "ReferenceFront",
+    "SimulatedBackend",
+    "__version__",
+    "best",
+    "load",
+    "reference_front",
+    "register",
+]
 
 _LAZY = {
     "CostModel": "hwgpt_blackbox.cost",
+    "ReferenceFront": "hwgpt_blackbox.fronts",
     "SPACES": "hwgpt_blackbox.spaces",
     "SimulatedBackend": "hwgpt_blackbox.backend",
+    "best": "hwgpt_blackbox.fronts",
     "load": "hwgpt_blackbox.loading",
+    "reference_front": "hwgpt_blackbox.fronts",
 }
 
 

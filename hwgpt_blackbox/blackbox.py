@@ -15,7 +15,7 @@ from syne_tune.config_space import randint
 from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.errors import InputError, unknown
-from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, dataset_columns
+from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, Column, dataset_columns
 from hwgpt_blackbox.noise import MAX_REPEAT, check_repeat
 from hwgpt_blackbox.predictor import Predictor
 from hwgpt_blackbox.surrogate import Surrogate
@@ -43,6 +43,7 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
     :param fidelity: ``single``, one level; or ``repeats``, levels 1 to 10: running means of the
         first repeats measured, elapsed time cumulative
     :param cost_model: cost of an evaluation
+    :param columns: objective name to column, elapsed time among them; default: the dataset's
     :raises InputError: unknown dataset or fidelity
     """
 
@@ -54,11 +55,12 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         noise: bool = True,
         fidelity: str = "single",
         cost_model: CostModel | None = None,
+        columns: Mapping[str, Column] | None = None,
     ) -> None:
         if fidelity not in FIDELITIES:
             raise unknown("fidelity", fidelity, FIDELITIES)
         self.levels = FIDELITIES[fidelity]
-        columns = dataset_columns(dataset)
+        columns = columns or dataset_columns(dataset)
         super().__init__(
             configuration_space=surrogate.space.config_space(),
             fidelity_space={FIDELITY: randint(1, self.levels)},
@@ -71,6 +73,7 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         self._elapsed = [c.metric == ELAPSED_TIME for c in columns.values()]
         self._noisy = [METRICS[c.metric].noisy for c in columns.values()]
         self._rng = np.random.default_rng()
+        self._drawn: dict[tuple[int, ...], int] = {}
 
     @property
     def encoding(self) -> Encoding:
@@ -113,7 +116,7 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         """
         row = self.encoding.encode_one(configuration)
         level = self._level(fidelity)
-        values = self._levels_of(row, self._repeat(seed))
+        values = self._levels_of(row, self._repeat(seed, row))
         if level is None:
             return np.array(values)
         return dict(zip(self.objectives_names, values[level - 1], strict=True))
@@ -136,12 +139,16 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
             values.append(draw)
         return values
 
-    def _repeat(self, seed: int | None) -> int | None:
+    def _repeat(self, seed: int | None, row: Sequence[int]) -> int | None:
         """Number of the repeat to draw, None for expected values."""
         if not self.noise:
             return None
         if seed is None:
-            return int(self._rng.integers(MAX_REPEAT // self.levels))
+            drawn = int(self._rng.integers(MAX_REPEAT // self.levels))
+            if self.levels == 1:
+                return drawn
+            # A backend asks anew when it resumes a trial: it goes on with the same repeats.
+            return self._drawn.setdefault(tuple(self.encoding.canonical_row(row)), drawn)
         repeat = check_repeat(seed)
         if repeat >= MAX_REPEAT // self.levels:
             raise InputError(f"seed is {seed}; expected below {MAX_REPEAT // self.levels}")

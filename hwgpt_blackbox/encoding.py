@@ -195,10 +195,14 @@ class Encoding:
 
         :raises InputError: the configuration is not of this space
         """
-        row = self.encode_one(configuration)
-        for i in range(self.space.num_layers[row[NUM_LAYERS]], self.space.max_layers):
-            row[FIRST_LAYER + i] = row[FIRST_LAYER + self.space.max_layers + i] = 0
-        return self.decode_one(row)
+        return self.decode_one(self.canonical_row(self.encode_one(configuration)))
+
+    def canonical_row(self, row: Sequence[int]) -> list[int]:
+        """Choice indices of one configuration in canonical form."""
+        out = list(row)
+        for i in range(self.space.num_layers[out[NUM_LAYERS]], self.space.max_layers):
+            out[FIRST_LAYER + i] = out[FIRST_LAYER + self.space.max_layers + i] = 0
+        return out
 
     # -- parts -------------------------------------------------------------------------------
 

@@ -9,6 +9,13 @@ class InputError(HWGPTError, ValueError):
     """The caller passed a value that does not fit: a space, device, objective, configuration …"""
 
 
+class UnknownDatasetError(InputError, KeyError):
+    """A blackbox has no such dataset; also what a dict raises, for callers that expect that."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
 class DataError(HWGPTError, ValueError):
     """A file from outside is corrupt, hostile, implausible or of another version."""
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from hwgpt_blackbox.blackbox import HWGPTBlackbox
 from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES, get_device
-from hwgpt_blackbox.errors import DataError, unknown
+from hwgpt_blackbox.errors import DataError, UnknownDatasetError, unknown
 from hwgpt_blackbox.names import BLACKBOXES, artifact_name
 from hwgpt_blackbox.places import find
 from hwgpt_blackbox.spaces import Space, get_space
 from hwgpt_blackbox.surrogate import Surrogate
-from hwgpt_blackbox.tabular import Table, TabularBlackbox
+from hwgpt_blackbox.tabular import Table
 
 PERPLEXITIES = ("default",)
 """Perplexity models that ``load`` offers."""
@@ -45,7 +46,14 @@ def load(
     return HWGPTBlackbox(surrogate, device, noise=noise, fidelity=fidelity, cost_model=cost_model)
 
 
-def load_all(name: str) -> dict[str, HWGPTBlackbox] | dict[str, TabularBlackbox]:
+class Datasets(dict[str, Any]):
+    """Blackboxes by dataset; an unknown one is an error that lists what there is."""
+
+    def __missing__(self, name: object) -> Any:
+        raise UnknownDatasetError(str(unknown("dataset", name, self)))
+
+
+def load_all(name: str) -> Datasets:
     """The blackboxes of every dataset of a name, as Syne Tune's ``load_blackbox`` returns them.
 
     :param name: ``hwgpt-s``, ``hwgpt-s-repeats``, ``hwgpt-s-tabular`` …
@@ -59,12 +67,14 @@ def load_all(name: str) -> dict[str, HWGPTBlackbox] | dict[str, TabularBlackbox]
         path = find(row.artifact).path
         table = Table.read(path)
         _check_space(path, table.space, row.space)
-        return table.blackboxes()
+        return Datasets(table.blackboxes())
     surrogate = _read_surrogate(row.artifact, row.space)
-    return {
-        dataset: HWGPTBlackbox(surrogate, dataset, fidelity=row.fidelity)
-        for dataset in (*DEVICES, ALL_DEVICES)
-    }
+    return Datasets(
+        {
+            dataset: HWGPTBlackbox(surrogate, dataset, fidelity=row.fidelity)
+            for dataset in (*DEVICES, ALL_DEVICES)
+        }
+    )
 
 
 def _read_surrogate(artifact: str, space: str) -> Surrogate:

@@ -51,7 +51,7 @@ METRICS: dict[str, Metric] = {
 class Column:
     """One number that a blackbox answers with: a metric, on a device where it has one.
 
-    ``Column("elapsed_time", "all")`` is the slowest device's.
+    Elapsed time is the slowest device's where several are named: ``all``, or joined by ``+``.
     """
 
     metric: str
@@ -61,6 +61,13 @@ class Column:
     def target(self) -> str:
         """Short name, as users write objectives: ``perplexity``, ``energy@rtx2080``."""
         return f"{self.metric}@{self.device}" if self.device else self.metric
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices that it is measured on."""
+        if self.device == ALL_DEVICES:
+            return tuple(DEVICES)
+        return tuple(self.device.split("+")) if self.device else ()
 
 
 def dataset_columns(dataset: str) -> dict[str, Column]:

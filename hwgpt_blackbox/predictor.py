@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.cost import CostModel
-from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.encoding import (
     BIAS,
     EMBED_DIM,
@@ -51,7 +50,9 @@ class Predictor:
         self._direct = [j for j in range(len(columns)) if j not in self._timed]
         self._direct_source = [self._plan[j][0] for j in self._direct]
         self._logs = [i for i, t in enumerate(self._targets) if surrogate.link(t) == "log"]
-        self._noisy = [i for i, t in enumerate(self._targets) if surrogate.is_noisy(t)]
+        # Latencies that only time the evaluation enter it as expected values: no draws of them.
+        answered = sorted(set(self._direct_source))
+        self._noisy = [i for i in answered if surrogate.is_noisy(self._targets[i])]
         layers = surrogate.space.max_layers
         self._offset = np.arange(layers, dtype=np.intp) * PAIRS
         self._rows = max(1, _CHUNK_VALUES // (layers * len(self._targets)))
@@ -189,5 +190,4 @@ def _needs(column: Column) -> list[str]:
     """Targets from which a column is computed."""
     if column.metric != ELAPSED_TIME:
         return [column.target]
-    devices = DEVICES if column.device == ALL_DEVICES else (column.device,)
-    return [f"latency@{device}" for device in devices]
+    return [f"latency@{device}" for device in column.devices]

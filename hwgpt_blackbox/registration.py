@@ -36,7 +36,7 @@ def register() -> None:
 
 
 def _extend(repository: ModuleType) -> None:
-    if getattr(repository, _MARK, False):
+    if hasattr(repository.snapshot_download, _MARK):
         return
     from syne_tune.blackbox_repository.conversion_scripts.blackbox_recipe import BlackboxRecipe
 
@@ -47,7 +47,7 @@ def _extend(repository: ModuleType) -> None:
     )
     for function in ("deserialize_tabular", "deserialize_offline"):
         setattr(repository, function, _ours_first(getattr(repository, function), repository))
-    setattr(repository, _MARK, True)
+    setattr(repository.snapshot_download, _MARK, True)
 
 
 def _no_download_of_ours(original: Callable[..., Any], default_repo: str) -> Callable[..., Any]:

@@ -166,10 +166,32 @@ def _as_model(
         if key in arrays:
             check_shape(arrays[key].shape, (*group, space.max_layers, 3, 3), key)
             corrections.append(arrays[key].astype(np.float64))
-    return AdditiveModel(
+    model = AdditiveModel(
         link,
         intercept.astype(np.float64),
         effect.astype(np.float64),
         ratio,
         tuple(corrections),
     )
+    _check_range(target, model, space)
+    return model
+
+
+_RANGES = {"identity": (0.0, 1e300), "log": (-600.0, 600.0)}
+"""Sums of each link between which values are positive and finite."""
+
+
+def _check_range(target: str, model: AdditiveModel, space: Space) -> None:
+    """Raise unless every architecture has a positive, finite value: exact, as models are additive.
+
+    :raises DataError: one has not
+    """
+    group = (len(space.embed_dims), len(space.num_layers), 2)
+    active = np.arange(space.max_layers) < np.array(space.num_layers)[:, None, None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        effect = model.effects((*group, space.max_layers, 3, 3))
+        low = model.intercept + np.where(active, effect.min(axis=(-2, -1)), 0.0).sum(axis=-1)
+        high = model.intercept + np.where(active, effect.max(axis=(-2, -1)), 0.0).sum(axis=-1)
+    floor, ceiling = _RANGES[model.link]
+    if not (floor < low.min() and high.max() < ceiling):
+        raise DataError(f"{target} of some architectures is not positive and finite")

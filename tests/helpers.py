@@ -38,6 +38,7 @@ def random_surrogate(space: Space, seed: int = 0) -> Surrogate:
     rng = np.random.default_rng(seed)
     levels = np.array([0.0, 0.1, 0.5, 0.75, 1.0])
     group = (len(space.embed_dims), len(space.num_layers), 2)
+    layers = space.max_layers
     models = {}
     for i, target in enumerate(modelled_targets()):
         mask = rng.random(6) < 0.6
@@ -50,7 +51,11 @@ def random_surrogate(space: Space, seed: int = 0) -> Surrogate:
         if METRICS[target.partition("@")[0]].noisy:
             ratio = np.sort(rng.uniform(0.5, 2.0, size=(*small, len(levels))), axis=-1)
             ratio = ratio.astype(np.float32).astype(np.float64)
-        model = AdditiveModel(link, rng.uniform(1.0, 3.0, size=small), effect, ratio)
+        corrections = tuple(
+            rng.uniform(0.0, 0.02, size=(1, 1, 1, *some)) for some in ((1, 3, 3), (layers, 1, 3))
+        )[: i % 3]
+        intercept = rng.uniform(1.0, 3.0, size=small)
+        model = AdditiveModel(link, intercept, effect, ratio, corrections)
         models[target] = on_grid(model, space)
     manifest = {
         "kind": "surrogate",

@@ -403,17 +403,12 @@ def test_the_repository_backend_pauses_and_resumes_with_repeats(workers):
         assert result["metric_latency"] == expected["metric_latency"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Syne Tune hands a seed of its own to BlackboxTabular only: after a pause the "
-    "surrogate's generator draws a new repeat for the same trial",
-)
 def test_the_repository_backend_without_a_seed_draws_once_per_trial_across_pauses(monkeypatch):
     backend = BlackboxRepositoryBackend("hwgpt-s-repeats", ELAPSED, dataset="a100")
     drawn: list[int | None] = []
     draw = backend.blackbox._repeat
     monkeypatch.setattr(
-        backend.blackbox, "_repeat", lambda seed: drawn.append(draw(seed)) or drawn[-1]
+        backend.blackbox, "_repeat", lambda *asked: drawn.append(draw(*asked)) or drawn[-1]
     )
     trace = run(backend, Random(pause_at=(3, 7)), max_num_evaluations=150)
     assert any(kind == "resume" for kind, _ in trace.starts)

@@ -46,7 +46,9 @@ def terms_by_hand(model: AdditiveModel, space: str, row: np.ndarray) -> list[flo
     mlp, heads = row[3 : 3 + layers], row[3 + layers :]
     depth = SPACES[space].num_layers[row[0]]
     return [at(model.intercept, group)] + [
-        at(model.effect, (*group, i, int(mlp[i]), int(heads[i]))) for i in range(depth)
+        at(part, (*group, i, int(mlp[i]), int(heads[i])))
+        for part in (model.effect, *model.corrections)
+        for i in range(depth)
     ]
 
 

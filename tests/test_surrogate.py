@@ -35,6 +35,9 @@ def test_written_and_read_artifacts_are_the_same(tmp_path):
         assert again.link == model.link
         np.testing.assert_array_equal(again.intercept, model.intercept)
         np.testing.assert_array_equal(again.effect, model.effect)
+        assert len(again.corrections) == len(model.corrections)
+        for one, two in zip(again.corrections, model.corrections, strict=True):
+            np.testing.assert_array_equal(one, two)
         assert (again.ratio is None) == (model.ratio is None)
         if model.ratio is not None:
             np.testing.assert_array_equal(again.ratio, model.ratio)
@@ -48,7 +51,8 @@ def test_terms_of_every_shape_are_those_of_the_full_one():
         assert start.shape == (18,)
         assert layer.shape == (18, 12, PAIRS)
         assert (layer[:, :, -1] == 0).all()  # an inactive layer adds nothing
-        effect = np.broadcast_to(model.effect, (*group, 12, 3, 3))
+        parts = (model.effect, *model.corrections)
+        effect = sum(np.broadcast_to(part, (*group, 12, 3, 3)) for part in parts)
         for g, at in enumerate(np.ndindex(*group)):
             assert start[g] == np.broadcast_to(model.intercept, group)[at]
             np.testing.assert_array_equal(layer[g, :, :-1], effect[at].reshape(12, 9))
@@ -186,6 +190,29 @@ def test_bad_keys_of_the_manifest_are_refused(changes, says, tmp_path):
         Surrogate.read(folder)
     assert str(folder) in str(error.value)
     assert says in str(error.value)
+
+
+RANGES = {
+    "negative": ("intercept", (1, 1, 1), -1e6),
+    "overflows": ("intercept", (1, 1, 1), 1e305),
+    "overflows in a sum": ("effect", (1,) * 6, 1.7e308),
+    "negative in deep networks": ("effect", (1,) * 6, -100.0),
+}
+
+
+@pytest.mark.parametrize("link", ["identity", "log"])
+@pytest.mark.parametrize(("part", "shape", "value"), RANGES.values(), ids=RANGES)
+def test_models_of_values_that_are_not_positive_and_finite_are_refused(
+    link, part, shape, value, tmp_path
+):
+    # They gave draws at or below zero, and inf in a batch but an OverflowError in one query.
+    folder = tmp_path / "hwgpt-s"
+    models = write_random_surrogate(folder).models
+    target = next(t for t, m in models.items() if m.link == link and m.ratio is not None)
+    replace_arrays(folder, **{f"{target}/{part}": np.full(shape, value)})
+    with pytest.raises(DataError, match=f"{target} of some architectures") as error:
+        Surrogate.read(folder)
+    assert str(folder) in str(error.value)
 
 
 @pytest.mark.parametrize("error_of", ["arrays", "keys"])

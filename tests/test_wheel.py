@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -35,7 +36,13 @@ print(hwgpt_blackbox.__file__)
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)]
+    tree = folder / "tree"  # a copy: a build leaves files that the next one would pick up
+    tree.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(ROOT / name, tree)
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "hwgpt_blackbox", tree / "hwgpt_blackbox", ignore=ignore)
+    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(tree)]
     subprocess.run(command, check=True, capture_output=True)
     (built,) = folder.glob("*.whl")
     return built

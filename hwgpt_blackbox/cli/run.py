@@ -95,5 +95,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _shown(table: pd.DataFrame) -> str:
     """The summary as text."""
-    formats = {"hypervolume": "{:.4f}".format, "simulated_hours": "{:.2f}".format}
-    return str(table.to_string(index=False, formatters=formats))
+    rounded = table.assign(
+        hypervolume=table["hypervolume"].map("{:.4f}".format),
+        simulated_hours=table["simulated_hours"].map("{:.2f}".format),
+    )
+    return str(rounded.to_string(index=False))

@@ -37,6 +37,7 @@ from hwgpt_blackbox.convert.tables import additive_model, on_grid, smallest_sum
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.fronts import standard_problems
 from hwgpt_blackbox.metrics import METRICS
 from hwgpt_blackbox.names import artifact_name
 from hwgpt_blackbox.spaces import Space
@@ -212,6 +213,10 @@ def fit_surrogate(
         "bounds": bounds(surrogate),
         "source": dict(data.source),
     }
+    if progress:
+        progress("reference fronts")
+    surrogate = Surrogate(data.space, surrogate.models, surrogate.levels, manifest)
+    manifest["problems"] = standard_problems(surrogate)
     write_surrogate(surrogate, folder, manifest)
 
 

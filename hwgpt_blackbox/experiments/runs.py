@@ -26,9 +26,9 @@ from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.tuning import (
     EnoughTrials,
     LeanStatus,
-    ProblemBlackbox,
     Recorder,
     SilentLogger,
+    problem_blackbox,
 )
 from hwgpt_blackbox.names import artifact_name
 from hwgpt_blackbox.places import MANIFEST, find
@@ -134,7 +134,7 @@ def execute(run: RunSettings, progress: Callable[[int], None] | None = None) -> 
     check_methods([run.method])
     options = _fidelity_options(run.method)
     folder = find(artifact_name(run.problem.space)).path
-    blackbox = ProblemBlackbox(
+    blackbox = problem_blackbox(
         run.problem,
         _surrogate(folder, sha256(folder / MANIFEST)),
         noise=run.noise,

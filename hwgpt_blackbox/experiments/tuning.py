@@ -6,11 +6,9 @@ takes a millisecond a trial, so only what ends up in the results is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from syne_tune import StoppingCriterion
 from syne_tune.backend.simulator_backend.simulator_callback import SimulatorCallback
 from syne_tune.backend.trial_status import Status, Trial
@@ -20,52 +18,21 @@ from syne_tune.tuning_status import TuningStatus
 
 from hwgpt_blackbox.blackbox import HWGPTBlackbox
 from hwgpt_blackbox.cost import CostModel
-from hwgpt_blackbox.encoding import IntMatrix
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, PREFIX, Column
-from hwgpt_blackbox.predictor import Predictor
+from hwgpt_blackbox.metrics import ELAPSED_TIME, PREFIX, Column
 from hwgpt_blackbox.surrogate import Surrogate
 
 ELAPSED_ATTRIBUTE = PREFIX + ELAPSED_TIME
 
 
-class SlowestPredictor(Predictor):
-    """A predictor whose last column is the elapsed time on the slowest of several devices.
-
-    :param surrogate: the models
-    :param columns: the other columns
-    :param devices: devices of the last column
-    :param cost: cost model of elapsed time
-    """
-
-    def __init__(
-        self,
-        surrogate: Surrogate,
-        columns: Sequence[Column],
-        devices: Sequence[str],
-        cost: CostModel | None,
-    ) -> None:
-        self._kept = len(columns)
-        clocks = [Column(ELAPSED_TIME, device) for device in devices]
-        super().__init__(surrogate, [*columns, *clocks], cost)
-        # Latencies that only time the evaluation enter it as expected values: no draws of them.
-        answered = {self._targets[j] for j in self._direct_source}
-        self._noisy = [i for i in self._noisy if self._targets[i] in answered]
-
-    def _predict(
-        self, matrix: IntMatrix, repeats: NDArray[np.uint64] | None
-    ) -> NDArray[np.float64]:
-        values = super()._predict(matrix, repeats)
-        slowest = values[:, self._kept :].max(axis=1)
-        return np.column_stack([values[:, : self._kept], slowest])
-
-    def one(self, row: Sequence[int], repeat: int | None) -> list[float]:
-        """Values of one architecture, elapsed time last."""
-        values = super().one(row, repeat)
-        return [*values[: self._kept], max(values[self._kept :])]
-
-
-class ProblemBlackbox(HWGPTBlackbox):
+def problem_blackbox(
+    problem: Problem,
+    surrogate: Surrogate,
+    *,
+    noise: bool = True,
+    fidelity: str = "single",
+    cost_model: CostModel | None = None,
+) -> HWGPTBlackbox:
     """The blackbox of a problem's dataset, reduced to its objectives and elapsed time.
 
     The values are those of ``load(space, problem.dataset)``, draws included, except that
@@ -77,29 +44,16 @@ class ProblemBlackbox(HWGPTBlackbox):
     :param fidelity: see :class:`HWGPTBlackbox`
     :param cost_model: see :class:`HWGPTBlackbox`
     """
-
-    def __init__(
-        self,
-        problem: Problem,
-        surrogate: Surrogate,
-        *,
-        noise: bool = True,
-        fidelity: str = "single",
-        cost_model: CostModel | None = None,
-    ) -> None:
-        super().__init__(
-            surrogate, problem.dataset, noise=noise, fidelity=fidelity, cost_model=cost_model
-        )
-        objectives = {
-            name: column
-            for name, column in zip(problem.attributes, problem.objectives, strict=True)
-            if name != ELAPSED_ATTRIBUTE  # optimised itself: the last column is it
-        }
-        columns = list(objectives.values())
-        self.objectives_names = [*objectives, ELAPSED_ATTRIBUTE]
-        self.predictor = SlowestPredictor(surrogate, columns, problem.devices, cost_model)
-        self._elapsed = [column.metric == ELAPSED_TIME for column in columns] + [True]
-        self._noisy = [METRICS[column.metric].noisy for column in columns] + [False]
+    columns = dict(zip(problem.attributes, problem.objectives, strict=True))
+    columns[ELAPSED_ATTRIBUTE] = Column(ELAPSED_TIME, "+".join(problem.devices))
+    return HWGPTBlackbox(
+        surrogate,
+        problem.dataset,
+        noise=noise,
+        fidelity=fidelity,
+        cost_model=cost_model,
+        columns=columns,
+    )
 
 
 class Recorder(SimulatorCallback):  # type: ignore[misc]

@@ -212,7 +212,7 @@ def energy_row(sample: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def tiny_network(space: Space, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """A state dict in the published form, of width 4; predictions are about 25 to 40, by embed_dim."""
+    """A state dict in the published form, of width 4; predictions depend most on embed_dim."""
     sizes = [8 + 6 * space.max_layers, 4, 4, 4, 4, 1]
     state = {}
     for k in range(5):
