@@ -2,7 +2,8 @@
 
     python conversion/fit_embedded.py path/to/HW-GPT-Bench
 
-Fits s, m and l from the measurements and replaces ``hwgpt_blackbox/artifacts``. Deterministic: the
+Fits s, m and l from the measurements and replaces ``hwgpt_blackbox/artifacts``, each with its
+report card. Deterministic: the
 same source and library versions give the same models.
 """
 
@@ -22,7 +23,9 @@ def main() -> None:
     parser.add_argument("--spaces", nargs="+", default=list(MEASURED_SPACES))
     args = parser.parse_args()
     for space in args.spaces:
-        for path in convert(args.source, space, EMBEDDED, tabular=False, overwrite=True):
+        for path in convert(
+            args.source, space, EMBEDDED, tabular=False, overwrite=True, report=True
+        ):
             print(path)
 
 

@@ -17,7 +17,7 @@ from hwgpt_blackbox.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.errors import InputError, unknown
 from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, Column, dataset_columns
 from hwgpt_blackbox.noise import MAX_REPEAT, check_repeat
-from hwgpt_blackbox.predictor import Predictor
+from hwgpt_blackbox.predictor import Network, Predictor
 from hwgpt_blackbox.surrogate import Surrogate
 
 FIDELITY = "repeats"
@@ -44,6 +44,7 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         first repeats measured, elapsed time cumulative
     :param cost_model: cost of an evaluation
     :param columns: objective name to column, elapsed time among them; default: the dataset's
+    :param networks: targets that are answered by something else, see :class:`Predictor`
     :raises InputError: unknown dataset or fidelity
     """
 
@@ -56,11 +57,12 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         fidelity: str = "single",
         cost_model: CostModel | None = None,
         columns: Mapping[str, Column] | None = None,
+        networks: Mapping[str, Network] | None = None,
     ) -> None:
         if fidelity not in FIDELITIES:
             raise unknown("fidelity", fidelity, FIDELITIES)
         self.levels = FIDELITIES[fidelity]
-        columns = columns or dataset_columns(dataset)
+        columns = columns or dataset_columns(dataset, surrogate.own_devices)
         super().__init__(
             configuration_space=surrogate.space.config_space(),
             fidelity_space={FIDELITY: randint(1, self.levels)},
@@ -69,7 +71,7 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         self.space = surrogate.space
         self.dataset = dataset
         self.noise = noise
-        self.predictor = Predictor(surrogate, list(columns.values()), cost_model)
+        self.predictor = Predictor(surrogate, list(columns.values()), cost_model, networks)
         self._elapsed = [c.metric == ELAPSED_TIME for c in columns.values()]
         self._noisy = [METRICS[c.metric].noisy for c in columns.values()]
         self._rng = np.random.default_rng()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES, get_device

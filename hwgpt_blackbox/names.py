@@ -25,9 +25,13 @@ class BlackboxName:
     fidelity: str
 
 
-def artifact_name(space: str, *, tabular: bool = False) -> str:
-    """Name of an artifact: ``hwgpt-s``, ``hwgpt-s-tabular``."""
-    return f"hwgpt-{space}-tabular" if tabular else f"hwgpt-{space}"
+def artifact_name(space: str, *, tabular: bool = False, part: str = "") -> str:
+    """Name of an artifact: ``hwgpt-s``, ``hwgpt-s-tabular``.
+
+    :param part: another part of the space: ``published``, ``autogluon``, ``device-<name>``
+    """
+    part = "tabular" if tabular else part
+    return f"hwgpt-{space}-{part}" if part else f"hwgpt-{space}"
 
 
 BLACKBOXES: dict[str, BlackboxName] = {

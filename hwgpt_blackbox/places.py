@@ -18,6 +18,14 @@ EMBEDDED = Path(__file__).parent / "artifacts"
 """Folder of the artifacts that the wheel ships."""
 
 
+_OPTIONS = {
+    "published": " --only published",
+    "autogluon": " --only autogluon --trust-pickles",
+    "device": " --device {device}",
+}
+"""What ``convert`` needs to make the parts of a space that it does not make by itself."""
+
+
 def home() -> Path:
     """Folder of converted and pulled artifacts (it need not exist).
 
@@ -48,8 +56,11 @@ def find(name: str) -> Location:
     for folder, embedded in ((home(), False), (EMBEDDED, True)):
         if (folder / name / MANIFEST).is_file():
             return Location(folder / name, embedded)
-    space = name.split("-")[1] if name.count("-") else name
+    _, space, part = f"{name}--".split("-", 2)
+    part, _, device = part.strip("-").partition("-")
+    options = _OPTIONS.get(part, "").format(device=device)
+    source = "your measurements" if device else "a checkout of HW-GPT-Bench"
     raise MissingArtifactError(
-        f"{name} is not on this machine (looked in {home()}); make it from a checkout of "
-        f"HW-GPT-Bench with: hwgpt-blackbox convert SOURCE --space {space}"
+        f"{name} is not on this machine (looked in {home()}); make it from {source} with: "
+        f"hwgpt-blackbox convert SOURCE --space {space}{options}"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +26,10 @@ _CHUNK_VALUES = 1 << 17
 """Numbers held at once while predicting: bounds memory and keeps them in cache."""
 
 
+Network = Callable[[IntMatrix], NDArray[np.float64]]
+"""Values of one target for choice indices: (n, num_columns) to (n,), the same in any batch."""
+
+
 class Predictor:
     """Answers for some columns of one surrogate; all values bit-equal in any batch.
 
@@ -35,10 +39,15 @@ class Predictor:
     :param surrogate: the models
     :param columns: what to answer with, in this order
     :param cost: cost model of elapsed time
+    :param networks: targets without noise that are answered by something else than the surrogate
     """
 
     def __init__(
-        self, surrogate: Surrogate, columns: Sequence[Column], cost: CostModel | None = None
+        self,
+        surrogate: Surrogate,
+        columns: Sequence[Column],
+        cost: CostModel | None = None,
+        networks: Mapping[str, Network] | None = None,
     ) -> None:
         self.surrogate = surrogate
         self.columns = tuple(columns)
@@ -53,6 +62,9 @@ class Predictor:
         # Latencies that only time the evaluation enter it as expected values: no draws of them.
         answered = sorted(set(self._direct_source))
         self._noisy = [i for i in answered if surrogate.is_noisy(self._targets[i])]
+        self._networks = [
+            (i, networks[t]) for i, t in enumerate(self._targets) if networks and t in networks
+        ]
         layers = surrogate.space.max_layers
         self._offset = np.arange(layers, dtype=np.intp) * PAIRS
         self._rows = max(1, _CHUNK_VALUES // (layers * len(self._targets)))
@@ -112,6 +124,8 @@ class Predictor:
             values = self._table.take(index, axis=0).sum(axis=1)
             for i in self._logs:
                 values[:, i] = exp(values[:, i])
+            for i, network in self._networks:
+                values[:, i] = network(matrix[part])
             for j in self._timed:
                 out[part, j] = self._elapsed(values, self._plan[j])
             if repeats is not None and self._noisy:
@@ -170,6 +184,8 @@ class Predictor:
         values = self._table.take(index, axis=0).sum(axis=0).tolist()
         for i in self._logs:
             values[i] = exp_one(values[i])
+        for i, network in self._networks:
+            values[i] = network(np.array([row])).item()
         elapsed = [
             (j, self.cost.seconds(max(values[i] for i in self._plan[j]))) for j in self._timed
         ]

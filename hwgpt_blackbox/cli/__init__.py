@@ -32,6 +32,7 @@ COMMANDS: dict[str, Command] = {
         Command("list", "blackboxes, and the artifacts in use", "hwgpt_blackbox.cli.list"),
         Command("query", "metrics of an architecture", "hwgpt_blackbox.cli.query"),
         Command("convert", "measurements to artifacts", "hwgpt_blackbox.cli.convert"),
+        Command("verify", "soundness and accuracy of an artifact", "hwgpt_blackbox.cli.verify"),
         Command("run", "search in simulated time", "hwgpt_blackbox.cli.run"),
     )
 }

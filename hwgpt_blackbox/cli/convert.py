@@ -23,6 +23,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="folder of the artifacts (default: $HWGPT_BLACKBOX_HOME, or Syne Tune's own)",
     )
     parser.add_argument("--only", choices=PARTS, help="make one of the two artifacts")
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="store the report card in the surrogate: repeats the fit twice",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace artifacts that exist")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -42,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         out,
         overwrite=args.overwrite,
         progress=not args.quiet,
+        report=args.report,
         **wanted,
     )
     for folder in folders:

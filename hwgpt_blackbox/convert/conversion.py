@@ -20,7 +20,7 @@ from hwgpt_blackbox.convert.raw import CrossCheck
 from hwgpt_blackbox.convert.stats import MEMORY_KEYS, read_stats
 from hwgpt_blackbox.convert.table import table_bytes, write_table
 from hwgpt_blackbox.devices import DEVICES
-from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.errors import InputError, require
 from hwgpt_blackbox.names import artifact_name
 from hwgpt_blackbox.places import home
 from hwgpt_blackbox.spaces import get_space
@@ -29,10 +29,11 @@ logger = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
 
-_SOURCE = {
+SOURCE = {
     "data": "HW-GPT-Bench, github.com/automl/HW-GPT-Bench, Apache License 2.0",
     "citation": "arXiv:2405.10299",
 }
+"""Where the measurements come from, for manifests."""
 
 
 def convert(
@@ -44,6 +45,7 @@ def convert(
     surrogate: bool = True,
     overwrite: bool = False,
     progress: bool = True,
+    report: bool = False,
 ) -> list[Path]:
     """Convert the measurements of one space into artifacts.
 
@@ -56,20 +58,27 @@ def convert(
     :param surrogate: fit and make the surrogate, ``hwgpt-<space>``
     :param overwrite: replace artifacts that exist
     :param progress: show a progress bar on standard error
+    :param report: compute the surrogate's report card and store it in the artifact; it repeats the
+        fit for each split
     :return: folders of the artifacts
     :raises InputError: unknown space, or nothing to make
     :raises DataError: the source is not a checkout, corrupt, hostile or implausible
     :raises OutputError: an artifact exists, the disk is full, the folder cannot be written
-    :raises MissingExtraError: perplexities must be filled and torch is not installed
+    :raises MissingExtraError: perplexities must be filled and torch is not installed, or a report
+        is wanted and scipy is not
     """
     row = get_space(space, measured=True)
     if not tabular and not surrogate:
         raise InputError("neither the table nor the surrogate is wanted; choose at least one")
+    if report:
+        if not surrogate:
+            raise InputError("a report is of the surrogate, which is not wanted; leave out one")
+        require("scipy", extra="analysis")
     table, model = artifact_name(row.name, tabular=True), artifact_name(row.name)
     names = [name for name, wanted in ((table, tabular), (model, surrogate)) if wanted]
     folder = home() if out is None else Path(out).expanduser()
     outputs = Outputs(folder.absolute(), names, overwrite=overwrite)
-    with terminate_as_exit(), _bar(progress) as say, outputs:
+    with terminate_as_exit(), progress_bar(progress) as say, outputs:
         checkout = Checkout(source, row, say)
         data = read_measurements(checkout)
         network, perplexity, filled_from = _complete(checkout, data)
@@ -92,8 +101,21 @@ def convert(
                 fit_surrogate(
                     data, path, published=network, progress=lambda step: say(f"fit: {step}")
                 )
+            if report:
+                _add_report(checkout, data, path, say)
         say("putting the artifacts in place")
         return outputs.publish()
+
+
+def _add_report(checkout: Checkout, data: Measurements, folder: Path, say: Progress) -> None:
+    """Compute the report card of a surrogate artifact that is being built, and add it."""
+    from hwgpt_blackbox.convert.card_store import add_card
+    from hwgpt_blackbox.convert.report_card import judge
+    from hwgpt_blackbox.surrogate import Surrogate
+
+    card, _ = judge(checkout, data, Surrogate.read(folder), progress=say)
+    with writing(folder):
+        add_card(folder, card)
 
 
 def read_measurements(checkout: Checkout) -> Measurements:
@@ -106,7 +128,7 @@ def read_measurements(checkout: Checkout) -> Measurements:
     check.run()
     perplexity, accuracy = check.perplexity_and_accuracy()
     source: dict[str, Any] = {
-        **_SOURCE,
+        **SOURCE,
         "files": dict(sorted(checkout.records.items())),
         "architectures": len(stats.names),
         "converted": {
@@ -153,7 +175,7 @@ def _complete(
 
 
 @contextmanager
-def _bar(shown: bool) -> Iterator[Progress]:
+def progress_bar(shown: bool) -> Iterator[Progress]:
     """A progress bar on standard error that counts steps and names the present one."""
     from tqdm import tqdm
 

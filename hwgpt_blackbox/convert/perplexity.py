@@ -19,12 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.layout import Checkout
-from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
+from hwgpt_blackbox.encoding import IntMatrix
 from hwgpt_blackbox.errors import DataError, require
+from hwgpt_blackbox.network import LAYERS, one_hot
 from hwgpt_blackbox.spaces import Space, get_space
-
-LAYERS = 5
-"""Linear layers of the network, with ReLU between."""
 
 MAX_CHECKPOINT_BYTES = 16 << 20
 """Largest checkpoint that is read; the published ones have 0.3 MB."""
@@ -69,25 +67,6 @@ class PerplexityNetwork:
         return np.asarray(single, dtype=np.float64)
 
 
-def one_hot(space: Space, matrix: IntMatrix) -> NDArray[np.float64]:
-    """Input of the network: embed, layers, MLP ratio and heads of each layer, bias (True, False).
-
-    :param matrix: choice indices, shape (n, num_columns)
-    :return: shape (n, 8 + 6 * max_layers); zero where a layer is inactive
-    """
-    encoding = Encoding(space)
-    n, active = len(matrix), encoding.active(matrix)[:, :, None]
-    mlp, heads = encoding.layer_choices(matrix)
-    parts = (
-        np.eye(len(space.embed_dims))[matrix[:, EMBED_DIM]],
-        np.eye(len(space.num_layers))[matrix[:, NUM_LAYERS]],
-        (np.eye(len(space.mlp_ratios))[mlp] * active).reshape(n, -1),
-        (np.eye(len(space.num_heads))[heads] * active).reshape(n, -1),
-        np.eye(2)[1 - matrix[:, BIAS].astype(np.int64)],
-    )
-    return np.concatenate(parts, axis=1)
-
-
 def read_network(checkout: Checkout) -> PerplexityNetwork:
     """The published network as it is, its offset not removed.
 
@@ -101,7 +80,7 @@ def read_network(checkout: Checkout) -> PerplexityNetwork:
             f"{path} is missing; it fills perplexities that were not measured: fetch it from "
             "HW-GPT-Bench"
         )
-    state = _read_state(checkout.read_bytes(path, max_bytes=MAX_CHECKPOINT_BYTES), path)
+    arrays = read_layers(checkout.read_bytes(path, max_bytes=MAX_CHECKPOINT_BYTES), path)
     inputs = 2 + sum(
         len(choices) * repeats
         for choices, repeats in (
@@ -111,14 +90,7 @@ def read_network(checkout: Checkout) -> PerplexityNetwork:
             (space.num_heads, space.max_layers),
         )
     )
-    names = [f"fc{k}.{part}" for k in range(1, LAYERS + 1) for part in ("weight", "bias")]
     cure = "fetch it anew from HW-GPT-Bench"
-    if not isinstance(state, dict) or list(state) != names:
-        raise DataError(f"{path} is no network of {LAYERS} linear layers fc1 … fc{LAYERS}; {cure}")
-    try:
-        arrays = [np.array(tensor.tolist(), dtype=np.float64) for tensor in state.values()]
-    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{path} holds what is no tensor of numbers ({error}); {cure}") from error
     weights, biases = tuple(arrays[::2]), tuple(arrays[1::2])
     sound = all(
         w.ndim == 2 and b.shape == w.shape[:1] for w, b in zip(weights, biases, strict=True)
@@ -130,6 +102,24 @@ def read_network(checkout: Checkout) -> PerplexityNetwork:
     if not all(np.isfinite(array).all() for array in arrays):
         raise DataError(f"{path} has weights that are not finite; {cure}")
     return PerplexityNetwork(space, weights, biases)
+
+
+def read_layers(data: bytes, path: Path) -> list[NDArray[np.float64]]:
+    """Weight and bias of every layer of a checkpoint by turns, their shapes not checked.
+
+    :param data: the file's bytes
+    :param path: the file, for messages
+    :raises DataError: it is corrupt, hostile, or no network of ``LAYERS`` linear layers
+    """
+    state = _read_state(data, path)
+    names = [f"fc{k}.{part}" for k in range(1, LAYERS + 1) for part in ("weight", "bias")]
+    cure = "fetch it anew from HW-GPT-Bench"
+    if not isinstance(state, dict) or list(state) != names:
+        raise DataError(f"{path} is no network of {LAYERS} linear layers fc1 … fc{LAYERS}; {cure}")
+    try:
+        return [np.array(tensor.tolist(), dtype=np.float64) for tensor in state.values()]
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{path} holds what is no tensor of numbers ({error}); {cure}") from error
 
 
 def _read_state(data: bytes, path: Path) -> Any:

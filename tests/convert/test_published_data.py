@@ -102,15 +102,18 @@ def test_the_offset_of_the_published_network(
 def test_the_command_within_time_and_memory(
     source_data: Path, tmp_path: Path, run_python: Any
 ) -> None:
-    """All of the largest space, by the command, and what Syne Tune then loads."""
+    """All of the largest space, by the command, and what Syne Tune then loads.
+
+    The limit of 90 s is checked in processor time: wall time depends on what else runs.
+    """
     pytest.importorskip("torch")
     out = tmp_path / "out"
     code = (
-        "import time; start = time.perf_counter()\n"
+        "import time\n"
         "from hwgpt_blackbox.cli import main\n"
         f"code = main(['convert', {str(source_data)!r}, '--space', 'l', '--out', {str(out)!r}])\n"
         "peak = open('/proc/self/status').read().split('VmHWM:')[1].split()[0]\n"
-        "print('MEASURED', code, time.perf_counter() - start, peak)\n"
+        "print('MEASURED', code, time.process_time(), peak)\n"
     )
     line = run_python(code).stdout.splitlines()[-1]
     _, code_, seconds, peak_kb = line.split()

@@ -1,0 +1,218 @@
+"""``hwgpt-blackbox verify``: is an artifact sound, and how good is it against its source."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hwgpt_blackbox.convert.integrity import Sound
+    from hwgpt_blackbox.convert.report_card import Split, Trial
+
+BOTH, NONE = "both", "none"
+SPLITS = ("random", "blocks", BOTH, NONE)
+"""What ``--split`` may ask for."""
+
+FORMATS = ("svg", "png")
+
+_EPILOG = (
+    "Without --against: checks the files and shows the stored report card. With it: computes the "
+    "card from the measurements, which repeats the fit for each split (about a minute each)."
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.epilog = _EPILOG
+    parser.add_argument("artifact", metavar="ARTIFACT", help="a name (hwgpt-s) or a folder")
+    parser.add_argument("--against", metavar="SOURCE", help="root of a checkout of HW-GPT-Bench")
+    parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        default=BOTH,
+        help="what is held out: a random fifth as in the paper, blocks of the profiling, both, or "
+        "none, which repeats no fit (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="K", help="of the split (default: 42 at random, blocks 0)"
+    )
+    parser.add_argument("--out", metavar="DIR", help="write report.json and figures there")
+    parser.add_argument(
+        "--format", choices=FORMATS, default=FORMATS[0], help="of figures (default: %(default)s)"
+    )
+    parser.add_argument("--store", action="store_true", help="put the card into the artifact")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the artifact, then show its stored card or a new one."""
+    from hwgpt_blackbox.convert.card_store import read_card, store_card
+    from hwgpt_blackbox.convert.integrity import check_artifact, locate
+
+    splits = _splits(args)
+    folder = locate(args.artifact)
+    sound = check_artifact(folder)
+    _check_options(args, sound)
+    answer: dict[str, Any] = {
+        "artifact": str(folder),
+        "kind": sound.kind,
+        "space": sound.space.name,
+        "files": {name: row["sha256"] for name, row in sound.manifest["files"].items()},
+    }
+    card: dict[str, Any] | None = None
+    trials: list[Trial] = []
+    if args.against is None:
+        card = read_card(folder) if sound.kind == "surrogate" else None
+    else:
+        found, card, trials = _against(args.against, sound, splits, quiet=args.quiet)
+        answer |= found
+    answer["report"] = card
+    if args.store and card is not None:
+        store_card(folder, card)
+    _print(answer, as_json=args.json)
+    if args.store and not args.json:
+        print(f"stored the report card in {folder}")
+    if args.out is not None and card is not None:
+        paths = _write(Path(args.out).expanduser(), card, trials, args.format)
+        if not args.json:
+            print("\n".join(f"wrote {path}" for path in paths))
+    return 0
+
+
+def _splits(args: argparse.Namespace) -> list[Split]:
+    """The splits that were asked for.
+
+    :raises InputError: a seed for no split or for two, or one that the split does not have
+    """
+    from hwgpt_blackbox.convert.report_card import SPLIT_KINDS, Split
+    from hwgpt_blackbox.errors import InputError
+
+    if args.split in (BOTH, NONE):
+        if args.seed is not None:
+            raise InputError(f"--seed {args.seed} needs --split {' or '.join(SPLIT_KINDS)}")
+        return [Split(kind) for kind in SPLIT_KINDS] if args.split == BOTH else []
+    return [Split(args.split, args.seed)]
+
+
+def _check_options(args: argparse.Namespace, sound: Sound) -> None:
+    """Raise at once, before a minute of work, when what was asked for cannot be done.
+
+    :raises InputError: says what is missing
+    """
+    from hwgpt_blackbox.convert.card_store import REPORT
+    from hwgpt_blackbox.errors import InputError, require
+    from hwgpt_blackbox.names import BLACKBOXES
+    from hwgpt_blackbox.places import EMBEDDED
+
+    if sound.kind != "surrogate" and (args.store or args.out is not None):
+        raise InputError(
+            f"{sound.folder} is a table of measurements, which has no report card; leave out "
+            "--store and --out, or verify the surrogate of the space"
+        )
+    if args.store and args.against is None:
+        raise InputError("--store needs --against SOURCE: the card is computed from measurements")
+    if args.store and args.artifact in BLACKBOXES and sound.folder.parent == EMBEDDED:
+        raise InputError(
+            f"{args.artifact} is the one that the package ships; to change it nevertheless, give "
+            f"its folder: {sound.folder}"
+        )
+    if args.out is not None:
+        require("matplotlib", extra="analysis")
+        if args.against is None and REPORT not in sound.manifest["files"]:
+            raise InputError(
+                f"--out: {sound.folder} holds no report card; compute one with --against SOURCE"
+            )
+
+
+def _against(
+    source: str, sound: Sound, splits: Sequence[Split], *, quiet: bool
+) -> tuple[dict[str, Any], dict[str, Any] | None, list[Trial]]:
+    """What the source says of an artifact; for a surrogate, its card and the trials of it."""
+    from hwgpt_blackbox.convert.conversion import read_measurements
+    from hwgpt_blackbox.convert.integrity import same_source, table_differences
+    from hwgpt_blackbox.convert.layout import Checkout
+    from hwgpt_blackbox.convert.report_card import judge
+
+    with _bar(shown=not quiet) as say:
+        checkout = Checkout(source, sound.space, say)
+        data = read_measurements(checkout)
+        found: dict[str, Any] = {
+            "source": str(source),
+            "made_from_this_source": same_source(sound.manifest, data),
+        }
+        if sound.kind == "surrogate":
+            return found, *judge(checkout, data, sound.content, splits, progress=say)
+        return found | {"differences": table_differences(sound.content, data)}, None, []
+
+
+def _write(
+    folder: Path, card: Mapping[str, Any], trials: Sequence[Trial], suffix: str
+) -> list[Path]:
+    """Write the card and every figure.
+
+    :raises OutputError: they cannot be written
+    """
+    from hwgpt_blackbox.convert.card_figures import make_figures, save
+    from hwgpt_blackbox.convert.card_store import REPORT, to_json
+    from hwgpt_blackbox.convert.output import writing
+
+    paths = [folder / REPORT]
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        paths[0].write_text(to_json(card) + "\n", encoding="utf-8")
+    for name, make in make_figures(card, trials).items():
+        paths.append(folder / f"{name}.{suffix}")
+        save(make(), paths[-1])
+    return paths
+
+
+def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
+    from hwgpt_blackbox.convert.card_store import to_json
+    from hwgpt_blackbox.convert.card_text import LEGEND, section_table
+
+    if as_json:
+        print(to_json(answer))
+        return
+    print(f"{answer['artifact']}: a sound {answer['kind']} artifact of space {answer['space']}")
+    for name, digest in answer["files"].items():
+        print(f"  {name}  sha256 {digest}")
+    if "source" in answer:
+        said = {True: "made from", False: "not made from", None: "not said to be made from"}
+        print(f"  {said[answer['made_from_this_source']]} {answer['source']}")
+    for metric, row in answer.get("differences", {}).items():
+        print(
+            f"  {metric}: {row['differing']:,} values differ from the source, by at most "
+            f"{row['largest_relative_difference']:.3g} of it"
+        )
+    card = answer["report"]
+    if card is None:
+        if answer["kind"] == "surrogate":
+            print(
+                "no report card is stored; compute one with: "
+                f"hwgpt-blackbox verify {answer['artifact']} --against SOURCE"
+            )
+        return
+    for section in card["sections"]:
+        print(f"\n{section_table(section)}")
+    print(f"\n{LEGEND}")
+
+
+@contextmanager
+def _bar(*, shown: bool) -> Iterator[Callable[[str], None]]:
+    """A progress bar on standard error that counts steps and names the present one."""
+    import sys
+
+    from tqdm import tqdm
+
+    interval = 0.1 if sys.stderr.isatty() else 10.0
+    with tqdm(disable=not shown, unit="step", mininterval=interval, file=sys.stderr) as bar:
+
+        def say(step: str) -> None:
+            bar.set_description_str(step, refresh=False)
+            bar.update()
+
+        yield say

@@ -1,0 +1,131 @@
+"""Report cards as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hwgpt_blackbox.convert.report_card import IN_SAMPLE
+from hwgpt_blackbox.metrics import METRICS
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A measure as a column.
+
+    :param key: in the rows of a card
+    :param heading: above the column
+    :param form: format of its numbers
+    """
+
+    key: str
+    heading: str
+    form: str
+
+
+SHOWN = (
+    Shown("mae", "MAE", ".4g"),
+    Shown("rmse", "RMSE", ".4g"),
+    Shown("medae", "median", ".4g"),
+    Shown("r2", "R²", ".5f"),
+    Shown("kendall_tau", "tau", ".4f"),
+    Shown("mae_ratio", "MAE/LS", ".3f"),
+    Shown("rmse_ratio", "RMSE/LS", ".3f"),
+    Shown("r2_least_squares", "R² LS", ".5f"),
+    Shown("crps_over_mean", "CRPS", ".4f"),
+    Shown("miscalibration_area", "area", ".4f"),
+    Shown("coverage_50", "50 %", ".3f"),
+    Shown("coverage_90", "90 %", ".3f"),
+    Shown("coverage_99", "99 %", ".4f"),
+    Shown("share_non_positive", "<= 0", ".2g"),
+)
+"""Measures of a section, in this order."""
+
+LEGEND = (
+    "MAE, RMSE, median absolute error: of the expected value against the mean of the measurements, "
+    "in the unit; tau: Kendall's;\nLS: plain least squares on the same rows; CRPS: over the mean "
+    "measurement; area: miscalibration area; 50, 90, 99 %: share of\nmeasurements within the "
+    "central interval; <= 0: share of drawn measurements that are not positive."
+)
+
+
+def section_table(section: Mapping[str, Any]) -> str:
+    """A section of a card: a heading, a line per target, a summary."""
+    targets = section["targets"]
+    heads = [("target", "unit", *(column.heading for column in SHOWN))]
+    rows = [
+        (
+            name,
+            METRICS[name.partition("@")[0]].unit if name.partition("@")[0] in METRICS else "?",
+            *(_number(row.get(column.key), column.form) for column in SHOWN),
+        )
+        for name, row in targets.items()
+    ]
+    widths = [max(map(len, cells)) for cells in zip(*heads, *rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if j < 2 else cell.rjust(width)
+            for j, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (*heads, *rows)
+    ]
+    return "\n".join([_heading(section), *lines, *_summary(section["summary"])])
+
+
+def _heading(section: Mapping[str, Any]) -> str:
+    if section["split"] == IN_SAMPLE:
+        return f"in sample: the artifact's models on the {section['judged']:,} measured"
+    return (
+        f"{section['split']} split, seed {section['seed']}: fitted on {section['fitted']:,}, "
+        f"judged on {section['judged']:,} held out"
+    )
+
+
+def _summary(found: Mapping[str, Any]) -> list[str]:
+    def get(key: str, form: str) -> str:
+        return _number(found.get(key), form) or "?"
+
+    lines = [
+        f"over {get('targets', 'd')} noisy targets: R² {get('mean_r2', '.5f')} "
+        f"(worst {found.get('worst_target')} {get('worst_r2', '.5f')}), "
+        f"CRPS {get('mean_crps_over_mean', '.4f')}, "
+        f"area {get('mean_miscalibration_area', '.4f')} "
+        f"(largest {get('largest_miscalibration_area', '.4f')}), "
+        f"perplexity tau {get('perplexity_kendall_tau', '.4f')}"
+    ]
+    if "mae_ratio" in found:
+        lines.append(
+            f"against least squares: MAE {get('mae_ratio', '.4f')} "
+            f"(worst {get('worst_mae_ratio', '.3f')}), RMSE {get('rmse_ratio', '.4f')} "
+            f"(worst {get('worst_rmse_ratio', '.3f')}), both lower on {get('both_lower', 'd')} of "
+            f"{get('targets', 'd')}"
+        )
+    return lines
+
+
+def _number(value: Any, form: str) -> str:
+    """A number of a card as text; empty where there is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    return format(int(value) if form == "d" else value, form)
+
+
+LIST_HEADINGS = ("artifact", "split", "R²", "CRPS", "area", "perplexity tau", "worst target")
+
+
+def list_row(name: str, card: Mapping[str, Any]) -> tuple[str, ...]:
+    """One line for a card, under :data:`LIST_HEADINGS`: its first hold-out, or in sample."""
+    sections = card["sections"]
+    part = next((s for s in sections if s["split"] != IN_SAMPLE), sections[0])
+    found = part["summary"]
+    split = part["split"] if part["seed"] is None else f"{part['split']}/{part['seed']}"
+    return (
+        name,
+        split,
+        _number(found.get("mean_r2"), ".5f"),
+        _number(found.get("mean_crps_over_mean"), ".4f"),
+        _number(found.get("mean_miscalibration_area"), ".4f"),
+        _number(found.get("perplexity_kendall_tau"), ".4f"),
+        f"{found.get('worst_target')} (R² {_number(found.get('worst_r2'), '.5f')})",
+    )
