@@ -26,9 +26,14 @@ def ridge(gram: Array, moment: Array, penalty: Array) -> Array:
     """
     keep = np.isfinite(penalty)
     weights = np.zeros(len(moment))
-    system = gram[np.ix_(keep, keep)] + np.diag(penalty[keep])
+    system = gram[np.ix_(keep, keep)] + np.diag(penalty[keep] + _jitter(gram))
     weights[keep] = np.linalg.solve(system, moment[keep])
     return weights
+
+
+def _jitter(gram: Array) -> float:
+    """A penalty too small to matter that keeps collinear features solvable."""
+    return 1e-11 * float(np.trace(gram)) / len(gram)
 
 
 def empirical_bayes(
@@ -55,7 +60,7 @@ def empirical_bayes(
         keep = alive[block]
         kept = block[keep]
         system, target = gram[np.ix_(keep, keep)], moment[keep]
-        inverse = np.linalg.inv(system + np.diag(alpha[kept]))
+        inverse = np.linalg.inv(system + np.diag(alpha[kept] + _jitter(gram)))
         weights = inverse @ target
         leverage = np.diag(inverse)
         effective = 0.0
@@ -84,7 +89,7 @@ def _start(
     """First penalties by moments: a block's mean square weight less the noise's share."""
     # With more features than rows a tiny penalty would interpolate and leave no residual.
     small = (1e-6 if rows > 2 * len(gram) else 1e-2) * np.trace(gram) / len(gram)
-    system = gram + np.diag(np.where(block > 0, small, 0.0))
+    system = gram + np.diag(np.where(block > 0, small, _jitter(gram)))
     inverse = np.linalg.inv(system)
     weights = inverse @ moment
     residual = square - 2.0 * weights @ moment + weights @ gram @ weights

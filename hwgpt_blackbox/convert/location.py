@@ -21,6 +21,10 @@ from hwgpt_blackbox.errors import DataError
 FOLDS, FOLD_SEED = 4, 0
 """Random folds of cross-validation over architectures."""
 
+LOG_MARGIN = 0.02
+"""The log link must lower log RMSE + log MAE by more than this. Fronts lie at the edge of the data,
+where a sum extrapolates as the network runs, layer after layer, and a product does not."""
+
 WINSOR_REPEATS, WINSOR_ARCHITECTURES = 8.0, 2.5
 """Robust deviations beyond which repeats, and architectures, are pulled in by robust designs."""
 
@@ -147,7 +151,7 @@ class Location:
     def predict(self, problem: Problem) -> Array:
         """Expected values, shape (n,)."""
         sums = problem.sums(self.weights)
-        values = np.exp(sums) if self.design.link == "log" else sums
+        values = np.exp(np.minimum(sums, 700.0)) if self.design.link == "log" else sums
         return np.asarray(values * np.exp(self.log_scale[problem.cell]))
 
 
@@ -258,6 +262,8 @@ def choose_location(
 ) -> Choice:
     """The design with the best cross-validated error, fitted on everything.
 
+    The log link must win by a margin.
+
     :param repeats: measurements, shape (n, r), positive
     :param positive: whether a fit is positive on the whole space; if not, it loses
     """
@@ -278,6 +284,6 @@ def choose_location(
                 np.log(np.sqrt((error**2).mean()) + 1e-300) + np.log(np.abs(error).mean() + 1e-300)
             )
         scores[str(design)] = score
-        candidates.append((score, fit, out))
+        candidates.append((score + LOG_MARGIN * (design.link == "log"), fit, out))
     _, fit, out = min(candidates, key=lambda row: row[0])
     return Choice(fit, scores, out)
