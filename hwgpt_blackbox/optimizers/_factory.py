@@ -136,10 +136,13 @@ class Method:
     Attributes:
         path: ``module:class``. The module is imported when the method is first used.
         extra: The extra of the package that brings its dependencies; None if it has none.
+        over_fidelity: Whether it stops trials early by their fidelity, and so has the options
+            ``time_attr`` and ``max_t``.
     """
 
     path: str
     extra: str | None = None
+    over_fidelity: bool = False
 
     def load(self) -> type[Any]:
         """The class.
@@ -170,7 +173,7 @@ METHODS: dict[str, Method] = {
     "RSBO": Method(_HERE + "_bayesian:RSBO", extra="bayesian"),
     "LSBO": Method(_HERE + "_bayesian:LSBO", extra="bayesian"),
     "EHVI": Method(_HERE + "_bayesian:EHVI", extra="bayesian"),
-    "MOASHA": Method(_HERE + "_moasha:MOASHA"),
+    "MOASHA": Method(_HERE + "_moasha:MOASHA", over_fidelity=True),
 }
 """The eight methods of HW-GPT-Bench, by name."""
 

@@ -1,0 +1,108 @@
+"""Canonical codes of many configurations at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgpt_blackbox.optimizers._space import Codes, SearchSpace
+
+Mask = npt.NDArray[np.bool_]
+
+_PROBES = 16  # random configurations from which the governing hyperparameters are found
+_PROBED_LEVELS = 3
+
+
+class Canonicaliser:
+    """Canonical codes of many configurations at once.
+
+    A canonical form is a Python function of one dict; local search needs thousands of them per
+    suggestion. Most are masks: a few *governing* hyperparameters (a number of layers) say which
+    others exist, and those that do not are set to fixed values. Which ones govern is found by
+    changing one hyperparameter at a time in random configurations; the masks follow, one per
+    combination of governing values, when first met. A form that is not of this kind (other random
+    configurations tell) is called row by row.
+
+    The answer is as good as the probes: whoever hands out an architecture asks the true form once
+    more (``MultiObjectiveSearcher.is_new``).
+
+    Args:
+        space: The encoding.
+        canonical: Codes (shape (d,)) -> canonical codes (shape (d,)); None: the identity.
+    """
+
+    def __init__(self, space: SearchSpace, canonical: Callable[[Codes], Codes] | None) -> None:
+        self._space = space
+        self._canonical = canonical
+        self._masks: dict[bytes, tuple[Mask, Codes]] = {}
+        self._governors: list[int] = []
+        self._by_row = False
+        if canonical is not None:
+            rng = np.random.default_rng(0)  # fixed: no randomness of the run is spent here
+            self._governors = self._find_governors(canonical, rng)
+            tests = space.sample(rng, _PROBES)
+            expected = np.stack([canonical(row) for row in tests])
+            self._by_row = not np.allclose(self(tests)[0], expected)
+
+    def __call__(self, codes: Codes) -> tuple[Codes, Mask]:
+        """Canonical codes and whether each hyperparameter is active: both of shape (n, d).
+
+        All count as active where the form is called row by row.
+        """
+        active = np.ones(codes.shape, dtype=bool)
+        if self._canonical is None or not len(codes):
+            return codes, active
+        if self._by_row:
+            return np.stack([self._canonical(row) for row in codes]), active
+        kinds, which = np.zeros((1, 0)), np.zeros(len(codes), dtype=np.intp)
+        if self._governors:
+            kinds, which = np.unique(codes[:, self._governors], axis=0, return_inverse=True)
+        result = codes.copy()
+        for i, kind in enumerate(kinds):
+            rows = np.flatnonzero(which.reshape(-1) == i)
+            mask, values = self._mask(self._canonical, kind, codes[rows[0]])
+            active[rows] = mask
+            result[rows] = np.where(mask, codes[rows], values)
+        return result, active
+
+    def _others(self, i: int, code: float) -> list[float]:
+        """Up to three other codes of one hyperparameter."""
+        size = self._space.dimensions[i].size
+        if not size:
+            return [float((code + 0.37) % 1.0)]
+        picks = np.unique(np.linspace(0, size - 1, min(size, _PROBED_LEVELS)).round())
+        return [float(pick) for pick in picks if pick != code]
+
+    def _find_governors(
+        self, canonical: Callable[[Codes], Codes], rng: np.random.Generator
+    ) -> list[int]:
+        governors = set()
+        for codes in self._space.sample(rng, _PROBES):
+            before = canonical(codes)
+            for i in range(len(codes)):
+                for other in self._others(i, codes[i]):
+                    changed = codes.copy()
+                    changed[i] = other
+                    differs = canonical(changed) != before
+                    differs[i] = False
+                    if differs.any():
+                        governors.add(i)
+        return sorted(governors)
+
+    def _mask(
+        self, canonical: Callable[[Codes], Codes], kind: Codes, codes: Codes
+    ) -> tuple[Mask, Codes]:
+        """Active hyperparameters, and values of the others, for one combination of governors."""
+        key = kind.tobytes()
+        if key not in self._masks:
+            values = canonical(codes)
+            active = np.ones(len(codes), dtype=bool)
+            for i in set(range(len(codes))) - set(self._governors):
+                for other in self._others(i, codes[i])[:1]:
+                    changed = codes.copy()
+                    changed[i] = other
+                    active[i] = canonical(changed)[i] != values[i]
+            self._masks[key] = active, values
+        return self._masks[key]
