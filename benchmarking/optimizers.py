@@ -23,7 +23,6 @@ from hwgpt_blackbox.experiments.runs import RunSettings, execute
 from hwgpt_blackbox.fronts import reference_front
 from hwgpt_blackbox.optimizers import make_scheduler
 
-
 EXTRA = {"EHVI-additive": "optimizers:additive_ehvi"}
 """Variants of methods, by import path (this file's folder is on the path when it runs)."""
 

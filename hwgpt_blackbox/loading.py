@@ -7,16 +7,24 @@ from typing import Any
 
 from hwgpt_blackbox.blackbox import HWGPTBlackbox
 from hwgpt_blackbox.cost import CostModel
-from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES, get_device
+from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.errors import DataError, UnknownDatasetError, unknown
+from hwgpt_blackbox.metrics import dataset_columns
 from hwgpt_blackbox.names import BLACKBOXES, artifact_name
+from hwgpt_blackbox.network import PUBLISHED_MLP, Network, read_networks
+from hwgpt_blackbox.own_devices import with_own_devices
 from hwgpt_blackbox.places import find
 from hwgpt_blackbox.spaces import Space, get_space
 from hwgpt_blackbox.surrogate import Surrogate
 from hwgpt_blackbox.tabular import Table
 
-PERPLEXITIES = ("default",)
-"""Perplexity models that ``load`` offers."""
+PERPLEXITIES = MEMORIES = ("default", PUBLISHED_MLP)
+"""Models of perplexity and of memory that ``load`` offers."""
+
+MODELS = ("default", "autogluon")
+"""Surrogates of latency and energy that ``load`` offers."""
+
+_MEMORY_METRICS = ("memory_float16", "memory_bfloat16")
 
 
 def load(
@@ -27,23 +35,45 @@ def load(
     fidelity: str = "single",
     cost_model: CostModel | None = None,
     perplexity: str = "default",
+    memory: str = "default",
+    models: str = "default",
 ) -> HWGPTBlackbox:
     """A surrogate blackbox with choices that a name cannot carry.
 
     :param space: ``s``, ``m`` or ``l``
-    :param device: one of the 13 devices, or ``all``
+    :param device: one of the 13 devices, a user's own, or ``all``
     :param noise: whether queries are measurements; else they are expected values
     :param fidelity: ``single``, or ``repeats`` for the levels 1 to 10
     :param cost_model: cost of an evaluation; default: :class:`CostModel`
-    :param perplexity: ``default``: the model fitted to the measurements
-    :raises InputError: unknown space, device, fidelity or perplexity
+    :param perplexity: ``default``: the model fitted to the measurements; ``published-mlp``: the
+        published network, whose values are offset from the measurements (see its report) and are
+        no sum over layers: exact fronts do not hold for it
+    :param memory: likewise
+    :param models: ``default``, or ``autogluon``: distilled from published AutoGluon predictors
+    :raises InputError: unknown space, device, fidelity, or model
+    :raises MissingArtifactError: an artifact is not on this machine
     """
-    if device != ALL_DEVICES:
-        get_device(device)
-    if perplexity not in PERPLEXITIES:
-        raise unknown("perplexity", perplexity, PERPLEXITIES)
-    surrogate = _read_surrogate(artifact_name(get_space(space, measured=True).name), space)
-    return HWGPTBlackbox(surrogate, device, noise=noise, fidelity=fidelity, cost_model=cost_model)
+    row = get_space(space, measured=True)
+    for what, value, known in (
+        ("perplexity", perplexity, PERPLEXITIES),
+        ("memory", memory, MEMORIES),
+        ("models", models, MODELS),
+    ):
+        if value not in known:
+            raise unknown(what, value, known)
+    part = "" if models == "default" else models
+    surrogate = _read_surrogate(artifact_name(row.name, part=part), row.name)
+    dataset_columns(device, surrogate.own_devices)  # an unknown device comes before a missing file
+    targets = ["perplexity"] if perplexity == PUBLISHED_MLP else []
+    targets += _MEMORY_METRICS if memory == PUBLISHED_MLP else ()
+    return HWGPTBlackbox(
+        surrogate,
+        device,
+        noise=noise,
+        fidelity=fidelity,
+        cost_model=cost_model,
+        networks=_read_published(row, targets),
+    )
 
 
 class Datasets(dict[str, Any]):
@@ -72,7 +102,7 @@ def load_all(name: str) -> Datasets:
     return Datasets(
         {
             dataset: HWGPTBlackbox(surrogate, dataset, fidelity=row.fidelity)
-            for dataset in (*DEVICES, ALL_DEVICES)
+            for dataset in (*DEVICES, *surrogate.own_devices, ALL_DEVICES)
         }
     )
 
@@ -81,7 +111,18 @@ def _read_surrogate(artifact: str, space: str) -> Surrogate:
     path = find(artifact).path
     surrogate = Surrogate.read(path)
     _check_space(path, surrogate.space, space)
-    return surrogate
+    return with_own_devices(surrogate)
+
+
+def _read_published(space: Space, targets: list[str]) -> dict[str, Network]:
+    """The published networks of targets; none are read when there are no targets."""
+    if not targets:
+        return {}
+    path = find(artifact_name(space.name, part="published")).path
+    networks = read_networks(path, targets)
+    for network in networks.values():
+        _check_space(path, network.space, space.name)
+    return networks
 
 
 def _check_space(path: Path, found: Space, expected: str) -> None:

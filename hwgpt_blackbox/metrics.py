@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES, get_device
+from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.errors import InputError, unknown
 
 PREFIX = "metric_"
@@ -71,16 +71,24 @@ class Column:
         return tuple(self.device.split("+")) if self.device else ()
 
 
-def dataset_columns(dataset: str) -> dict[str, Column]:
+OwnDevices = Mapping[str, tuple[str, ...]]
+"""Users' devices beside the 13: name to the noisy metrics that were measured on it."""
+
+
+def dataset_columns(dataset: str, own: OwnDevices | None = None) -> dict[str, Column]:
     """Objective name to column of the blackbox of one device, or of ``all``.
 
+    :param own: users' devices; in ``all`` their columns follow those of the 13, of which alone
+        ``elapsed_time`` is the slowest
     :raises InputError: unknown device
     """
+    own = own or {}
     if dataset != ALL_DEVICES:
-        get_device(dataset)
+        check_device(dataset, own)
         return {
             PREFIX + row.name: Column(row.name, dataset if row.per_device else None)
             for row in METRICS.values()
+            if _has(dataset, row, own)
         }
     columns: dict[str, Column] = {}
     for row in METRICS.values():
@@ -91,12 +99,34 @@ def dataset_columns(dataset: str) -> dict[str, Column]:
                 columns[f"{PREFIX}{row.name}_{device}"] = Column(row.name, device)
         else:
             columns[PREFIX + row.name] = Column(row.name)
+    for device in own:
+        for row in METRICS.values():
+            if row.per_device and _has(device, row, own):
+                columns[f"{PREFIX}{row.name}_{device}"] = Column(row.name, device)
     return columns
 
 
-def parse_objective(text: str) -> Column:
+def check_device(name: str, own: OwnDevices | None = None) -> str:
+    """The name, if it is that of one of the 13 devices or of a user's.
+
+    :raises InputError: it is not
+    """
+    if own and isinstance(name, str) and name in own:
+        return name
+    if not isinstance(name, str) or name not in DEVICES:
+        raise unknown("device", name, [*DEVICES, *(own or {})])
+    return name
+
+
+def _has(device: str, metric: Metric, own: OwnDevices) -> bool:
+    """Whether a metric is known of a device: a user may not have measured energy."""
+    return not (metric.noisy and device in own) or metric.name in own[device]
+
+
+def parse_objective(text: str, own: OwnDevices | None = None) -> Column:
     """The column that ``text`` names: ``perplexity``, ``latency@a100`` …
 
+    :param own: users' devices that may be named
     :raises InputError: unknown metric or device, a device missing or one too many
     """
     name, at, device = str(text).partition("@")
@@ -106,7 +136,11 @@ def parse_objective(text: str) -> Column:
         raise InputError(f"objective {text!r} needs a device, for instance {name}@rtx2080")
     if at and not METRICS[name].per_device:
         raise InputError(f"objective {text!r}: {name} does not depend on the device; write {name}")
-    return Column(name, get_device(device).name if device else None)
+    if device:
+        check_device(device, own)
+        if not _has(device, METRICS[name], own or {}):
+            raise InputError(f"objective {text!r}: {name} was not measured on {device}")
+    return Column(name, device or None)
 
 
 def example_objectives() -> list[str]:

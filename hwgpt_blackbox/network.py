@@ -175,7 +175,7 @@ class Network:
 
 
 def _product(x: NDArray[np.float64], integers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """x times the transpose of integers, every sum exact; x cut to 40 bits below its row's largest.
+    """Product with the transpose of integers, every sum exact; x is cut to 40 bits per row.
 
     :param x: shape (n, p), p at most ``MAX_WIDTH``
     :param integers: whole numbers up to 2^25, shape (q, p)

@@ -78,12 +78,7 @@ class Surrogate:
         arrays = read_arrays(folder / ARRAYS)
         try:
             space = get_space(manifest.get("space", ""), measured=True)
-            links = manifest["links"]
-            levels = _as_levels(arrays[LEVELS])
-            models = {
-                target: _as_model(target, links[target], arrays, space, len(levels))
-                for target in modelled_targets()
-            }
+            levels, models = read_models(space, manifest["links"], arrays, modelled_targets())
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, DataError):
                 raise DataError(f"{folder}: {error}; convert or pull it again") from None
@@ -118,6 +113,16 @@ class Surrogate:
         layer[:, :, : PAIRS - 1] = effect.reshape(groups, -1, PAIRS - 1)
         return np.broadcast_to(start, self.group_shape).reshape(groups), layer
 
+    @property
+    def own_devices(self) -> dict[str, tuple[str, ...]]:
+        """Users' devices beside the 13, in order, with the noisy metrics measured on each."""
+        found: dict[str, tuple[str, ...]] = {}
+        for target in self.models:
+            metric, _, device = target.partition("@")
+            if device and device not in DEVICES:
+                found[device] = (*found.get(device, ()), metric)
+        return found
+
     def link(self, target: str) -> str:
         """Link of one target."""
         return "identity" if target in COUNTED else self.models[target].link
@@ -133,6 +138,20 @@ class Surrogate:
             raise ValueError(f"{target} has no noise")
         full = (*self.group_shape, len(self.levels))
         return np.broadcast_to(ratio, full).reshape(self.num_groups, -1)
+
+
+def read_models(
+    space: Space, links: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], targets: list[str]
+) -> tuple[NDArray[np.float64], dict[str, AdditiveModel]]:
+    """Levels and checked models of an artifact.
+
+    :param links: link by target
+    :param arrays: of the artifact's npz
+    :raises DataError: an array has a wrong shape or value
+    :raises KeyError: one is missing
+    """
+    levels = _as_levels(arrays[LEVELS])
+    return levels, {t: _as_model(t, links[t], arrays, space, len(levels)) for t in targets}
 
 
 def _as_levels(levels: NDArray[Any]) -> NDArray[np.float64]:

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: arguments without the program's name; default: the process's
     :return: 0, 2 on an error that is ours to explain, 130 on an interrupt
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = [*(sys.argv[1:] if argv is None else argv)]  # here ``list`` is the subcommand
     chosen = next((word for word in words if word in COMMANDS), None)
     try:
         arguments = make_parser(chosen).parse_args(words)

@@ -1,28 +1,52 @@
-"""``hwgpt-blackbox convert``: measurements to artifacts."""
+"""``hwgpt-blackbox convert``: measurements, and published surrogates, to artifacts."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
+from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.metrics import example_objectives
 from hwgpt_blackbox.spaces import MEASURED_SPACES
 
 NAME = "convert"
 HELP = "measurements to artifacts"
 
 PARTS = ("tabular", "surrogate")
-"""What ``--only`` may ask for."""
+"""What is made of a checkout without ``--only``."""
+
+PUBLISHED, AUTOGLUON = "published", "autogluon"
+"""Published surrogates that ``--only`` may ask for besides."""
+
+FAMILIES = ("xgboost", "lightgbm", "mlp", "conformal-quantile", "autogluon")
+"""Families of surrogates that ``--fit`` trains for comparison, as the paper did."""
+
+_EXAMPLES = """\
+examples:
+  hwgpt-blackbox convert HW-GPT-Bench --space s                    table and surrogate
+  hwgpt-blackbox convert HW-GPT-Bench --space s --only published   the published networks
+  hwgpt-blackbox convert my.csv --space s --device mygpu           a device of your own
+  hwgpt-blackbox convert HW-GPT-Bench --space s --fit xgboost mlp --targets latency@a100
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("source", metavar="SOURCE", help="root of a checkout of HW-GPT-Bench")
+    parser.epilog, parser.formatter_class = _EXAMPLES, argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="root of a checkout of HW-GPT-Bench; with --device a table or a raw profiler folder",
+    )
     parser.add_argument("--space", required=True, choices=MEASURED_SPACES, help="the space")
     parser.add_argument(
         "--out",
         metavar="DIR",
         help="folder of the artifacts (default: $HWGPT_BLACKBOX_HOME, or Syne Tune's own)",
     )
-    parser.add_argument("--only", choices=PARTS, help="make one of the two artifacts")
+    parser.add_argument(
+        "--only", choices=(*PARTS, PUBLISHED, AUTOGLUON), help="make this artifact alone"
+    )
     parser.add_argument(
         "--report",
         action="store_true",
@@ -30,33 +54,151 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace artifacts that exist")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    own = parser.add_argument_group("a device of your own")
+    own.add_argument("--device", metavar="NAME", help="fit this device from your measurements")
+    own.add_argument("--latency-unit", metavar="UNIT", help="of a table: ms (default), s or us")
+    own.add_argument(
+        "--energy-unit", metavar="UNIT", help="of a table: Wh (default), kWh, mWh, J or mJ"
+    )
+    published = parser.add_argument_group("published AutoGluon predictors")
+    published.add_argument(
+        "--trust-pickles",
+        action="store_true",
+        help="let AutoGluon load its pickles, which can execute any code: your consent",
+    )
+    compare = parser.add_argument_group("comparison with other families")
+    compare.add_argument(
+        "--fit", nargs="+", choices=FAMILIES, metavar="FAMILY", help=f"of {', '.join(FAMILIES)}"
+    )
+    compare.add_argument(
+        "--targets",
+        nargs="+",
+        metavar="OBJECTIVE",
+        default=["latency@a100", "energy@rtx2080"],
+        help=f"of {', '.join(example_objectives()[1:3])} (default: latency@a100 energy@rtx2080)",
+    )
+    compare.add_argument(
+        "--time-limit", type=float, default=60.0, help="seconds for AutoGluon per target"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Convert, and say where the artifacts are and how to load them."""
-    from pathlib import Path
+    modes = {"--device": args.device, "--fit": args.fit, "--only": args.only}
+    chosen = [flag for flag, value in modes.items() if value]
+    if len(chosen) > 1:
+        raise InputError(f"{' and '.join(chosen)} do not go together; give one of them")
+    if (args.latency_unit or args.energy_unit) and not args.device:
+        raise InputError("--latency-unit and --energy-unit are for a table with --device")
+    if args.report and (args.device or args.fit or args.only in (PUBLISHED, AUTOGLUON)):
+        raise InputError(f"--report is of the surrogate; leave it out with {chosen[0]}")
+    if args.trust_pickles and args.only != AUTOGLUON:
+        raise InputError(f"--trust-pickles is for --only {AUTOGLUON}; leave it out")
+    if args.fit:
+        return _compare(args)
+    if args.device:
+        return _device(args)
+    if args.only == PUBLISHED:
+        return _published(args)
+    if args.only == AUTOGLUON:
+        return _autogluon(args)
+    return _measurements(args)
 
+
+def _measurements(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.convert import convert
-    from hwgpt_blackbox.places import HOME_VARIABLE, home
 
-    wanted = {part: args.only in (None, part) for part in PARTS}
-    out = home() if args.out is None else Path(args.out).expanduser()
     folders = convert(
         args.source,
         args.space,
-        out,
+        _out(args),
         overwrite=args.overwrite,
         progress=not args.quiet,
         report=args.report,
-        **wanted,
+        **{part: args.only in (None, part) for part in PARTS},
     )
+    _say(args, folders, [f'load_blackbox("{folder.name}")["rtx2080"]' for folder in folders])
+    return 0
+
+
+def _device(args: argparse.Namespace) -> int:
+    from hwgpt_blackbox.convert.own_device import convert_device
+
+    folder = convert_device(
+        args.source,
+        args.space,
+        args.device,
+        _out(args),
+        latency_unit=args.latency_unit,
+        energy_unit=args.energy_unit,
+        overwrite=args.overwrite,
+        progress=not args.quiet,
+    )
+    _say(args, [folder], [f'load_blackbox("hwgpt-{args.space}")["{args.device}"]'])
+    return 0
+
+
+def _published(args: argparse.Namespace) -> int:
+    from hwgpt_blackbox.convert.published import convert_published
+
+    folder = convert_published(
+        args.source, args.space, _out(args), overwrite=args.overwrite, progress=not args.quiet
+    )
+    call = f'hwgpt_blackbox.load("{args.space}", "rtx2080", perplexity="published-mlp")'
+    _say(args, [folder], [call])
+    return 0
+
+
+def _autogluon(args: argparse.Namespace) -> int:
+    from hwgpt_blackbox.convert.autogluon import convert_autogluon
+
+    folder = convert_autogluon(
+        args.source,
+        args.space,
+        _out(args),
+        trust_pickles=args.trust_pickles,
+        overwrite=args.overwrite,
+        progress=not args.quiet,
+    )
+    _say(args, [folder], [f'hwgpt_blackbox.load("{args.space}", "rtx2080", models="autogluon")'])
+    return 0
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from hwgpt_blackbox.convert.families import compare_families, shown
+
+    path, table = compare_families(
+        args.source,
+        args.space,
+        args.fit,
+        args.targets,
+        Path(args.out or ".").expanduser(),
+        time_limit=args.time_limit,
+        overwrite=args.overwrite,
+        progress=not args.quiet,
+    )
+    print(shown(table))
+    print(f"wrote {path}")
+    return 0
+
+
+def _out(args: argparse.Namespace) -> Path:
+    from hwgpt_blackbox.places import home
+
+    return home() if args.out is None else Path(args.out).expanduser()
+
+
+def _say(args: argparse.Namespace, folders: list[Path], calls: list[str]) -> None:
+    """Print where the artifacts are, and how they are loaded."""
+    from hwgpt_blackbox.places import HOME_VARIABLE, home
+
     for folder in folders:
         print(f"wrote {folder}")
-    if out.resolve() != home().resolve():
-        print(f"to load them, first: export {HOME_VARIABLE}={out.resolve()}")
+    if _out(args).resolve() != home().resolve():
+        print(f"to load them, first: export {HOME_VARIABLE}={_out(args).resolve()}")
     print("load with:")
     print("  import hwgpt_blackbox")
-    print("  from syne_tune.blackbox_repository import load_blackbox")
-    for folder in folders:
-        print(f'  load_blackbox("{folder.name}")["rtx2080"]')
-    return 0
+    if any(call.startswith("load_blackbox") for call in calls):
+        print("  from syne_tune.blackbox_repository import load_blackbox")
+    for call in calls:
+        print(f"  {call}")

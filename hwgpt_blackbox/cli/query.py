@@ -10,8 +10,6 @@ from typing import Any
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.metrics import METRICS, dataset_columns
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.places import find
 from hwgpt_blackbox.spaces import MEASURED_SPACES, Space, get_space
 
 _EXAMPLE = (
@@ -103,15 +101,15 @@ def _read(source: str) -> dict[str, Any]:
 def run(args: argparse.Namespace) -> int:
     """Print expected values, and a measurement if a seed is given."""
     from hwgpt_blackbox.noise import check_repeat
+    from hwgpt_blackbox.own_devices import read_surrogate
     from hwgpt_blackbox.predictor import Predictor
-    from hwgpt_blackbox.surrogate import Surrogate
 
     space = get_space(args.space, measured=True)
-    columns = dataset_columns(args.device)
     configuration = _read(args.config) if args.config else {}
     configuration |= parse_configuration(space, args.values)
     repeat = None if args.seed is None else check_repeat(args.seed)
-    surrogate = Surrogate.read(find(artifact_name(space.name)).path)
+    surrogate = read_surrogate(space.name)
+    columns = dataset_columns(args.device, surrogate.own_devices)
     predictor = Predictor(surrogate, list(columns.values()))
     row = predictor.encoding.encode_one(configuration)
     values = {"expected": predictor.one(row, None)}

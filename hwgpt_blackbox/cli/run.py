@@ -3,98 +3,246 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hwgpt_blackbox.devices import DEVICES
-from hwgpt_blackbox.experiments.problems import DEFAULT_DEVICE, Problem
+from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.metrics import example_objectives
 from hwgpt_blackbox.spaces import MEASURED_SPACES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_EXAMPLE = (
-    "example: hwgpt-blackbox run --space s --objectives perplexity energy@rtx2080 --methods RS "
-    "--trials 1000 --workers 4 --seeds 0 1 2 --out results"
-)
+    from hwgpt_blackbox.experiments.problems import Problem
+    from hwgpt_blackbox.experiments.runs import RunSettings
+    from hwgpt_blackbox.experiments.settings import Grid
+    from hwgpt_blackbox.experiments.store import ResultStore, StoredRun
+
+_EXAMPLES = """examples:
+  hwgpt-blackbox run --space s --objectives perplexity energy@rtx2080 --methods RS \\
+      --trials 1000 --workers 4 --seeds 0 1 2 --out results
+  hwgpt-blackbox run --space s m --devices a100 h100 --objectives perplexity latency \\
+      --objectives perplexity energy --methods RS NSGA2 mypackage.module:factory --out results
+  hwgpt-blackbox run --suite paper-two-objectives-s --jobs 2 --out results
+  hwgpt-blackbox run --experiment mine.toml --cluster tcp://10.0.0.1:8786 --out s3://bucket/mine
+"""
+
+MAX_DRAWN, MAX_LINES = 4, 40
+"""Problems up to which their fronts are drawn, and runs up to which they are listed."""
+
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} trials [{elapsed}, {remaining} left]"
+
+
+class _ListSuites(argparse.Action):
+    """Prints the suites and leaves."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *args: Any, **kwargs: Any) -> None:
+        from hwgpt_blackbox.experiments.suites import describe_suites
+
+        print(describe_suites())
+        parser.exit()
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.epilog = _EXAMPLE
-    parser.add_argument("--space", required=True, help=", ".join(MEASURED_SPACES))
-    parser.add_argument(
+    parser.epilog = _EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    what = parser.add_argument_group("what to run")
+    what.add_argument(
+        "--space", "--spaces", dest="spaces", nargs="+", help=", ".join(MEASURED_SPACES)
+    )
+    what.add_argument(
         "--objectives",
-        required=True,
+        action="append",
         nargs="+",
         metavar="OBJECTIVE",
-        help=f"two or more of {', '.join(example_objectives())}; devices may differ",
+        help=f"two or more of {', '.join(example_objectives())}; devices may differ; without "
+        "@DEVICE they are those of --devices; may be given several times",
     )
-    parser.add_argument(
+    what.add_argument(
         "--device",
-        help=f"of {', '.join(DEVICES)}: evaluates the architectures if no objective names a "
-        f"device (default: {DEFAULT_DEVICE})",
+        "--devices",
+        dest="devices",
+        nargs="+",
+        help=f"of {', '.join(DEVICES)}: for objectives without @DEVICE; the first evaluates "
+        "architectures if no objective depends on the device (default: rtx2080)",
     )
-    parser.add_argument(
-        "--methods", nargs="+", default=["RS"], metavar="METHOD", help="default: RS"
+    what.add_argument("--experiment", type=Path, metavar="FILE", help="TOML or YAML that says so")
+    what.add_argument("--suite", nargs="+", metavar="NAME", help="shipped experiments")
+    what.add_argument("--list-suites", action=_ListSuites, nargs=0, help="print them and leave")
+    what.add_argument(
+        "--methods",
+        nargs="+",
+        metavar="METHOD",
+        help="names, or module:factory of your own (default: RS)",
     )
-    parser.add_argument("--trials", type=int, default=1000, help="per run (default: 1000)")
-    parser.add_argument(
-        "--workers", type=int, default=4, help="evaluations at a time, simulated (default: 4)"
+    what.add_argument("--trials", type=int, help="per run (default: 1000)")
+    what.add_argument(
+        "--workers", type=int, help="evaluations at a time, simulated (default: 4)"
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="default: 0")
-    parser.add_argument(
+    what.add_argument("--seeds", type=int, nargs="+", help="default: 0")
+    what.add_argument(
         "--no-noise", action="store_true", help="let the methods see expected values"
     )
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1)")
-    parser.add_argument(
+    how = parser.add_argument_group("how to run it")
+    how.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1)")
+    how.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="a Dask cluster instead: tcp://HOST:PORT, or its scheduler file",
+    )
+    how.add_argument(
         "--out",
         required=True,
-        type=Path,
-        help="folder of the results; one that holds some is completed",
+        metavar="DIR",
+        help="folder or URL (s3://…) of the results; one that holds some is completed",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run what is missing, then summarise and draw all runs of the folder."""
-    problem = Problem.parse(args.space, args.objectives, device=args.device)
+    if os.getcwd() not in sys.path:  # noqa: PTH109  (modules of users' methods)
+        sys.path.append(os.getcwd())  # noqa: PTH109
 
-    from tqdm import tqdm
-
-    from hwgpt_blackbox.experiments.analysis import summarise, write_summary
-    from hwgpt_blackbox.experiments.figures import draw_front, front_table, save_figure
-    from hwgpt_blackbox.experiments.grid import make_runs, read_all
-    from hwgpt_blackbox.experiments.runs import RunSettings, check_methods
+    from hwgpt_blackbox.experiments.grid import FailedRunsError, make_runs, read_all
+    from hwgpt_blackbox.experiments.methods import check_methods
+    from hwgpt_blackbox.experiments.settings import all_runs
     from hwgpt_blackbox.experiments.store import ResultStore
 
-    runs = [
-        RunSettings(problem, method, seed, args.trials, args.workers, not args.no_noise)
-        for method in args.methods
-        for seed in args.seeds
-    ]
-    check_methods(args.methods)
+    grids = _grids(args)
+    runs = all_runs(grids)
+    check_methods(list(dict.fromkeys(run.method for run in runs)))
     store = ResultStore(args.out)
     store.prepare()
-    total = sum(settings.trials for settings in runs)
-    with tqdm(total=total, unit="trial", desc=f"{len(runs)} runs", disable=None) as bar:
-        new = make_runs(runs, store, jobs=args.jobs, progress=bar.update)
-    results = read_all(store)
-    table = summarise(results)
-    paths = write_summary(table, args.out)
-    mine = [r for r in results if r.run.problem.name == problem.name]
-    figure = draw_front(problem, front_table(problem, mine))
-    paths += save_figure(figure, args.out / f"front-{problem.name}")
-    if len(new) < len(runs):
+    failed: FailedRunsError | None = None
+    with _logged(), _progress(runs) as progress:
+        try:
+            new = make_runs(runs, store, jobs=args.jobs, cluster=args.cluster, progress=progress)
+        except FailedRunsError as error:
+            failed, new = error, []
+    with _logged():
+        results = read_all(store, set_aside=True)
+    if failed is None and len(new) < len(runs):
         print(f"{len(runs) - len(new)} of {len(runs)} runs were complete already")
-    print(_shown(table))
-    print(f"\n{len(store.paths())} result files in {args.out / 'runs'}, and")
-    print("\n".join(f"  {path}" for path in paths))
+    if results:
+        problems = {run.problem.name: run.problem for run in runs}
+        _report(store, list(problems.values()), results)
+    if len({run.seed for run in runs}) == 1:
+        print(
+            "note: one seed only, so there is no spread to compare methods by; add seeds with: "
+            "--seeds 0 1 2 3 4"
+        )
+    for path in store.broken:
+        print(f"broken and set aside: {path}")
+    if failed is not None:
+        raise failed
     return 0
 
 
+def _grids(args: argparse.Namespace) -> list[Grid]:
+    """The grids of a suite or a file, changed by options; or those of the options alone."""
+    from hwgpt_blackbox.experiments.settings import Grid, override, read_experiment
+    from hwgpt_blackbox.experiments.suites import get_suite
+
+    objectives = args.objectives and tuple(map(tuple, args.objectives))
+    changes: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in vars(args).items()
+        if name in ("spaces", "devices", "methods", "seeds", "trials", "workers")
+    }
+    changes |= {"objectives": objectives, "noise": False if args.no_noise else None}
+    if args.suite and args.experiment:
+        raise InputError("--suite and --experiment are given; name one of them")
+    if args.suite:
+        grids = [grid for name in args.suite for grid in get_suite(name).grids]
+    elif args.experiment:
+        grids = read_experiment(args.experiment)
+    elif args.spaces and objectives:
+        grids = [Grid(tuple(args.spaces), objectives)]
+    else:
+        raise InputError(
+            "there is nothing to run; name --space and --objectives, or --suite, or --experiment"
+        )
+    return [override(grid, changes) for grid in grids]
+
+
+@contextmanager
+def _progress(runs: Sequence[RunSettings]) -> Iterator[Callable[[int], None]]:
+    """A bar over the trials of all runs; what was found done does not count for its speed."""
+    from tqdm import tqdm
+
+    total = sum(run.trials for run in runs)
+    with tqdm(
+        total=total, desc=f"{len(runs)} runs", disable=None, smoothing=0, bar_format=_BAR
+    ) as bar:
+        state = {"begun": False}
+
+        def update(trials: int) -> None:
+            if state["begun"]:
+                bar.update(trials)
+                return
+            state["begun"] = True
+            bar.n = bar.initial = trials
+            bar.start_t = time.time()
+            bar.refresh()
+
+        yield update
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Show warnings of the package above the bar."""
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    logger = logging.getLogger("hwgpt_blackbox")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logger.addHandler(handler)
+    before, logger.propagate = logger.propagate, logger.propagate
+    try:
+        with logging_redirect_tqdm([logger]):
+            yield
+    finally:
+        logger.propagate = before
+        logger.removeHandler(handler)
+
+
+def _report(store: ResultStore, problems: list[Problem], results: list[StoredRun]) -> None:
+    """Write the summary, draw the fronts of a few problems, and print both."""
+    from hwgpt_blackbox.experiments.analysis import summarise, write_summary
+    from hwgpt_blackbox.experiments.figures import draw_front, front_table, save_figure
+
+    table = summarise(results)
+    drawn = problems if len(problems) <= MAX_DRAWN else []
+    with store.outputs() as folder:
+        paths = write_summary(table, folder)
+        for problem in drawn:
+            mine = [r for r in results if r.run.problem.name == problem.name]
+            figure = draw_front(problem, front_table(problem, mine))
+            paths += save_figure(figure, folder / f"front-{problem.name}")
+    print(_shown(table))
+    print(f"\n{len(store.paths())} result files in {store.folder / 'runs'}, and")
+    print("\n".join(f"  {store.folder / path.name}" for path in paths))
+    if not drawn:
+        print(f"draw them with: hwgpt-blackbox report {store.folder} --out DIR")
+
+
 def _shown(table: pd.DataFrame) -> str:
-    """The summary as text."""
+    """The summary as text: a line per run, or per problem and method if there are many."""
+    if len(table) > MAX_LINES:
+        groups = table.groupby(["problem", "method"], as_index=False)
+        table = groups.agg(
+            seeds=("seed", "nunique"),
+            hypervolume=("hypervolume", "median"),
+            simulated_hours=("simulated_hours", "median"),
+        )
     rounded = table.assign(
         hypervolume=table["hypervolume"].map("{:.4f}".format),
         simulated_hours=table["simulated_hours"].map("{:.2f}".format),

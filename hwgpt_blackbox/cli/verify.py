@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hwgpt_blackbox.convert.holdout import Split, Trial
     from hwgpt_blackbox.convert.integrity import Sound
-    from hwgpt_blackbox.convert.report_card import Split, Trial
 
 BOTH, NONE = "both", "none"
 SPLITS = ("random", "blocks", BOTH, NONE)
@@ -88,14 +87,15 @@ def _splits(args: argparse.Namespace) -> list[Split]:
 
     :raises InputError: a seed for no split or for two, or one that the split does not have
     """
-    from hwgpt_blackbox.convert.report_card import SPLIT_KINDS, Split
+    from hwgpt_blackbox.convert.holdout import DEFAULT_SPLITS, SPLIT_KINDS, Split
     from hwgpt_blackbox.errors import InputError
 
     if args.split in (BOTH, NONE):
         if args.seed is not None:
             raise InputError(f"--seed {args.seed} needs --split {' or '.join(SPLIT_KINDS)}")
-        return [Split(kind) for kind in SPLIT_KINDS] if args.split == BOTH else []
-    return [Split(args.split, args.seed)]
+        return list(DEFAULT_SPLITS) if args.split == BOTH else []
+    default = SPLIT_KINDS[args.split].default
+    return [Split(args.split, default if args.seed is None else args.seed)]
 
 
 def _check_options(args: argparse.Namespace, sound: Sound) -> None:
@@ -132,12 +132,12 @@ def _against(
     source: str, sound: Sound, splits: Sequence[Split], *, quiet: bool
 ) -> tuple[dict[str, Any], dict[str, Any] | None, list[Trial]]:
     """What the source says of an artifact; for a surrogate, its card and the trials of it."""
-    from hwgpt_blackbox.convert.conversion import read_measurements
+    from hwgpt_blackbox.convert.conversion import progress_bar, read_measurements
     from hwgpt_blackbox.convert.integrity import same_source, table_differences
     from hwgpt_blackbox.convert.layout import Checkout
     from hwgpt_blackbox.convert.report_card import judge
 
-    with _bar(shown=not quiet) as say:
+    with progress_bar(not quiet) as say:
         checkout = Checkout(source, sound.space, say)
         data = read_measurements(checkout)
         found: dict[str, Any] = {
@@ -199,20 +199,3 @@ def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
     for section in card["sections"]:
         print(f"\n{section_table(section)}")
     print(f"\n{LEGEND}")
-
-
-@contextmanager
-def _bar(*, shown: bool) -> Iterator[Callable[[str], None]]:
-    """A progress bar on standard error that counts steps and names the present one."""
-    import sys
-
-    from tqdm import tqdm
-
-    interval = 0.1 if sys.stderr.isatty() else 10.0
-    with tqdm(disable=not shown, unit="step", mininterval=interval, file=sys.stderr) as bar:
-
-        def say(step: str) -> None:
-            bar.set_description_str(step, refresh=False)
-            bar.update()
-
-        yield say

@@ -1,65 +1,59 @@
-"""Figures of a report card. Each is two functions: one computes a tidy table, one draws it."""
+"""Figures of a report card: each draws a tidy table of ``card_tables``."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.design import Array
+from hwgpt_blackbox.convert.card_tables import (
+    FACTOR,
+    GROUP,
+    LEVEL,
+    MEASURED,
+    PREDICTED,
+    TARGET,
+    calibration_table,
+    coverage_table,
+    distribution_table,
+    predicted_table,
+)
 from hwgpt_blackbox.convert.evaluation import COVERAGES
+from hwgpt_blackbox.convert.holdout import Trial
 from hwgpt_blackbox.convert.output import writing
-from hwgpt_blackbox.convert.report_card import Trial, pit_levels
-from hwgpt_blackbox.encoding import NUM_LAYERS
 from hwgpt_blackbox.errors import require
-from hwgpt_blackbox.metrics import METRICS, Column
-from hwgpt_blackbox.predictor import Predictor
+from hwgpt_blackbox.metrics import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = ("svg", "png")
+    Draw = Callable[[pd.DataFrame, str], Figure]
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73")
 """Okabe and Ito (2008), safe for colour blindness."""
 
-TARGET, MEASURED, PREDICTED = "target", "measured", "predicted"
-FACTOR, GROUP, LEVEL = "factor", "group", "level"
-
-POINTS, POINT_SEED = 1_500, 0
-"""Architectures of a cloud of points at most, and the seed that chooses them."""
-
-QQ_LEVELS = np.r_[0.0005, 0.001, 0.002, 0.005, np.arange(1, 100) / 100, 0.995, 0.998, 0.999, 0.9995]
-"""Levels at which measurements and predictive distributions are compared."""
-
-CURVE_LEVELS = np.linspace(0.0, 1.0, 101)
-"""Levels of an empirical distribution that is drawn."""
-
 PANEL_COLUMNS = 5
+
+EXACT = "exact"
+"""In file names: the metrics without noise."""
+
+_LOG_RATIO = 6.0
+"""An axis is logarithmic when its largest value is so many times its smallest."""
+
+_MANY = 1e4
+"""From here on ticks are written with prefixes: 20k, 5G."""
+
+_UNITLESS = ("1", "FLOPs")
 
 
 # -- predicted against measured --------------------------------------------------------------
-
-
-def predicted_table(trial: Trial, targets: Sequence[str]) -> pd.DataFrame:
-    """Mean of the measurements and expected value of architectures.
-
-    :return: columns ``target``, ``measured``, ``predicted``, natural units
-    """
-    rows = np.random.default_rng(POINT_SEED).permutation(len(trial.sample))[:POINTS]
-    expected = trial.expected(targets)
-    parts = []
-    for j, name in enumerate(targets):
-        values = trial.noisy[name].mean(axis=1) if name in trial.noisy else trial.exact[name]
-        frame = pd.DataFrame({MEASURED: values[rows], PREDICTED: expected[rows, j]})
-        parts.append(frame.assign(**{TARGET: name}).dropna())
-    return pd.concat(parts, ignore_index=True)[[TARGET, MEASURED, PREDICTED]]
 
 
 def draw_predicted(table: pd.DataFrame, title: str) -> Figure:
@@ -75,30 +69,30 @@ def draw_predicted(table: pd.DataFrame, title: str) -> Figure:
             linewidths=0,
             rasterized=True,
         )
-        ends = [float(part[[MEASURED, PREDICTED]].min().min())]
-        ends.append(float(part[[MEASURED, PREDICTED]].max().max()))
-        axes.plot(ends, ends, color="black", linewidth=0.7)
-        unit = METRICS[name.partition("@")[0]].unit
-        _name(axes, name + ("" if unit == "1" else f" ({unit})"))
+        low, high = _limits(part)
+        axes.plot([low, high], [low, high], color="black", linewidth=0.7)
+        for axis in ("x", "y"):
+            getattr(axes, f"set_{axis}lim")(low, high)
+            _scale(axes, axis, part[MEASURED], linear=True)
+        axes.set_title(_label(name), fontsize=8)
+        points = part[[MEASURED, PREDICTED]]
+        outside = int(((points < low) | (points > high)).any(axis=1).sum())
+        if outside:
+            said = f"{outside} outside"
+            axes.text(0.97, 0.03, said, transform=axes.transAxes, ha="right", fontsize=7)
 
     return _panels(table, draw, title, "measured", "predicted")
 
 
+def _limits(part: pd.DataFrame) -> tuple[float, float]:
+    """Ends of both axes: where all but a few of the architectures are."""
+    values = part[[MEASURED, PREDICTED]].to_numpy()
+    low, high = np.quantile(values, (0.002, 0.998))
+    room = 0.1 * (high - low) + 1e-3 * abs(high)
+    return max(low - room, values.min() - room / 5), min(high + room, values.max() + room / 5)
+
+
 # -- calibration -----------------------------------------------------------------------------
-
-
-def calibration_table(trial: Trial, targets: Sequence[str]) -> pd.DataFrame:
-    """Quantiles of the levels of measurements in their predictive distributions.
-
-    :param targets: noisy targets
-    :return: columns ``target``, ``level`` (nominal) and ``measured`` (quantile of the levels at
-        it: equal if calibrated)
-    """
-    parts = []
-    for name in targets:
-        found = np.quantile(pit_levels(trial, name), QQ_LEVELS)
-        parts.append(pd.DataFrame({TARGET: name, LEVEL: QQ_LEVELS, MEASURED: found}))
-    return pd.concat(parts, ignore_index=True)
 
 
 def draw_calibration(table: pd.DataFrame, title: str) -> Figure:
@@ -110,28 +104,12 @@ def draw_calibration(table: pd.DataFrame, title: str) -> Figure:
 
     def draw(axes: Axes, part: pd.DataFrame, name: str) -> None:
         axes.plot([-3.5, 3.5], [-3.5, 3.5], color="black", linewidth=0.7)
-        axes.plot(
-            probit(part[LEVEL]), probit(part[MEASURED]), ".-", color=COLOURS[0], ms=3, lw=1.0
-        )
+        axes.plot(probit(part[LEVEL]), probit(part[MEASURED]), ".-", color=COLOURS[0], ms=3, lw=1.0)
         axes.set_xlim(-3.5, 3.5)
         axes.set_ylim(-4.3, 4.3)
-        _name(axes, name)
+        axes.set_title(name, fontsize=8)
 
     return _panels(table, draw, title, "nominal quantile (normal score)", "measured (normal score)")
-
-
-def coverage_table(section: Mapping[str, Any]) -> pd.DataFrame:
-    """Coverage of central intervals by noisy target of a section of a card.
-
-    :return: columns ``target``, ``level`` (nominal) and ``measured`` (share within)
-    """
-    rows = [
-        {TARGET: name, LEVEL: level, MEASURED: row[f"coverage_{100 * level:g}"]}
-        for name, row in section["targets"].items()
-        for level in COVERAGES
-        if row.get(f"coverage_{100 * level:g}") is not None
-    ]
-    return pd.DataFrame(rows, columns=[TARGET, LEVEL, MEASURED])
 
 
 def draw_coverage(table: pd.DataFrame, title: str) -> Figure:
@@ -158,61 +136,6 @@ def draw_coverage(table: pd.DataFrame, title: str) -> Figure:
 # -- empirical distributions -----------------------------------------------------------------
 
 
-def groups(trial: Trial) -> dict[str, dict[str, NDArray[np.bool_]]]:
-    """Rows of the architectures by factor and group.
-
-    The MLP ratio varies over layers: architectures are grouped in thirds of its mean over them.
-
-    :return: factor to label to mask of shape (n,)
-    """
-    sample, space = trial.sample, trial.sample.space
-    mlp, _, active = sample.layers
-    ratio = np.where(active, np.array(space.mlp_ratios)[mlp], 0).sum(axis=1) / active.sum(axis=1)
-    low, high = np.quantile(ratio, (1 / 3, 2 / 3))
-    depth = sample.matrix[:, NUM_LAYERS]
-    return {
-        "embed_dim": {str(e): sample.embed == k for k, e in enumerate(space.embed_dims)},
-        "num_layers": {str(n): depth == k for k, n in enumerate(space.num_layers)},
-        "mean mlp_ratio": {
-            f"below {low:.2f}": ratio < low,
-            "between": (ratio >= low) & (ratio <= high),
-            f"above {high:.2f}": ratio > high,
-        },
-    }
-
-
-def distribution_table(trial: Trial, targets: Sequence[str]) -> pd.DataFrame:
-    """Empirical distributions of targets by embed_dim, num_layers and MLP ratio.
-
-    :return: columns ``target``, ``factor``, ``group``, ``level``, and the quantiles at it of what
-        was ``measured`` and of as many measurements drawn from the models (``predicted``)
-    """
-    predictor = Predictor(trial.surrogate, [Column(*name.split("@")) for name in targets])
-    drawn = predictor.measurements(trial.sample.matrix, np.zeros(1, dtype=np.uint64))
-    parts = []
-    for j, name in enumerate(targets):
-        values: Array = trial.noisy[name] if name in trial.noisy else trial.exact[name][:, None]
-        known = np.isfinite(values).all(axis=1)
-        for factor, labels in groups(trial).items():
-            for label, mask in labels.items():
-                rows = mask & known
-                if not rows.any():
-                    continue
-                parts.append(
-                    pd.DataFrame(
-                        {
-                            TARGET: name,
-                            FACTOR: factor,
-                            GROUP: label,
-                            LEVEL: CURVE_LEVELS,
-                            MEASURED: np.quantile(values[rows], CURVE_LEVELS),
-                            PREDICTED: np.quantile(drawn[rows, j], CURVE_LEVELS),
-                        }
-                    )
-                )
-    return pd.concat(parts, ignore_index=True)
-
-
 def draw_distributions(table: pd.DataFrame, title: str) -> Figure:
     """Draw what :func:`distribution_table` computed: a row per target, a panel per factor."""
     from matplotlib.figure import Figure
@@ -232,11 +155,20 @@ def draw_distributions(table: pd.DataFrame, title: str) -> Figure:
                 axes.plot(curve[MEASURED], curve[LEVEL], color=colour, lw=1.3, label=str(label))
                 axes.plot(curve[PREDICTED], curve[LEVEL], color="black", lw=0.8, ls=":")
             axes.set_xlim(inner.min() * 0.97, inner.max() * 1.03)
-            if inner.max() > 6 * inner.min():
-                axes.set_xscale("log")
-            unit = METRICS[name.partition("@")[0]].unit
-            axes.set_xlabel(name + ("" if unit == "1" else f" ({unit})"), fontsize=7, labelpad=1)
-            axes.legend(fontsize=6, frameon=False, title=factor, title_fontsize=6)
+            _scale(axes, "x", inner)
+            axes.set_xlabel(_label(name), fontsize=7, labelpad=1)
+            if i == 0:  # the groups are the same in every row
+                axes.legend(
+                    loc="lower center",
+                    bbox_to_anchor=(0.5, 1.0),
+                    ncols=len(COLOURS),
+                    title=factor,
+                    frameon=False,
+                    fontsize=7,
+                    title_fontsize=8,
+                    handlelength=1.2,
+                    columnspacing=0.8,
+                )
             _dress(axes)
     figure.suptitle(title, fontsize=10)
     figure.supylabel("share of measurements below", fontsize=8)
@@ -256,42 +188,44 @@ def make_figures(
     :raises MissingExtraError: matplotlib is not installed
     """
     require("matplotlib", extra="analysis")
+    space = card["space"]
     found: dict[str, Callable[[], Figure]] = {}
+
+    def add(name: str, draw: Draw, compute: Callable[[], pd.DataFrame], title: str) -> None:
+        found[name] = partial(_figure, draw, compute, f"{space}, {title}")
+
     for part in card["sections"]:
         if any("coverage_50" in row for row in part["targets"].values()):
             name = _file_name(part["split"], part["seed"])
-            title = f"{card['space']}, {name}: coverage of central intervals"
-            found[f"{name}-coverage"] = lambda part=part, title=title: draw_coverage(
-                coverage_table(part), title
-            )
+            compute = partial(coverage_table, part)
+            add(f"{name}-coverage", draw_coverage, compute, f"{name}: coverage of intervals")
     for trial in trials:
-        space = trial.sample.space.name
-        kinds = _kinds(trial)
-        split = trial.split
-        name = _file_name(split.kind, split.seed) if split else _file_name("in sample", None)
-        for kind, targets in kinds.items():
-            if split is None:
-                found[f"distribution-{kind}"] = lambda t=trial, n=targets, s=space, k=kind: (
-                    draw_distributions(
-                        distribution_table(t, n),
-                        f"{s}: distribution of {k}; dotted: drawn from the models",
-                    )
-                )
+        for kind, targets in _kinds(trial).items():
+            if trial.split is None:
+                what = "metrics without noise" if kind == EXACT else kind
+                title = f"distribution of {what}; dotted: drawn from the models"
+                compute = partial(distribution_table, trial, targets)
+                add(f"distribution-{kind}", draw_distributions, compute, title)
                 continue
-            found[f"{name}-predicted-{kind}"] = lambda t=trial, n=targets, s=space, p=name: (
-                draw_predicted(predicted_table(t, n), f"{s}, {p}: predicted against measured")
-            )
-            if set(targets) <= set(trial.noisy):
-                found[f"{name}-calibration-{kind}"] = lambda t=trial, n=targets, s=space, p=name: (
-                    draw_calibration(calibration_table(t, n), f"{s}, {p}: calibration")
-                )
+            name = _file_name(trial.split.kind, trial.split.seed)
+            compute = partial(predicted_table, trial, targets)
+            title = f"{name}: predicted against measured"
+            add(f"{name}-predicted-{kind}", draw_predicted, compute, title)
+            if kind != EXACT:
+                compute = partial(calibration_table, trial, targets)
+                title = f"{name}: calibration"
+                add(f"{name}-calibration-{kind}", draw_calibration, compute, title)
     return found
+
+
+def _figure(draw: Draw, compute: Callable[[], pd.DataFrame], title: str) -> Figure:
+    return draw(compute(), title)
 
 
 def _kinds(trial: Trial) -> dict[str, list[str]]:
     """Targets that share a figure: exact ones, latencies, energies."""
     known = [n for n, values in trial.exact.items() if np.isfinite(values).any()]
-    kinds: dict[str, list[str]] = {"exact": known} if known else {}
+    kinds: dict[str, list[str]] = {EXACT: known} if known else {}
     for name in trial.noisy:
         kinds.setdefault(name.partition("@")[0], []).append(name)
     return kinds
@@ -346,8 +280,24 @@ def _panels(
     return figure
 
 
-def _name(axes: Axes, name: str) -> None:
-    axes.set_title(name, fontsize=8)
+def _label(target: str) -> str:
+    """A target with its unit."""
+    unit = METRICS[target.partition("@")[0]].unit
+    return target if unit in _UNITLESS else f"{target} ({unit})"
+
+
+def _scale(axes: Axes, axis: str, values: pd.Series[float], *, linear: bool = False) -> None:
+    """Scale and ticks of one axis."""
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, ScalarFormatter
+
+    ticks = getattr(axes, f"{axis}axis")
+    if not linear and values.min() > 0 and values.max() > _LOG_RATIO * values.min():
+        getattr(axes, f"set_{axis}scale")("log")
+        ticks.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ticks.set_minor_formatter(NullFormatter())
+        ticks.set_major_formatter(ScalarFormatter())
+    if values.max() >= _MANY:
+        ticks.set_major_formatter(EngFormatter(sep=""))
 
 
 def _dress(axes: Axes) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hwgpt_blackbox.convert.report_card import IN_SAMPLE
+from hwgpt_blackbox.convert.holdout import IN_SAMPLE
 from hwgpt_blackbox.metrics import METRICS
 
 
@@ -42,6 +42,9 @@ SHOWN = (
 )
 """Measures of a section, in this order."""
 
+MEASUREMENTS = "measurements"
+"""What a perplexity model is fitted on, if nothing else is said."""
+
 LEGEND = (
     "MAE, RMSE, median absolute error: of the expected value against the mean of the measurements, "
     "in the unit; tau: Kendall's;\nLS: plain least squares on the same rows; CRPS: over the mean "
@@ -70,7 +73,9 @@ def section_table(section: Mapping[str, Any]) -> str:
         ).rstrip()
         for row in (*heads, *rows)
     ]
-    return "\n".join([_heading(section), *lines, *_summary(section["summary"])])
+    return "\n".join(
+        [_heading(section), *lines, *_perplexity(section), *_summary(section["summary"])]
+    )
 
 
 def _heading(section: Mapping[str, Any]) -> str:
@@ -80,6 +85,18 @@ def _heading(section: Mapping[str, Any]) -> str:
         f"{section['split']} split, seed {section['seed']}: fitted on {section['fitted']:,}, "
         f"judged on {section['judged']:,} held out"
     )
+
+
+def _perplexity(section: Mapping[str, Any]) -> list[str]:
+    """What perplexity was judged on and fitted on, where that is not everything."""
+    judged, notes = section.get("perplexities_judged"), section.get("perplexity")
+    lines = []
+    if isinstance(judged, int) and judged < section["judged"]:
+        lines.append(f"perplexity was measured on {judged:,} of {section['judged']:,} only")
+    source = notes.get("fitted_on") if isinstance(notes, Mapping) else None
+    if isinstance(source, str) and source != MEASUREMENTS:
+        lines.append(f"perplexity was fitted on {source}")
+    return lines
 
 
 def _summary(found: Mapping[str, Any]) -> list[str]:

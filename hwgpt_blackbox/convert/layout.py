@@ -65,12 +65,12 @@ class Checkout:
         :param folder: folder name without the ending of the space, for instance ``latency_a100``
         :param kind: start of the file names
         """
-        return _chunks(self.root / RAW / f"{folder}{SUFFIXES[self.space.name]}", kind)
+        return numbered_chunks(self.root / RAW / f"{folder}{SUFFIXES[self.space.name]}", kind)
 
     def perplexity_chunks(self) -> list[Path]:
         """Raw files of perplexity and accuracy in profiling order."""
         folder = self.root / PERPLEXITY_BENCH.format(space=self.space.name)
-        return _chunks(folder, PERPLEXITY_FILES)
+        return numbered_chunks(folder, PERPLEXITY_FILES)
 
     def read_bytes(self, path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
         """Bytes of a file, which enters the record.
@@ -104,7 +104,7 @@ class Checkout:
         return path.relative_to(self.root).as_posix()
 
 
-def _chunks(folder: Path, kind: str) -> list[Path]:
+def numbered_chunks(folder: Path, kind: str) -> list[Path]:
     """Files ``<kind>_<first>_<end>.pkl`` of a folder that need not exist, by their first row."""
     pattern = re.compile(re.escape(kind) + r"_(\d{1,9})_\d{1,9}\.pkl")
     found = [

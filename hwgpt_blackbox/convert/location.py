@@ -21,6 +21,10 @@ from hwgpt_blackbox.errors import DataError
 FOLDS, FOLD_SEED = 4, 0
 """Random folds of cross-validation over architectures."""
 
+SIMPLE_MARGIN = 0.002
+"""Removing drift or pulling in outliers must lower log RMSE + log MAE by more than this: what
+cross-validation cannot tell apart is left simple."""
+
 LOG_MARGIN = 0.02
 """The log link must lower log RMSE + log MAE by more than this. Fronts lie at the edge of the data,
 where a sum extrapolates as the network runs, layer after layer, and a product does not."""
@@ -262,7 +266,7 @@ def choose_location(
 ) -> Choice:
     """The design with the best cross-validated error, fitted on everything.
 
-    The log link must win by a margin.
+    Simpler designs win unless others are better by a margin.
 
     :param repeats: measurements, shape (n, r), positive
     :param positive: whether a fit is positive on the whole space; if not, it loses
@@ -284,6 +288,7 @@ def choose_location(
                 np.log(np.sqrt((error**2).mean()) + 1e-300) + np.log(np.abs(error).mean() + 1e-300)
             )
         scores[str(design)] = score
-        candidates.append((score + LOG_MARGIN * (design.link == "log"), fit, out))
+        margin = SIMPLE_MARGIN * design.drift + LOG_MARGIN * (design.link == "log")
+        candidates.append((score + margin, fit, out))
     _, fit, out = min(candidates, key=lambda row: row[0])
     return Choice(fit, scores, out)

@@ -1,4 +1,4 @@
-"""The published networks (MLPs) of one space, from torch checkpoints to an artifact of plain arrays.
+"""The published networks (MLPs) of one space: from torch checkpoints to plain arrays.
 
 Networks of memory, FLOPs and parameters were trained on another input than is documented (see
 ``network.scaled_as_trained``). Both are compared with the measurements, and the one that fits is
@@ -105,7 +105,7 @@ def _read(checkout: Checkout, target: str) -> Layers:
     if not path.is_file():
         raise DataError(f"{path} is missing; fetch it from HW-GPT-Bench")
     data = checkout.read_bytes(path, max_bytes=MAX_CHECKPOINT_BYTES)
-    arrays = read_layers(data, path)
+    arrays = [array.astype(np.float32) for array in read_layers(data, path)]
     return arrays[0::2], arrays[1::2]
 
 

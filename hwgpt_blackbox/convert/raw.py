@@ -100,15 +100,15 @@ class CrossCheck:
         d = list(DEVICES).index(device.name)
 
         def compare(row: dict[str, Any], i: int, where: str) -> None:
-            times, units = _times(row, where)
-            factors = np.array([_factor(unit, TO_MS, where) for unit in units])
+            times, units = read_times(row, where)
+            factors = np.array([unit_factor(unit, TO_MS, where) for unit in units])
             stored = self.stats.series["latencies"][d, i]
             stored = stored[: self.stats.measured["latencies"][device.name]]
             self._equal(times * factors, stored, i, f"{device.name}.latencies (ms)", where)
             if row.get("mean_energy_cpu") is not None:
                 # Of a GPU this file has a mean energy too, in kWh but called Wh: not read.
                 energy = numbers(row["mean_energy_cpu"], f"{where}: mean_energy_cpu")
-                factor = _factor(row.get("unit_energy"), TO_WH, where)
+                factor = unit_factor(row.get("unit_energy"), TO_WH, where)
                 stored = self.stats.series["energies"][d, i, :1]
                 self._equal(energy * factor, stored, i, f"{device.name}.energies (Wh)", where)
 
@@ -118,9 +118,9 @@ class CrossCheck:
         d = list(DEVICES).index(device.name)
 
         def compare(row: dict[str, Any], i: int, where: str) -> None:
-            key = "energy_gpu" if _length(row.get("energy_gpu")) else "energy_cpu"
+            key = "energy_gpu" if length(row.get("energy_gpu")) else "energy_cpu"
             energy = numbers(row.get(key), f"{where}: {key}")
-            factor = _factor(row.get("unit_energy"), TO_WH, where)
+            factor = unit_factor(row.get("unit_energy"), TO_WH, where)
             stored = self.stats.series["energies"][d, i]
             stored = stored[: self.stats.measured["energies"][device.name]]
             self._equal(energy * factor, stored, i, f"{device.name}.energies (Wh)", where)
@@ -183,9 +183,9 @@ class CrossCheck:
             )
 
 
-def _times(row: dict[str, Any], where: str) -> tuple[NDArray[np.float64], list[Any]]:
+def read_times(row: dict[str, Any], where: str) -> tuple[NDArray[np.float64], list[Any]]:
     """Measured times and the unit of each."""
-    kinds = [kind for kind in ("gpu", "cpu") if _length(row.get(f"times_profiler_{kind}"))]
+    kinds = [kind for kind in ("gpu", "cpu") if length(row.get(f"times_profiler_{kind}"))]
     if len(kinds) != 1:
         raise DataError(
             f"{where}: times of {' and '.join(kinds) or 'neither GPU nor CPU'}; expected one of "
@@ -193,15 +193,15 @@ def _times(row: dict[str, Any], where: str) -> tuple[NDArray[np.float64], list[A
         )
     times = numbers(row[f"times_profiler_{kinds[0]}"], f"{where}: times_profiler_{kinds[0]}")
     units = row.get(f"unit_{kinds[0]}")
-    if _length(units) != len(times):
+    if length(units) != len(times):
         raise DataError(
-            f"{where}: unit_{kinds[0]} has {_length(units)} units for {len(times)} times; expected "
+            f"{where}: unit_{kinds[0]} has {length(units)} units for {len(times)} times; expected "
             "one per time"
         )
     return times, list(units)  # type: ignore[arg-type]
 
 
-def _factor(unit: Any, factors: dict[str, float], where: str) -> float:
+def unit_factor(unit: Any, factors: dict[str, float], where: str) -> float:
     """Factor of a unit.
 
     :raises DataError: the unit is unknown
@@ -212,6 +212,7 @@ def _factor(unit: Any, factors: dict[str, float], where: str) -> float:
     return factors[unit]
 
 
-def _length(value: Any) -> int:
+def length(value: Any) -> int:
+    """Entries of a list, tuple or row of an array; 0 of anything else."""
     sized = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)
     return len(value) if sized else 0

@@ -15,19 +15,20 @@ from hwgpt_blackbox.errors import InputError, MissingArtifactError, require
 from hwgpt_blackbox.experiments.analysis import expected_columns, nondominated
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.store import StoredRun, write_atomically
+from hwgpt_blackbox.fronts import ReferenceFront
 from hwgpt_blackbox.metrics import METRICS, Column
 from hwgpt_blackbox.names import artifact_name
+from hwgpt_blackbox.own_devices import read_surrogate
 from hwgpt_blackbox.places import find
 from hwgpt_blackbox.predictor import Predictor
 from hwgpt_blackbox.spaces import get_space
-from hwgpt_blackbox.surrogate import Surrogate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 KIND, METHOD, SEEDS = "kind", "method", "seeds"
-CLOUD, MEASURED, FRONT = "random", "measured", "front"
+CLOUD, MEASURED, FRONT, EXACT = "random", "measured", "front", "exact"
 """Columns of the table beside the objectives, and the kinds of its rows."""
 
 CLOUD_SIZE, CLOUD_SEED = 5_000, 0
@@ -52,6 +53,9 @@ _LOG_RATIO = 8.0
 
 _LEGEND_COLUMNS = 3
 
+MAX_LABEL = 40
+"""Characters of a name in a figure; longer ones are cut."""
+
 _LABELS = {
     "perplexity": "perplexity",
     "latency": "latency",
@@ -66,20 +70,26 @@ _LABELS = {
 _UNITLESS = ("1", "FLOPs")
 
 
-def front_table(problem: Problem, results: Sequence[StoredRun]) -> pd.DataFrame:
+def front_table(
+    problem: Problem, results: Sequence[StoredRun], reference: ReferenceFront | None = None
+) -> pd.DataFrame:
     """The front that each method found, and a cloud of architectures to compare it with.
 
     :param problem: what was optimised
     :param results: its runs, with their expected objectives
+    :param reference: the front of all architectures, if it shall be there
     :return: columns ``kind`` (``random``: 5,000 uniform architectures, or ``measured``: as many of
-        the table, where one is at hand; ``front``), ``method`` and ``seeds`` (number of runs whose
-        trials were pooled; both for fronts only), and a column per objective: expected values in
-        natural units
+        the table, where one is at hand; ``exact``: the reference; ``front``), ``method`` and
+        ``seeds`` (number of runs whose trials were pooled; both for fronts only), and a column per
+        objective: expected values in natural units
     :raises InputError: a result is of another problem
     """
     targets = list(problem.targets)
     kind, values = _cloud(problem)
     parts = [_part(kind, "", 0, pd.DataFrame(values, columns=targets))]
+    if reference is not None:
+        exact = pd.DataFrame(reference.objectives, columns=list(reference.names))[targets]
+        parts.append(_part(EXACT, "", 0, exact))
     for method in sorted({result.run.method for result in results}):
         mine = [result for result in results if result.run.method == method]
         for result in mine:
@@ -100,9 +110,11 @@ def _cloud(problem: Problem) -> tuple[str, Any]:
     """Kind and expected values of the architectures of the cloud, shape (n, objectives)."""
     rng = np.random.default_rng(CLOUD_SEED)
     try:
-        folder = find(artifact_name(problem.space, tabular=True)).path
+        folder = None if problem.own else find(artifact_name(problem.space, tabular=True)).path
     except MissingArtifactError:
-        surrogate = Surrogate.read(find(artifact_name(problem.space)).path)
+        folder = None
+    if folder is None:
+        surrogate = read_surrogate(problem.space)
         matrix = Encoding(get_space(problem.space)).sample(CLOUD_SIZE, rng)
         return CLOUD, Predictor(surrogate, problem.objectives).expected(matrix)
     from hwgpt_blackbox.tabular import Table, TabularBlackbox
@@ -149,7 +161,7 @@ def _draw_pair(
     axes: Axes, space: str, table: pd.DataFrame, across: Column, upright: Column, steps: bool
 ) -> None:
     """Draw one panel; ``steps`` join the points of a front (meaningless for a projection)."""
-    cloud = table[table[KIND] != FRONT]
+    cloud = table[table[KIND].isin([CLOUD, MEASURED])]
     what = "measured" if (cloud[KIND] == MEASURED).any() else "random"
     axes.scatter(
         cloud[across.target],
@@ -161,11 +173,13 @@ def _draw_pair(
         rasterized=True,
         label=f"{len(cloud):,} {what} architectures of {space}",
     )
+    _draw_exact(axes, table[table[KIND] == EXACT], across, upright, steps)
     fronts = table[table[KIND] == FRONT]
     groups = zip(fronts.groupby(METHOD, sort=True), cycle(STYLES), strict=False)
     for (method, front), (colour, marker) in groups:
         seeds = int(front[SEEDS].iloc[0])
-        label = f"{method} ({seeds} seeds pooled)" if seeds > 1 else str(method)
+        name = plain(method)
+        label = f"{name} ({seeds} seeds pooled)" if seeds > 1 else name
         if steps:
             ordered = front.sort_values(across.target)
             axes.step(
@@ -188,9 +202,33 @@ def _draw_pair(
             zorder=3,
         )
     for axis, column in (("x", across), ("y", upright)):
-        _dress(axes, axis, column, table[column.target])
+        dress(axes, axis, column, table[column.target])
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=9)
+
+
+def _draw_exact(
+    axes: Axes, exact: pd.DataFrame, across: Column, upright: Column, steps: bool
+) -> None:
+    """The front of all architectures: a line, or dots where it is projected."""
+    if exact.empty:
+        return
+    ordered = exact.sort_values(across.target)
+    x, y = ordered[across.target], ordered[upright.target]
+    label = f"exact front ({len(exact):,})"
+    if steps and len(exact) > 1:
+        axes.step(x, y, where="post", color="black", linewidth=1.2, label=label)
+    elif steps:
+        axes.scatter(x, y, s=60, color="black", marker="+", linewidths=1.2, label=label, zorder=4)
+    else:
+        axes.scatter(x, y, s=1.5, color="black", linewidths=0, rasterized=True, label=label)
+
+
+def plain(text: object) -> str:
+    """A name as a figure shall show it: on one line, cut, and without markup for formulas."""
+    name = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    name = name if len(name) <= MAX_LABEL else name[: MAX_LABEL - 1] + "…"
+    return name.replace("$", r"\$").lstrip("_") or "?"
 
 
 def axis_label(column: Column) -> str:
@@ -200,8 +238,12 @@ def axis_label(column: Column) -> str:
     return f"{_LABELS[column.metric]}{where}" + ("" if unit in _UNITLESS else f" ({unit})")
 
 
-def _dress(axes: Axes, axis: str, column: Column, values: pd.Series[float]) -> None:
-    """Scale, ticks and label of one axis."""
+def dress(axes: Axes, axis: str, column: Column, values: pd.Series[float]) -> None:
+    """Scale, ticks and label of one axis.
+
+    :param axis: ``x`` or ``y``
+    :param values: what the axis shows, natural units
+    """
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, ScalarFormatter
 
     getattr(axes, f"set_{axis}label")(axis_label(column))

@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 
-from hwgpt_blackbox.errors import DataError, InputError, require
+from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
 from hwgpt_blackbox.experiments.analysis import expected_columns
-from hwgpt_blackbox.experiments.runs import SIMULATED_TIME, RunSettings, check_methods, execute
-from hwgpt_blackbox.experiments.store import ResultStore, StoredRun, read
+from hwgpt_blackbox.experiments.cluster import check_cluster, on_cluster
+from hwgpt_blackbox.experiments.methods import check_methods
+from hwgpt_blackbox.experiments.runs import SIMULATED_TIME, RunSettings
+from hwgpt_blackbox.experiments.store import (
+    OtherVersionError,
+    ResultStore,
+    StoredRun,
+    UnreadableError,
+    read,
+)
+from hwgpt_blackbox.experiments.workers import Outcome, in_processes, in_this_process, make_task
 
 logger = logging.getLogger(__name__)
+
+Progress = Callable[[int], None]
+
+_SHOWN = 5
+
+
+class FailedRunsError(HWGPTError, RuntimeError):
+    """Some runs failed; all others are complete.
+
+    :param failures: reason by name of the run
+    """
+
+    def __init__(self, failures: dict[str, str]) -> None:
+        self.failures = failures
+        lines = [f"  {name}: {reason}" for name, reason in list(failures.items())[:_SHOWN]]
+        if len(failures) > _SHOWN:
+            lines.append(f"  and {len(failures) - _SHOWN} more")
+        noun = "run" if len(failures) == 1 else "runs"
+        super().__init__(f"{len(failures)} {noun} failed, all others are kept:\n" + "\n".join(lines))
 
 
 def make_runs(
@@ -19,62 +47,101 @@ def make_runs(
     store: ResultStore,
     *,
     jobs: int = 1,
-    progress: Callable[[int], None] | None = None,
+    cluster: str | None = None,
+    progress: Progress | None = None,
 ) -> list[RunSettings]:
-    """Run what the store lacks. An interrupt loses only the runs that are under way.
+    """Run what the store lacks. An interrupt or a crash loses only the runs that are under way.
 
-    The results are the same for every number of jobs.
+    The results are the same for every number of jobs, and on a cluster. A broken file of one of
+    the runs is set aside (``store.broken``) and the run made anew.
 
     :param runs: runs with different names
     :param store: prepared
-    :param jobs: processes at a time
-    :param progress: called with a number of trials whenever so many have ended or are found done
+    :param jobs: local processes at a time
+    :param cluster: a Dask cluster to run on instead: ``tcp://host:8786`` or a scheduler file
+    :param progress: called first with the number of trials found done, then whenever some ended
     :return: the runs that were missing
     :raises InputError: unknown method, runs of one name, or a stored run with other settings;
         nothing is run then
-    :raises DataError: a file of one of the runs is not sound; nothing is run then
+    :raises DataError: a file of one of the runs is of another version; nothing is run then
     :raises MissingExtraError: what a method needs is not installed; nothing is run then
     :raises OutputError: a result cannot be written
+    :raises ClusterError: the cluster is not there, or was lost
+    :raises FailedRunsError: some runs failed, and all others are complete
     """
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise InputError(f"jobs is {jobs!r}; expected an integer from 1")
-    names = [run.name for run in runs]
-    for name in names:
-        if names.count(name) > 1:
+    if cluster is not None:
+        check_cluster(cluster)
+    for name, times in Counter(run.name for run in runs).items():
+        if times > 1:
             raise InputError(f"run {name} is asked for twice; ask for it once")
     check_methods(list(dict.fromkeys(run.method for run in runs)))
-    missing = [run for run in runs if not store.holds(run)]
+    missing = _missing(runs, store)
     if progress is not None:
         progress(sum(run.trials for run in runs) - sum(run.trials for run in missing))
-    if jobs == 1 or len(missing) <= 1:
-        for run in missing:
-            store.write(run, execute(run, progress))
-        return missing
-    require("joblib", extra="clusters")
-    from joblib import Parallel, delayed
-
-    parallel = Parallel(n_jobs=min(jobs, len(missing)), return_as="generator_unordered")
-    for trials in parallel(delayed(_run_and_store)(run, store.folder) for run in missing):
-        if progress is not None:
-            progress(trials)
+    failures: dict[str, str] = {}
+    for outcome in _outcomes(missing, store, jobs, cluster, progress):
+        if outcome.failure is not None:
+            failures[outcome.run.name] = outcome.failure
+            logger.error("%s failed: %s", outcome.run.name, outcome.failure)
+        elif outcome.data is not None:
+            store.put(outcome.run, outcome.data)
+    if failures:
+        raise FailedRunsError(failures)
     return missing
 
 
-def _run_and_store(run: RunSettings, folder: Path) -> int:
-    """One run in a process of its own."""
-    ResultStore(folder).write(run, execute(run))
-    return run.trials
+def _missing(runs: Sequence[RunSettings], store: ResultStore) -> list[RunSettings]:
+    """The runs that the store does not hold; a broken file is set aside."""
+    missing, broken = [], []
+    for run in runs:
+        try:
+            if store.holds(run):
+                continue
+        except (OtherVersionError, UnreadableError):
+            raise
+        except DataError as error:
+            broken.append((store.path(run), error))
+        missing.append(run)
+    for path, error in broken:
+        store.set_aside(path, error)
+    return missing
 
 
-def read_all(store: ResultStore) -> list[StoredRun]:
+def _outcomes(
+    missing: Sequence[RunSettings],
+    store: ResultStore,
+    jobs: int,
+    cluster: str | None,
+    progress: Progress | None,
+) -> Iterator[Outcome]:
+    tasks = [make_task(run, store) for run in missing]
+    if not tasks:
+        return
+    if cluster is None and (jobs == 1 or len(tasks) == 1):
+        yield from in_this_process(tasks, progress)
+        return
+    for outcome in on_cluster(tasks, cluster) if cluster else in_processes(tasks, jobs):
+        yield outcome
+        if progress is not None:  # after the yield: the result is stored by now
+            progress(outcome.run.trials)
+
+
+def read_all(store: ResultStore, *, set_aside: bool = False) -> list[StoredRun]:
     """All sound results of a store, simulated times and expected objectives only.
 
     Others are named in the log and left out.
+
+    :param set_aside: whether to rename broken files (``store.broken``)
     """
     found = []
     for path in store.paths():
         try:
             found.append(read(path, lambda run: [SIMULATED_TIME, *expected_columns(run)]))
         except DataError as error:
-            logger.warning("%s", error)
+            if set_aside and not isinstance(error, OtherVersionError | UnreadableError):
+                store.set_aside(path, error)
+            else:
+                logger.warning("%s; left out", error)
     return found

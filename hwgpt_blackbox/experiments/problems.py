@@ -6,16 +6,24 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwgpt_blackbox.artifact import read_manifest
-from hwgpt_blackbox.devices import ALL_DEVICES, get_device
+from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.metrics import Column, dataset_columns, parse_objective
+from hwgpt_blackbox.metrics import (
+    Column,
+    OwnDevices,
+    check_device,
+    dataset_columns,
+    parse_objective,
+)
 from hwgpt_blackbox.names import artifact_name
+from hwgpt_blackbox.own_devices import KIND, NOISY, device_artifact, measured_on_own
 from hwgpt_blackbox.places import MANIFEST, find
 from hwgpt_blackbox.spaces import get_space
 
@@ -64,8 +72,9 @@ class Problem:
         :raises DataError: the artifact holds no bounds of an objective
         """
         space = get_space(space, measured=True).name
-        columns = parse_objectives(objectives)
-        devices = evaluating_devices(columns, device)
+        own = measured_on_own(space)
+        columns = parse_objectives(objectives, own)
+        devices = evaluating_devices(columns, device, own)
         bounds = _artifact_bounds(space, columns)
         ideal, nadir = zip(*bounds, strict=True)
         return cls(space, columns, devices, ideal, nadir)
@@ -85,10 +94,15 @@ class Problem:
         """Dataset of the blackbox that knows the objectives: a device, or ``all``."""
         return self.devices[0] if len(self.devices) == 1 else ALL_DEVICES
 
+    @property
+    def own(self) -> OwnDevices:
+        """Users' devices among those that evaluate."""
+        return {device: NOISY for device in self.devices if device not in DEVICES}
+
     @cached_property
     def attributes(self) -> tuple[str, ...]:
         """Names of the objectives in that dataset: ``metric_perplexity``, ``metric_energy``."""
-        names = {column: name for name, column in dataset_columns(self.dataset).items()}
+        names = {column: name for name, column in dataset_columns(self.dataset, self.own).items()}
         return tuple(names[column] for column in self.objectives)
 
     def normalise(self, values: ArrayLike) -> NDArray[np.float64]:
@@ -108,14 +122,17 @@ class Problem:
         return np.asarray((array - ideal) / (nadir - ideal))
 
 
-def parse_objectives(objectives: Sequence[str]) -> tuple[Column, ...]:
+def parse_objectives(
+    objectives: Sequence[str], own: OwnDevices | None = None
+) -> tuple[Column, ...]:
     """The columns that two or more different objectives name.
 
+    :param own: users' devices that may be named
     :raises InputError: unknown, too few, or one of them twice
     """
     if isinstance(objectives, str):
         raise InputError(f"objectives is the text {objectives!r}; expected a list of texts")
-    columns = tuple(parse_objective(text) for text in objectives)
+    columns = tuple(parse_objective(text, own) for text in objectives)
     if len(columns) < MIN_OBJECTIVES:
         raise InputError(
             f"objectives are {' '.join(objectives) or 'none'}; name two or more, for instance "
@@ -127,17 +144,20 @@ def parse_objectives(objectives: Sequence[str]) -> tuple[Column, ...]:
     return columns
 
 
-def evaluating_devices(columns: Sequence[Column], device: str | None) -> tuple[str, ...]:
+def evaluating_devices(
+    columns: Sequence[Column], device: str | None, own_devices: OwnDevices | None = None
+) -> tuple[str, ...]:
     """The devices that evaluate an architecture.
 
     :param columns: the objectives
     :param device: the user's choice for objectives without a device
+    :param own_devices: users' devices that may be chosen
     :raises InputError: unknown device, or one that the objectives do not name
     """
     own = tuple(dict.fromkeys(column.device for column in columns if column.device))
     if device is None:
         return own or (DEFAULT_DEVICE,)
-    get_device(device)
+    check_device(device, own_devices)
     if own and own != (device,):
         raise InputError(
             f"device is {device!r}, but the objectives are measured on {', '.join(own)}; leave "
@@ -164,13 +184,21 @@ def check_bounds(entry: Any, target: str, source: object) -> tuple[float, float]
 
 
 def _artifact_bounds(space: str, columns: Sequence[Column]) -> list[tuple[float, float]]:
-    folder = find(artifact_name(space)).path
-    bounds = read_manifest(folder, kind="surrogate").get("bounds")
+    found = []
+    for column in columns:
+        own = bool(column.device) and column.device not in DEVICES
+        name = device_artifact(space, str(column.device)) if own else artifact_name(space)
+        path, table = _bounds_table(name, KIND if own else "surrogate")
+        try:
+            found.append(check_bounds(table.get(column.target), column.target, path))
+        except DataError as error:
+            raise DataError(f"{error}; convert or pull the artifact again") from None
+    return found
+
+
+def _bounds_table(artifact: str, kind: str) -> tuple[Path, Mapping[str, Any]]:
+    """Manifest of an artifact, and the ideals and nadirs that it states by target."""
+    path = find(artifact).path / MANIFEST
+    bounds = read_manifest(path.parent, kind=kind).get("bounds")
     table = bounds.get("objectives") if isinstance(bounds, Mapping) else None
-    if not isinstance(table, Mapping):
-        table = {}
-    path = folder / MANIFEST
-    try:
-        return [check_bounds(table.get(column.target), column.target, path) for column in columns]
-    except DataError as error:
-        raise DataError(f"{error}; convert or pull the artifact again") from None
+    return path, table if isinstance(table, Mapping) else {}

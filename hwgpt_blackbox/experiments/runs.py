@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +20,8 @@ from hwgpt_blackbox.artifact import sha256
 from hwgpt_blackbox.backend import SimulatedBackend
 from hwgpt_blackbox.blackbox import FIDELITIES, FIDELITY, HWGPTBlackbox
 from hwgpt_blackbox.cost import CostModel
-from hwgpt_blackbox.errors import InputError, unknown
+from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.experiments.methods import file_part, get_method
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.tuning import (
     EnoughTrials,
@@ -31,6 +31,7 @@ from hwgpt_blackbox.experiments.tuning import (
     problem_blackbox,
 )
 from hwgpt_blackbox.names import artifact_name
+from hwgpt_blackbox.own_devices import with_own_devices
 from hwgpt_blackbox.places import MANIFEST, find
 from hwgpt_blackbox.spaces import get_space
 from hwgpt_blackbox.surrogate import Surrogate
@@ -47,7 +48,7 @@ class RunSettings:
     """Everything that determines the results of a run.
 
     :param problem: what is optimised
-    :param method: a key of ``hwgpt_blackbox.optimizers.METHODS``
+    :param method: a key of ``hwgpt_blackbox.optimizers.METHODS``, or ``package.module:factory``
     :param seed: of the method and of the measurements, 0 to 2^32 - 1
     :param trials: how many are recorded
     :param workers: evaluations at a time, in simulated time
@@ -74,7 +75,7 @@ class RunSettings:
     @property
     def name(self) -> str:
         """Name of the run, fit for file names; runs of one experiment differ in it."""
-        return f"{self.problem.name}-{self.method}-seed{self.seed}"
+        return f"{self.problem.name}-{file_part(self.method)}-seed{self.seed}"
 
     def settings(self) -> dict[str, Any]:
         """The settings as JSON values: two runs with equal settings have equal results."""
@@ -102,20 +103,6 @@ class RunSettings:
         ]
 
 
-def check_methods(names: list[str]) -> None:
-    """Check that methods exist and can be loaded, before anything is run.
-
-    :raises InputError: an unknown one
-    :raises MissingExtraError: what a method needs is not installed
-    """
-    from hwgpt_blackbox.optimizers import METHODS
-
-    for name in names:
-        if name not in METHODS:
-            raise unknown("method", name, METHODS)
-        METHODS[name].load()
-
-
 def execute(run: RunSettings, progress: Callable[[int], None] | None = None) -> pd.DataFrame:
     """Run a search in simulated time.
 
@@ -131,12 +118,12 @@ def execute(run: RunSettings, progress: Callable[[int], None] | None = None) -> 
     :raises InputError: unknown method, or one that suggests too few architectures
     :raises MissingExtraError: what the method needs is not installed
     """
-    check_methods([run.method])
-    options = _fidelity_options(run.method)
+    method = get_method(run.method)
+    options = {"time_attr": FIDELITY, "max_t": FIDELITIES[FIDELITY]} if method.over_fidelity else {}
     folder = find(artifact_name(run.problem.space)).path
     blackbox = problem_blackbox(
         run.problem,
-        _surrogate(folder, sha256(folder / MANIFEST)),
+        with_own_devices(_surrogate(folder, sha256(folder / MANIFEST))),
         noise=run.noise,
         fidelity=FIDELITY if options else "single",
         cost_model=run.cost_model,
@@ -158,12 +145,10 @@ def search(
     :return: what was recorded: at least ``run.trials`` trials
     :raises InputError: the method suggests too few architectures
     """
-    from hwgpt_blackbox.optimizers import make_scheduler
-
+    method = get_method(run.method)
     recorder = Recorder(progress)
     with _one_thread(), tempfile.TemporaryDirectory(prefix="hwgpt-run-") as folder:
-        scheduler = make_scheduler(
-            run.method,
+        scheduler = method.make(
             blackbox.configuration_space,
             list(run.problem.attributes),
             random_seed=run.seed,
@@ -218,14 +203,6 @@ def _results(run: RunSettings, blackbox: HWGPTBlackbox, recorder: Recorder) -> p
         *np.ascontiguousarray(expected.T),
     ]
     return pd.DataFrame(dict(zip(run.columns(), columns, strict=True)))
-
-
-def _fidelity_options(method: str) -> dict[str, Any]:
-    """Options that a method over a fidelity needs: it takes ``time_attr`` and ``max_t``."""
-    from hwgpt_blackbox.optimizers import METHODS
-
-    known = inspect.signature(METHODS[method].load()).parameters
-    return {"time_attr": FIDELITY, "max_t": FIDELITIES[FIDELITY]} if "time_attr" in known else {}
 
 
 @contextlib.contextmanager

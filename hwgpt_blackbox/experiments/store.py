@@ -1,115 +1,138 @@
-"""Results on disk: one Parquet file per run, complete or absent, checked when read.
+"""Results of one experiment: a folder, here or at a URL, of one file per run.
 
 A folder of results holds a marker, ``runs/<name>.parquet`` for every run, and what is made from
-them. A file states the settings, the constants of the problem, the artifact, the versions of the
-libraries and a digest of every column. Files are written under a temporary name and renamed.
+them. Files are complete or absent; broken ones are set aside as ``<name>.parquet.broken``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
 import json
-import os
+import logging
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import fastparquet
-import numpy as np
 import pandas as pd
 
-from hwgpt_blackbox.artifact import sha256
-from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError, OutputError
-from hwgpt_blackbox.experiments.problems import (
-    Problem,
-    check_bounds,
-    evaluating_devices,
-    parse_objectives,
+from hwgpt_blackbox.experiments.files import (
+    AnyPath,
+    RemotePath,
+    as_path,
+    clean_temporaries,
+    set_aside,
+    write_atomically,
+    write_bytes_atomically,
+)
+from hwgpt_blackbox.experiments.records import (
+    METADATA_KEY,
+    SCHEMA_VERSION,
+    OtherVersionError,
+    StoredRun,
+    artifact_digest,
+    as_object,
+    check_version,
+    decode,
+    encode,
 )
 from hwgpt_blackbox.experiments.runs import RunSettings
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.places import MANIFEST, find
-from hwgpt_blackbox.spaces import get_space
 
-SCHEMA_VERSION = 1
-"""Version of the result files that this code writes, and the newest that it reads."""
+__all__ = [
+    "MARKER",
+    "METADATA_KEY",
+    "OtherVersionError",
+    "ResultStore",
+    "StoredRun",
+    "UnreadableError",
+    "artifact_digest",
+    "read",
+    "write_atomically",
+]
+
+logger = logging.getLogger(__name__)
 
 MARKER, RUNS, SUFFIX = "hwgpt-blackbox.json", "runs", ".parquet"
-METADATA_KEY = "hwgpt_blackbox"
 MAX_FILE_BYTES = 4 << 30
 
-_LIBRARIES = ("hwgpt-blackbox", "syne-tune", "numpy", "pandas", "torch", "botorch", "pymoo")
 
-
-class OtherVersionError(DataError):
-    """A file is of another version of the format."""
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """A result file that was read.
-
-    :param run: its settings; ideal and nadir are those of the file
-    :param artifact: sha256 of the manifest of the artifact that it ran on
-    :param versions: of the libraries that made it
-    :param path: the file
-    :param frame: the columns that were asked for
-    """
-
-    run: RunSettings
-    artifact: str
-    versions: dict[str, str]
-    path: Path
-    frame: pd.DataFrame
+class UnreadableError(DataError):
+    """A file is there but cannot be opened: nothing is known of what it holds."""
 
 
 class ResultStore:
     """The results of one experiment in one folder.
 
-    :param folder: the folder; :meth:`prepare` makes it
+    :param folder: the folder, or its URL; :meth:`prepare` makes it
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | RemotePath | str) -> None:
+        self.folder: AnyPath = as_path(folder)
+        self.broken: list[AnyPath] = []
+        """Files that this object has set aside, under their new names"""
 
     def prepare(self) -> None:
-        """Make the folder, or check that it is one of ours.
+        """Make the folder, or check that it is one of ours; remove what killed processes left.
 
         :raises OutputError: it cannot be made, is a file, or holds something else
         :raises DataError: its results are of a later version
         """
-        marker = self.folder / MARKER
+        marker, runs = self.folder / MARKER, self.folder / RUNS
         try:
-            if marker.is_file():
-                _check_version(_json(marker.read_bytes(), marker), marker)
-            elif self.folder.exists() and any(self.folder.iterdir()):
+            if marker.exists():
+                check_version(as_object(marker.read_bytes(), marker), marker)
+            elif self._is_somebody_elses():
                 raise OutputError(
                     f"{self.folder} is not empty and holds no results of hwgpt-blackbox; name a "
                     "new or an empty folder"
                 )
-            (self.folder / RUNS).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            if isinstance(error, HWGPTError):
-                raise
+            if isinstance(runs, Path):
+                runs.mkdir(parents=True, exist_ok=True)
+            else:
+                runs.mkdir()
+        except HWGPTError:
+            raise
+        except Exception as error:  # a remote store raises its own kinds
             raise OutputError(
                 f"{self.folder} cannot be used ({error}); name a folder that can be written"
             ) from error
-        if not marker.is_file():
-            text = json.dumps({"schema_version": SCHEMA_VERSION, "kind": "results"}) + "\n"
-            write_atomically(marker, lambda path: path.write_text(text, encoding="utf-8"))
+        removed = clean_temporaries(self.folder) + clean_temporaries(runs)
+        if removed:
+            logger.info("%s: removed %d half-written files", self.folder, removed)
+        if not marker.exists():
+            stated = {"schema_version": SCHEMA_VERSION, "kind": "results"}
+            text = json.dumps({**stated, "id": secrets.token_hex(8)}) + "\n"
+            write_bytes_atomically(marker, text.encode())
 
-    def path(self, run: RunSettings) -> Path:
+    def _is_somebody_elses(self) -> bool:
+        """Whether a folder without a marker holds more than what a killed start of ours left."""
+        if isinstance(self.folder, Path) and not self.folder.exists():
+            return False
+        names = (path.name for path in self.folder.iterdir())
+        return any(not name.startswith(f".{MARKER}.") and name != RUNS for name in names)
+
+    @property
+    def identity(self) -> str | None:
+        """What tells this folder from any other, from wherever it is looked at; None: not ours."""
+        try:
+            stated = as_object((self.folder / MARKER).read_bytes(), self.folder)
+        except (OSError, DataError):
+            return None
+        identity = stated.get("id")
+        return identity if isinstance(identity, str) else None
+
+    def path(self, run: RunSettings) -> AnyPath:
         """File of a run."""
         return self.folder / RUNS / (run.name + SUFFIX)
 
-    def paths(self) -> list[Path]:
+    def paths(self) -> list[AnyPath]:
         """Files of all runs, sorted by name."""
-        return sorted((self.folder / RUNS).glob(f"*{SUFFIX}"))
+        folder = self.folder / RUNS
+        if isinstance(folder, Path):
+            return sorted(folder.glob(f"[!.]*{SUFFIX}"))
+        found: list[AnyPath] = [path for path in folder.iterdir() if path.name.endswith(SUFFIX)]
+        return [path for path in found if not path.name.startswith(".")]
 
     def holds(self, run: RunSettings) -> bool:
         """Whether the complete results of a run are here.
@@ -131,170 +154,66 @@ class ResultStore:
                 )
         return True
 
-    def write(self, run: RunSettings, frame: pd.DataFrame) -> Path:
+    def write(self, run: RunSettings, frame: pd.DataFrame) -> AnyPath:
         """Write the results of a run, all or nothing.
 
         :param frame: what ``execute`` returned
         :raises OutputError: the disk is full or the folder cannot be written
         """
-        metadata = {
-            "schema_version": SCHEMA_VERSION,
-            "settings": run.settings(),
-            "bounds": [
-                list(pair) for pair in zip(run.problem.ideal, run.problem.nadir, strict=True)
-            ],
-            "artifact": artifact_digest(run.problem.space),
-            "versions": _versions(),
-            "digests": {name: _digest(frame[name]) for name in frame},
-        }
-        text = json.dumps(metadata, allow_nan=False)
+        return self.put(run, encode(run, frame))
 
-        def fill(path: Path) -> None:
-            fastparquet.write(
-                str(path),
-                frame,
-                compression="ZSTD",
-                write_index=False,
-                has_nulls=False,
-                stats=False,
-                custom_metadata={METADATA_KEY: text},
-            )
+    def put(self, run: RunSettings, data: bytes) -> AnyPath:
+        """Write the file of a run, all or nothing.
 
+        :param data: what ``encode`` returned
+        :raises OutputError: the disk is full or the folder cannot be written
+        """
         path = self.path(run)
-        write_atomically(path, fill)
+        write_bytes_atomically(path, data)
         return path
+
+    def set_aside(self, path: AnyPath, error: DataError) -> None:
+        """Rename a broken file, and say so in the log and in :attr:`broken`.
+
+        :param error: what is wrong with it
+        :raises OutputError: it cannot be renamed
+        """
+        target = set_aside(path)
+        logger.warning("%s; set aside as %s", error, target.name)
+        self.broken.append(target)
+
+    @contextlib.contextmanager
+    def outputs(self) -> Iterator[Path]:
+        """A folder here for what is made from the results; put into a remote store at the end.
+
+        :raises OutputError: the remote store cannot be written
+        """
+        if isinstance(self.folder, Path):
+            yield self.folder
+            return
+        with tempfile.TemporaryDirectory(prefix="hwgpt-results-") as folder:
+            yield Path(folder)
+            for path in sorted(Path(folder).iterdir()):
+                write_bytes_atomically(self.folder / path.name, path.read_bytes())
 
 
 def read(
-    path: Path, columns: Callable[[RunSettings], Sequence[str]] = RunSettings.columns
+    path: Path | RemotePath | str,
+    columns: Callable[[RunSettings], Sequence[str]] = RunSettings.columns,
 ) -> StoredRun:
     """Read and check a result file.
 
+    :param path: a file, here or remote
     :param columns: says which columns of a run to read; default: all
-    :raises DataError: the file is corrupt, truncated, of another version, or no result file
+    :raises OtherVersionError: the file is of another version of the format
+    :raises DataError: the file is corrupt, truncated, or no result file
     """
+    file = as_path(path)
     try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size <= MAX_FILE_BYTES else b""
+        size = file.stat().st_size if isinstance(file, Path) else file.size()
+        data = file.read_bytes() if size <= MAX_FILE_BYTES else b""
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error}); make it readable") from error
-    try:
-        if size > MAX_FILE_BYTES:
-            raise DataError(f"it is larger than {MAX_FILE_BYTES} bytes")
-        file = fastparquet.ParquetFile(io.BytesIO(data))
-        metadata = _json(file.key_value_metadata.get(METADATA_KEY, ""), path)
-        _check_version(metadata, path)
-        run = _as_run(metadata["settings"], metadata["bounds"])
-        artifact, versions = str(metadata["artifact"]), dict(metadata["versions"])
-        kinds = {name: np.dtype(kind).kind for name, kind in file.dtypes.items()}
-        if list(kinds) != run.columns() or not set(kinds.values()) <= set("ifb"):
-            raise DataError(f"its columns are not those of a run of space {run.problem.space}")
-        if file.count() != run.trials:
-            raise DataError(f"it holds {file.count()} trials, not {run.trials}")
-        wanted = list(columns(run))
-        frame = file.to_pandas(columns=wanted, index=False)
-        for name in wanted:
-            if len(frame) != run.trials or _digest(frame[name]) != metadata["digests"][name]:
-                raise DataError(f"column {name} is not what was written")
-    except OtherVersionError:
-        raise
-    except Exception as error:  # readers of hostile bytes raise many kinds
-        reason = str(error) if isinstance(error, HWGPTError) else f"{type(error).__name__}: {error}"
-        raise DataError(
-            f"{path} is no sound result file ({reason}); move it away and run again to make it anew"
-        ) from error
-    return StoredRun(run, artifact, versions, path, frame)
-
-
-def artifact_digest(space: str) -> str:
-    """sha256 of the manifest of the surrogate artifact in use: it holds those of its files."""
-    return sha256(find(artifact_name(space)).path / MANIFEST)
-
-
-def write_atomically(path: Path, fill: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name, then rename it: it is complete or not there.
-
-    :param fill: writes the file that it is given
-    :raises OutputError: the disk is full or the folder cannot be written
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with _removed_on_failure(temporary):
-            fill(temporary)
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error}); make room or name another folder, then run again"
-        ) from error
-
-
-@contextlib.contextmanager
-def _removed_on_failure(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:  # an interrupt, too, leaves nothing behind
-        path.unlink(missing_ok=True)
-        raise
-
-
-def _digest(column: pd.Series[Any]) -> str:
-    """Digest of the values of a column, the same on every machine."""
-    values = column.to_numpy()
-    little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
-    return hashlib.blake2b(little.tobytes(), digest_size=16).hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for name in _LIBRARIES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
-
-
-def _json(text: str | bytes, path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} states no settings ({error})") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{path} states {value!r:.40} instead of settings")
-    return value
-
-
-def _check_version(stated: Mapping[str, Any], path: Path) -> None:
-    version = stated.get("schema_version")
-    if version != SCHEMA_VERSION or isinstance(version, bool):
-        raise OtherVersionError(
-            f"{path} has schema_version {version!r}, this release reads {SCHEMA_VERSION}; use the "
-            "release that wrote it, or name another folder"
-        )
-
-
-def _as_run(settings: Mapping[str, Any], bounds: Sequence[Any]) -> RunSettings:
-    """Settings from a file.
-
-    :raises Exception: a value does not fit, is missing, or one is too many
-    """
-    rest = dict(settings)
-    space = get_space(rest.pop("space"), measured=True).name
-    columns = parse_objectives(rest.pop("objectives"))
-    named = rest.pop("devices")
-    own = any(column.device for column in columns)
-    devices = evaluating_devices(columns, None if own else named[0])
-    if list(devices) != named or len(bounds) != len(columns):
-        raise DataError(f"devices {named!r} do not fit the objectives")
-    pairs = [check_bounds(b, c.target, "it") for b, c in zip(bounds, columns, strict=True)]
-    ideal, nadir = zip(*pairs, strict=True)
-    method, noise, cost = rest.pop("method"), rest.pop("noise"), rest.pop("cost_model")
-    if not isinstance(method, str) or not isinstance(noise, bool):
-        raise DataError(f"method {method!r} or noise {noise!r} is of the wrong type")
-    problem = Problem(space, columns, devices, ideal, nadir)
-    run = RunSettings(problem, method, noise=noise, cost_model=CostModel(**cost), **rest)
-    if run.settings() != settings:
-        raise DataError("settings are missing")
-    return run
+        raise UnreadableError(f"{file} cannot be read ({error}); make it readable") from error
+    if size > MAX_FILE_BYTES:
+        raise DataError(f"{file} is no sound result file: it is larger than {MAX_FILE_BYTES} bytes")
+    return decode(data, file, columns)

@@ -14,7 +14,7 @@ from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.fronts.budget import Budget
-from hwgpt_blackbox.fronts.sums import LayerSums, parse_columns, read_surrogate
+from hwgpt_blackbox.fronts.sums import LayerSums, own_devices_of, parse_columns, read_surrogate
 from hwgpt_blackbox.fronts.sweep import MAX_POINTS
 from hwgpt_blackbox.surrogate import Surrogate
 
@@ -82,7 +82,7 @@ def best(
     """
     given = _check_limits(limits)
     own = given.pop(minimise, None)
-    columns = parse_columns((minimise, *given))
+    columns = parse_columns((minimise, *given), own=own_devices_of(space, surrogate))
     if not isinstance(max_points, int) or max_points < 1:
         raise InputError(f"max_points is {max_points!r}; expected an integer, 1 or more")
     surrogate = read_surrogate(space, surrogate, columns)

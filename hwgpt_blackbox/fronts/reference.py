@@ -14,7 +14,13 @@ from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.fronts.pareto import hypervolume, nondominated
-from hwgpt_blackbox.fronts.sums import LayerSums, Range, parse_columns, read_surrogate
+from hwgpt_blackbox.fronts.sums import (
+    LayerSums,
+    Range,
+    own_devices_of,
+    parse_columns,
+    read_surrogate,
+)
 from hwgpt_blackbox.fronts.sweep import MAX_POINTS, group_fronts, merge
 from hwgpt_blackbox.surrogate import Surrogate
 
@@ -142,7 +148,7 @@ def reference_front(
     :raises DataError: the surrogate's coefficients are too fine for exact sums
     :raises MissingExtraError: three or more objectives and moocore is not installed
     """
-    columns = parse_columns(objectives, least=2)
+    columns = parse_columns(objectives, least=2, own=own_devices_of(space, surrogate))
     if not isinstance(max_points, int) or max_points < 1:
         raise InputError(f"max_points is {max_points!r}; expected an integer, 1 or more")
     problem = LayerSums(read_surrogate(space, surrogate, columns), columns, cost_model)

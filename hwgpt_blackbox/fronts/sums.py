@@ -14,9 +14,9 @@ from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.devices import ALL_DEVICES
 from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, FIRST_LAYER, NUM_LAYERS, Encoding
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, Column, parse_objective
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.places import find
+from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, Column, OwnDevices, parse_objective
+from hwgpt_blackbox.own_devices import measured_on_own
+from hwgpt_blackbox.own_devices import read_surrogate as read_installed
 from hwgpt_blackbox.portable import exp
 from hwgpt_blackbox.predictor import Predictor
 from hwgpt_blackbox.spaces import get_space
@@ -28,11 +28,19 @@ _LOG_STEP = -49
 to 2 units in the last place, 2^-51 of the value, so two values err by 2^-50 together."""
 
 
-def parse_columns(objectives: Sequence[str], *, least: int = 1) -> list[Column]:
+def own_devices_of(space: str, surrogate: Surrogate | None) -> OwnDevices:
+    """Users' devices that objectives may name: the surrogate's, or the installed ones."""
+    return measured_on_own(space) if surrogate is None else surrogate.own_devices
+
+
+def parse_columns(
+    objectives: Sequence[str], *, least: int = 1, own: OwnDevices | None = None
+) -> list[Column]:
     """The columns that objectives name, each a function of one sum over layers.
 
     :param objectives: ``("perplexity", "energy@rtx2080")``
     :param least: fewest that are accepted
+    :param own: users' devices that may be named
     :raises InputError: unknown, repeated, too few, or not a function of a sum
     """
     if isinstance(objectives, str) or not isinstance(objectives, Sequence):
@@ -46,7 +54,7 @@ def parse_columns(objectives: Sequence[str], *, least: int = 1) -> list[Column]:
                 f"objective {text!r} is the slowest device's: no function of one sum over layers, "
                 f"so its optimum is not known; name a device, for instance {ELAPSED_TIME}@rtx2080"
             )
-    columns = [parse_objective(text) for text in objectives]
+    columns = [parse_objective(text, own) for text in objectives]
     if len(columns) < least or len(set(columns)) < len(columns):
         raise InputError(
             f"objectives are {tuple(objectives)!r}; expected {least} or more, distinct"
@@ -68,7 +76,7 @@ def read_surrogate(space: str, surrogate: Surrogate | None, columns: Sequence[Co
         return surrogate
     row = get_space(space)
     if row.measured:
-        return Surrogate.read(find(artifact_name(row.name)).path)
+        return read_installed(row.name)
     for column in columns:
         if column.metric not in COUNTED:
             raise InputError(

@@ -11,7 +11,7 @@ import pytest
 
 from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.errors import DataError, InputError, OutputError
-from hwgpt_blackbox.experiments import grid, store
+from hwgpt_blackbox.experiments import grid, records, store, workers
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
 from hwgpt_blackbox.experiments.store import METADATA_KEY, ResultStore, read
@@ -87,7 +87,7 @@ def test_complete_runs_are_not_run_again(results, monkeypatch):
     assert grid.make_runs(runs, results, progress=seen.append) == runs[2:]
     assert seen == [40] + [1] * 20
     assert {path: path.stat().st_mtime_ns for path in times} == times
-    monkeypatch.setattr(grid, "execute", None)
+    monkeypatch.setattr(workers, "execute", None)
     assert grid.make_runs(runs, results) == []
 
 
@@ -121,11 +121,10 @@ def test_an_interrupt_leaves_complete_runs_only(results):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
 def test_a_failure_while_writing_leaves_nothing(results, frame, monkeypatch, error):
-    def half(path, *args, **kwargs):
-        Path(path).write_bytes(b"PAR1 and then")
+    def fail(descriptor):
         raise error
 
-    monkeypatch.setattr(fastparquet, "write", half)
+    monkeypatch.setattr(os, "fsync", fail)
     expected = OutputError if isinstance(error, OSError) else error
     with pytest.raises(expected, match="No space left.*make room" if expected != error else None):
         results.write(settings(), frame)
@@ -146,13 +145,42 @@ def corrupt(path, how):
 
 
 @pytest.mark.parametrize("how", ["truncated", "empty", "other bytes", "text"])
-def test_corrupt_file(results, frame, how):
+def test_a_corrupt_file_is_set_aside_and_its_run_made_anew(results, frame, how, caplog):
     path = results.write(settings(), frame)
     corrupt(path, how)
+    found = path.read_bytes()
     with pytest.raises(DataError, match=r"no sound result file.*move it away and run again") as e:
-        grid.make_runs([settings()], results)
+        read(path)
     assert str(path) in str(e.value)
-    assert path.exists()
+    assert grid.make_runs([settings()], results) == [settings()]
+    broken = path.with_name(path.name + ".broken")
+    assert results.broken == [broken]
+    assert broken.read_bytes() == found
+    assert str(path) in caplog.text
+    pd.testing.assert_frame_equal(read(path).frame, frame, rtol=0, atol=0)
+    corrupt(path, how)
+    grid.make_runs([settings()], results)
+    assert [p.name for p in results.broken] == [broken.name, f"{path.name}.2.broken"]
+    assert results.paths() == [path]
+
+
+def test_random_bytes_never_reach_the_parser(results, frame, monkeypatch):
+    """fastparquet's C code crashes the whole process on them."""
+    path = results.write(settings(), frame)
+    data = path.read_bytes()
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(fastparquet, "ParquetFile", None)  # a call would be a TypeError
+    hostile = [rng.bytes(2000), data[:4] + rng.bytes(2000) + data[-8:], data[:4] * 3]
+    for position in rng.integers(0, len(data), size=200):
+        changed = bytearray(data)
+        changed[position] ^= 1 << rng.integers(8)
+        if b'"seal": "' in changed:
+            hostile.append(bytes(changed))
+    for broken in hostile:
+        path.write_bytes(broken)
+        with pytest.raises(DataError) as error:
+            read(path)
+        assert "TypeError" not in str(error.value)
 
 
 def test_every_flipped_byte_of_the_values_is_noticed(results, frame):
@@ -175,6 +203,7 @@ def rewrite(path, frame, change):
     """Write the file anew with other metadata, as an enemy or another version would."""
     metadata = json.loads(fastparquet.ParquetFile(str(path)).key_value_metadata[METADATA_KEY])
     change(metadata)
+    metadata.pop("seal")
     text = json.dumps(metadata)
     fastparquet.write(str(path), frame, write_index=False, custom_metadata={METADATA_KEY: text})
 

@@ -1,0 +1,216 @@
+"""Architectures held out, and models fitted without them: what a report card is computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.artifact import AdditiveModel
+from hwgpt_blackbox.convert.design import Array, Sample
+from hwgpt_blackbox.convert.evaluation import block_split, pit, random_split
+from hwgpt_blackbox.convert.fit import (
+    ENOUGH_PERPLEXITIES,
+    MEMORIES,
+    Published,
+    fit_least_squares,
+    fit_models,
+    noisy_targets,
+)
+from hwgpt_blackbox.convert.layout import Checkout
+from hwgpt_blackbox.convert.location import CELLS
+from hwgpt_blackbox.convert.measurements import Measurements
+from hwgpt_blackbox.convert.perplexity import fitted_network
+from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, NUM_LAYERS, IntMatrix
+from hwgpt_blackbox.errors import InputError, unknown
+from hwgpt_blackbox.metrics import Column
+from hwgpt_blackbox.predictor import Predictor
+from hwgpt_blackbox.surrogate import COUNTED, Surrogate
+
+IN_SAMPLE = "in sample"
+"""Name of the section on the architectures that the models were fitted to."""
+
+PERPLEXITY = "perplexity"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SplitKind:
+    """A way to hold architectures out.
+
+    :param rows: number of architectures and seed to the rows to fit on and those held out
+    :param default: seed of the card
+    :param limit: seeds are from 0 to below this
+    :param description: for people
+    """
+
+    rows: Callable[[int, int], tuple[NDArray[np.intp], NDArray[np.intp]]]
+    default: int
+    limit: int
+    description: str
+
+
+SPLIT_KINDS: dict[str, SplitKind] = {
+    "random": SplitKind(random_split, 42, 2**32, "a random fifth held out, as in the paper"),
+    "blocks": SplitKind(block_split, 0, 5, "two tenths of the profiling held out, each in a row"),
+}
+"""Every kind of split by name."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which architectures are held out.
+
+    :param kind: ``random`` or ``blocks``
+    :param seed: of the permutation, or number of the blocks
+    :raises InputError: unknown kind, or a seed that it does not have
+    """
+
+    kind: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.kind not in SPLIT_KINDS:
+            raise unknown("split", self.kind, SPLIT_KINDS)
+        limit = SPLIT_KINDS[self.kind].limit
+        if not 0 <= self.seed < limit:
+            raise InputError(f"seed is {self.seed!r}; the split {self.kind!r} has 0 to {limit - 1}")
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.seed}"
+
+    def rows(self, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows of ``n`` architectures to fit on, and those held out, each ascending."""
+        return SPLIT_KINDS[self.kind].rows(n, self.seed)
+
+
+DEFAULT_SPLITS = tuple(Split(kind, row.default) for kind, row in SPLIT_KINDS.items())
+"""The splits of a card that is stored."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Models, and measured architectures to judge them on.
+
+    :param split: how those were held out; None: in sample
+    :param surrogate: the models
+    :param sample: the architectures, n of them
+    :param exact: values of exact targets, shape (n,), NaN where not measured, natural units
+    :param noisy: measurements of noisy targets, shape (n, repeats), natural units
+    :param floor: plain least squares on the rows that the models were fitted to, by target
+    :param fitted: number of architectures that the models were fitted to
+    :param notes: of the fit, by target
+    """
+
+    split: Split | None
+    surrogate: Surrogate
+    sample: Sample
+    exact: Mapping[str, Array]
+    noisy: Mapping[str, Array]
+    floor: Mapping[str, AdditiveModel]
+    fitted: int
+    notes: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """For instance ``random/42``."""
+        return str(self.split) if self.split else IN_SAMPLE
+
+    def expected(self, targets: Iterable[str]) -> Array:
+        """Expected values, shape (n, targets)."""
+        return predictor_of(self.surrogate, targets).expected(self.sample.matrix)
+
+
+def predictor_of(surrogate: Surrogate, targets: Iterable[str]) -> Predictor:
+    """What predicts some targets of a surrogate, one column each."""
+    return Predictor(surrogate, [Column(*name.split("@")) for name in targets])
+
+
+def _measured(data: Measurements, rows: NDArray[np.intp]) -> dict[str, Any]:
+    """What the architectures of some rows are judged by: arguments of :class:`Trial`."""
+    names = (PERPLEXITY, *MEMORIES, *COUNTED)
+    return {
+        "sample": Sample(data.space, data.matrix[rows]),
+        "exact": {name: getattr(data, name)[rows].astype(np.float64) for name in names},
+        "noisy": {name: values[rows] for name, values in noisy_targets(data).items()},
+    }
+
+
+def refit(
+    data: Measurements,
+    split: Split,
+    *,
+    published: Callable[[NDArray[np.intp]], Published | None] | None = None,
+    progress: Say | None = None,
+) -> Trial:
+    """Fit without the architectures that a split holds out.
+
+    :param published: from rows to fit on to the published perplexity network with its offset on
+        them removed, or None where enough was measured; default: fit to what was measured
+    :param progress: called with the name of each step
+    :raises DataError: too few architectures or perplexities
+    """
+    train, test = split.rows(len(data))
+    network = published(train) if published else None
+    surrogate, notes = fit_models(data, train, published=network, progress=progress)
+    learn = Sample(data.space, data.matrix[train])
+    floor = {
+        name: fit_least_squares(learn, values[train].mean(axis=1))
+        for name, values in noisy_targets(data).items()
+    }
+    known = np.isfinite(data.perplexity[train])
+    if np.bincount(learn.cell[known], minlength=CELLS).min() > 0:
+        some = learn.take(np.flatnonzero(known))
+        floor[PERPLEXITY] = fit_least_squares(some, data.perplexity[train][known])
+    return Trial(
+        split, surrogate, floor=floor, fitted=len(train), notes=notes, **_measured(data, test)
+    )
+
+
+def in_sample(data: Measurements, surrogate: Surrogate) -> Trial:
+    """Models that were fitted to measurements, and the same measurements."""
+    rows = np.arange(len(data))
+    return Trial(None, surrogate, floor={}, fitted=len(data), notes={}, **_measured(data, rows))
+
+
+def published_for(
+    checkout: Checkout, data: Measurements
+) -> Callable[[NDArray[np.intp]], Published | None]:
+    """The published perplexity network where a fit needs it: see :func:`refit`.
+
+    The published network itself has seen architectures that are held out; its offset has not.
+    """
+
+    def network(rows: NDArray[np.intp]) -> Published | None:
+        measured = np.isfinite(data.perplexity)
+        if measured.all() or measured[rows].sum() >= ENOUGH_PERPLEXITIES:
+            return None
+        return fitted_network(checkout, data.matrix[rows], data.perplexity[rows])
+
+    return network
+
+
+def pit_levels(trial: Trial, target: str) -> Array:
+    """Level of every measurement in its predictive distribution: uniform if calibrated.
+
+    :param target: a noisy target
+    :return: shape (n, repeats), from 0 to 1
+    """
+    tables = trial.surrogate.quantiles(target)
+    ratio = trial.noisy[target] / trial.expected([target])
+    groups = _groups(trial.surrogate, trial.sample.matrix)
+    out = np.empty_like(ratio)
+    for group in np.unique(groups):
+        rows = groups == group
+        out[rows] = pit(ratio[rows], trial.surrogate.levels, tables[group])
+    return out
+
+
+def _groups(surrogate: Surrogate, matrix: IntMatrix) -> NDArray[np.intp]:
+    """Index of the (embed_dim, num_layers, bias) group, shape (n,)."""
+    columns = tuple(matrix[:, c].astype(np.intp) for c in (EMBED_DIM, NUM_LAYERS, BIAS))
+    return np.ravel_multi_index(columns, surrogate.group_shape)

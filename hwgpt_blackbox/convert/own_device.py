@@ -1,0 +1,132 @@
+"""A user's own device: from its measurements to an artifact that is merged with its space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwgpt_blackbox.artifact import AdditiveModel
+from hwgpt_blackbox.bounds import SAMPLE_SEED, SAMPLE_SIZE
+from hwgpt_blackbox.convert.conversion import progress_bar
+from hwgpt_blackbox.convert.design import Sample
+from hwgpt_blackbox.convert.device_measurements import DeviceMeasurements, read_device
+from hwgpt_blackbox.convert.evaluation import location_measures
+from hwgpt_blackbox.convert.fit import write_surrogate
+from hwgpt_blackbox.convert.location import CELLS, MIN_CELL
+from hwgpt_blackbox.convert.output import Outputs, terminate_as_exit, writing
+from hwgpt_blackbox.convert.ratios import quantile_levels
+from hwgpt_blackbox.convert.small_fit import fit_few
+from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.metrics import METRICS, Column
+from hwgpt_blackbox.own_devices import KIND, check_name, device_artifact
+from hwgpt_blackbox.places import home
+from hwgpt_blackbox.predictor import Predictor
+from hwgpt_blackbox.spaces import get_space
+from hwgpt_blackbox.surrogate import Surrogate
+
+MIN_ARCHITECTURES = CELLS * MIN_CELL
+"""Architectures that are needed at least, 8 for each embed_dim with and without bias."""
+
+
+def convert_device(
+    source: str | Path,
+    space: str,
+    device: str,
+    out: str | Path | None = None,
+    *,
+    latency_unit: str | None = None,
+    energy_unit: str | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Fit one more device and write the artifact ``hwgpt-<space>-device-<device>``.
+
+    :param source: a ``.csv`` or ``.parquet`` file, or a folder of raw profiler output; see
+        :func:`read_device`
+    :param space: ``s``, ``m`` or ``l``
+    :param device: its name
+    :param out: folder of the artifacts; default: where they are looked for
+    :param latency_unit: of a table; default ms
+    :param energy_unit: of a table; default Wh
+    :param overwrite: replace an artifact that exists
+    :param progress: show a progress bar on standard error
+    :return: folder of the artifact
+    :raises InputError: unknown space or unit, a name that is taken or malformed, no such source
+    :raises DataError: the measurements are malformed, implausible or too few
+    :raises OutputError: the artifact exists, or cannot be written
+    """
+    row = get_space(space, measured=True)
+    name = device_artifact(row.name, check_name(device))
+    folder = home() if out is None else Path(out).expanduser()
+    outputs = Outputs(folder.absolute(), [name], overwrite=overwrite)
+    with terminate_as_exit(), progress_bar(progress) as say, outputs:
+        say("measurements")
+        data = read_device(source, row, latency_unit=latency_unit, energy_unit=energy_unit)
+        surrogate, report = fit_device(data, device, progress=say)
+        path = outputs.build(name)
+        manifest: dict[str, Any] = {
+            "kind": KIND,
+            "name": name,
+            "space": row.name,
+            "device": device,
+            "metrics": list(data.values),
+            "units": {metric: METRICS[metric].unit for metric in data.values},
+            "links": {target: model.link for target, model in surrogate.models.items()},
+            "fit": report,
+            "bounds": _bounds(surrogate, device),
+            "source": {"path": str(source), **data.source},
+        }
+        with writing(path):
+            write_surrogate(surrogate, path, manifest)
+        return outputs.publish()[0]
+
+
+def fit_device(
+    data: DeviceMeasurements, device: str, *, progress: Callable[[str], None] | None = None
+) -> tuple[Surrogate, dict[str, Any]]:
+    """Models of the metrics measured on a device, and their cross-validated errors.
+
+    :return: a surrogate of the device's targets alone, and by target design, drift and measures
+    :raises DataError: too few architectures
+    """
+    say = progress or (lambda step: None)
+    if len(data) < MIN_ARCHITECTURES:
+        raise DataError(
+            f"only {len(data)} architectures; a fit needs {MIN_ARCHITECTURES}, {MIN_CELL} for each "
+            "embed_dim with and without bias, and 500 are advised: measure more"
+        )
+    sample, levels = Sample(data.space, data.matrix), quantile_levels()
+    models: dict[str, AdditiveModel] = {}
+    report: dict[str, Any] = {}
+    for metric, repeats in data.values.items():
+        target = f"{metric}@{device}"
+        say(target)
+        models[target], choice, features = fit_few(sample, repeats, levels)
+        report[target] = {
+            "architectures": len(data),
+            "repeats": repeats.shape[1],
+            "design": str(choice.fit.design),
+            "features_per_embed_dim": features,
+            "drift_window": 2 * choice.fit.drift.half,
+            "drift_by_embed_dim": choice.fit.drift.by_embed,
+            "cross_validated": location_measures(repeats.mean(axis=1), choice.out_of_fold),
+        }
+    return Surrogate(data.space, models, levels, {}), report
+
+
+def _bounds(surrogate: Surrogate, device: str) -> dict[str, Any]:
+    """Range of the device's expected values over the architectures that ``bounds`` draws."""
+    columns = [Column(*target.split("@")) for target in surrogate.models]
+    columns.append(Column("elapsed_time", device))
+    predictor = Predictor(surrogate, columns)
+    rng = np.random.default_rng(SAMPLE_SEED)
+    values = predictor.expected(predictor.encoding.sample(SAMPLE_SIZE, rng))
+    ends = zip(columns, values.min(axis=0).tolist(), values.max(axis=0).tolist(), strict=True)
+    return {
+        "sample_size": SAMPLE_SIZE,
+        "seed": SAMPLE_SEED,
+        "objectives": {column.target: [low, high] for column, low, high in ends},
+    }

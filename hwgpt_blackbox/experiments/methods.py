@@ -1,0 +1,114 @@
+"""From what a user types to a method: one of ours by name, or a function by import path."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from syne_tune.optimizer.scheduler import TrialScheduler
+
+from hwgpt_blackbox.errors import HWGPTError, InputError, unknown
+
+IMPORT_PATH = re.compile(r"(?=.{3,120}\Z)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+"""``package.module:factory``"""
+
+OVER_FIDELITY = "over_fidelity"
+"""Attribute of a factory: true if its scheduler stops trials early by their fidelity."""
+
+
+@dataclass(frozen=True)
+class RunMethod:
+    """A method that can be run.
+
+    :param name: as typed
+    :param factory: called as ``make_scheduler`` is, without the name
+    :param over_fidelity: whether it also takes ``time_attr`` and ``max_t``
+    """
+
+    name: str
+    factory: Callable[..., Any]
+    over_fidelity: bool
+
+    def make(
+        self, config_space: Mapping[str, Any], metrics: Sequence[str], **options: Any
+    ) -> TrialScheduler:
+        """The scheduler of a run.
+
+        :param options: ``random_seed``, ``canonical_form``, and those over a fidelity
+        :raises InputError: the factory returned something else
+        """
+        scheduler = self.factory(dict(config_space), list(metrics), **options)
+        if not isinstance(scheduler, TrialScheduler):
+            raise InputError(
+                f"method {self.name} returned a {type(scheduler).__name__}; expected a "
+                "syne_tune TrialScheduler"
+            )
+        return scheduler
+
+
+def get_method(name: str) -> RunMethod:
+    """The method that a name or an import path means, loaded.
+
+    :param name: a key of ``hwgpt_blackbox.optimizers.METHODS``, or ``package.module:factory``
+    :raises InputError: unknown, cannot be imported, or cannot be called as ``make_scheduler`` is
+    :raises MissingExtraError: what it needs is not installed
+    """
+    from hwgpt_blackbox import optimizers
+
+    if name in optimizers.METHODS:
+        row = optimizers.METHODS[name]
+        row.load()
+        return RunMethod(name, partial(optimizers.make_scheduler, name), row.over_fidelity)
+    if not isinstance(name, str) or IMPORT_PATH.fullmatch(name) is None:
+        known = [*optimizers.METHODS, "or an import path such as mypackage.module:factory"]
+        raise unknown("method", name, known)
+    return _imported(name)
+
+
+def file_part(name: str) -> str:
+    """The name of a method, fit for file names of every system; different for different names.
+
+    >>> file_part("mypackage.module:factory"), file_part("RS")
+    ('mypackage.module+factory', 'RS')
+    """
+    return name.replace(":", "+")
+
+
+def check_methods(names: Sequence[str]) -> None:
+    """Check that methods exist and can be loaded, before anything is run.
+
+    :raises InputError: an unknown one, or one that cannot be used
+    :raises MissingExtraError: what a method needs is not installed
+    """
+    for name in names:
+        get_method(name)
+
+
+def _imported(path: str) -> RunMethod:
+    module, _, name = path.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module), name)
+    except HWGPTError:
+        raise
+    except Exception as error:  # importing runs the user's code
+        raise InputError(
+            f"method {path} cannot be imported ({type(error).__name__}: {error}); expected "
+            "module:factory of a module on the Python path or in the current folder"
+        ) from error
+    over_fidelity = bool(getattr(factory, OVER_FIDELITY, False))
+    options: dict[str, Any] = {"random_seed": 0, "canonical_form": None}
+    if over_fidelity:
+        options |= {"time_attr": "", "max_t": 1}
+    try:
+        inspect.signature(factory).bind({}, [], **options)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"method {path} cannot be called as factory(config_space, metrics, *, "
+            f"{', '.join(options)}): {error}"
+        ) from error
+    return RunMethod(path, factory, over_fidelity)

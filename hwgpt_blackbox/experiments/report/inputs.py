@@ -1,0 +1,167 @@
+"""What a report is made of: runs of our stores and of Syne Tune's own experiment folders."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
+from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.report.syne_tune_folder import (
+    METADATA_FILE,
+    UNKNOWN_SEED,
+    read_experiment,
+)
+from hwgpt_blackbox.experiments.store import ResultStore, StoredRun, artifact_digest, read
+
+
+@dataclass(frozen=True)
+class Results:
+    """Runs to report on.
+
+    :param runs: sorted by problem, method and seed; each with every column of its frame
+    :param notes: what a reader must know of them, for people: files left out, other artifacts …
+    """
+
+    runs: tuple[StoredRun, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def problems(self) -> list[Problem]:
+        """The problems, sorted by name."""
+        found = {result.run.problem.name: result.run.problem for result in self.runs}
+        return [found[name] for name in sorted(found)]
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods, sorted."""
+        return sorted({result.run.method for result in self.runs})
+
+    def of(self, problem: Problem) -> list[StoredRun]:
+        """The runs of one problem."""
+        return [result for result in self.runs if result.run.problem.name == problem.name]
+
+
+def read_results(folders: Sequence[Path], *, device: str | None = None) -> Results:
+    """Read folders of results: ours, an experiment folder of Syne Tune, or a folder of such.
+
+    A file that is not sound is named in the notes and left out.
+
+    :param folders: one or more
+    :param device: where experiments of Syne Tune were evaluated, if their metadata do not say
+    :return: runs of any problems, in natural units
+    :raises InputError: a folder does not exist, or no sound run is found; the message says why
+    """
+    found: list[StoredRun] = []
+    notes: list[str] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"{folder} is no folder; name one that `hwgpt-blackbox run` made")
+        found += _ours(folder, notes)
+        found += _syne_tunes(folder, device, notes)
+    if not found:
+        reasons = "".join(f"\n  {note}" for note in notes)
+        raise InputError(
+            f"no results in {', '.join(map(str, folders))}; make some with: hwgpt-blackbox run "
+            f"--out {folders[0] if folders else 'results'}{reasons}"
+        )
+    runs = _same_bounds(_distinct(found, notes), notes)
+    runs.sort(key=lambda r: (r.run.problem.name, r.run.method, r.run.seed))
+    notes += _warnings(runs)
+    return Results(tuple(runs), tuple(notes))
+
+
+def _ours(folder: Path, notes: list[str]) -> list[StoredRun]:
+    """Sound result files of a store."""
+    found = []
+    for path in ResultStore(folder).paths():
+        try:
+            found.append(read(path))
+        except DataError as error:
+            notes.append(f"Left out: {error}")
+    return found
+
+
+def _syne_tunes(folder: Path, device: str | None, notes: list[str]) -> list[StoredRun]:
+    """Experiments of Syne Tune: the folder itself, or those one or two levels below it."""
+    found: list[StoredRun] = []
+    paths = {
+        path.parent for glob in ("", "*/", "*/*/") for path in folder.glob(glob + METADATA_FILE)
+    }
+    for path in sorted(paths):
+        try:
+            found.append(read_experiment(path, device=device))
+        except (HWGPTError, OSError) as error:
+            notes.append(f"Left out: {error}")
+    numbered: Counter[tuple[str, str]] = Counter()
+    out = []
+    for result in found:
+        if result.run.seed == UNKNOWN_SEED:
+            key = (result.run.problem.name, result.run.method)
+            result = replace(result, run=replace(result.run, seed=numbered[key]))
+            numbered[key] += 1
+        out.append(result)
+    return out
+
+
+def _distinct(found: list[StoredRun], notes: list[str]) -> list[StoredRun]:
+    """The first of runs of one name."""
+    seen: dict[str, StoredRun] = {}
+    for result in found:
+        first = seen.setdefault(result.run.name, result)
+        if first is not result:
+            notes.append(f"Left out: {result.path} is the same run as {first.path}")
+    return list(seen.values())
+
+
+def _same_bounds(runs: list[StoredRun], notes: list[str]) -> list[StoredRun]:
+    """The runs of a problem with one ideal and nadir: the most frequent ones."""
+    chosen: dict[str, Problem] = {}
+    for name in {result.run.problem.name for result in runs}:
+        problems = [result.run.problem for result in runs if result.run.problem.name == name]
+        counts = Counter((p.ideal, p.nadir) for p in problems)
+        common = counts.most_common(1)[0][0]
+        chosen[name] = next(p for p in problems if (p.ideal, p.nadir) == common)
+        if len(counts) > 1:
+            notes.append(
+                f"{name}: runs state different ideal and nadir points; all are scored with those "
+                f"of {counts[common]} of {len(problems)} runs"
+            )
+    out = []
+    for result in runs:
+        problem = chosen[result.run.problem.name]
+        same = (result.run.problem.ideal, result.run.problem.nadir) == (
+            problem.ideal,
+            problem.nadir,
+        )
+        out.append(result if same else replace(result, run=replace(result.run, problem=problem)))
+    return out
+
+
+def _warnings(runs: Sequence[StoredRun]) -> list[str]:
+    """What makes runs of a problem less comparable than they look."""
+    notes = []
+    for name in dict.fromkeys(result.run.problem.name for result in runs):
+        mine = [result for result in runs if result.run.problem.name == name]
+        digests = {result.artifact for result in mine if result.artifact}
+        if digests - {artifact_digest(mine[0].run.problem.space)}:
+            notes.append(
+                f"{name}: some runs were made on another artifact than the installed one; the "
+                "exact front is of the installed one, so that regrets may be off, even negative"
+            )
+        for what in ("trials", "workers", "noise", "cost_model"):
+            values = list(dict.fromkeys(str(getattr(result.run, what)) for result in mine))
+            if len(values) > 1:
+                notes.append(f"{name}: runs differ in {what}: {', '.join(values)[:200]}")
+        seeds = Counter(result.run.method for result in mine)
+        single = sorted(method for method, count in seeds.items() if count == 1)
+        if single:
+            notes.append(
+                f"{name}: a single seed of {', '.join(single)}: no inter-quartile band is drawn"
+            )
+        elif len(set(seeds.values())) > 1:
+            counts = ", ".join(f"{method} {count}" for method, count in sorted(seeds.items()))
+            notes.append(f"{name}: methods differ in the number of seeds: {counts}")
+    return notes

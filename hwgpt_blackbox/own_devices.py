@@ -1,0 +1,181 @@
+"""Users' own devices: small artifacts beside a space's, merged with it when it is loaded.
+
+``hwgpt-<space>-device-<name>`` holds the models of latency, and of energy if it was measured, of
+one more device. The table of the 13 devices stays as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.artifact import AdditiveModel, check_files, read_arrays, read_manifest
+from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.metrics import OwnDevices
+from hwgpt_blackbox.names import artifact_name
+from hwgpt_blackbox.places import MANIFEST, find, home
+from hwgpt_blackbox.spaces import MEASURED_SPACES, get_space
+from hwgpt_blackbox.surrogate import ARRAYS, Surrogate, read_models
+
+logger = logging.getLogger(__name__)
+
+KIND = "device"
+"""Kind of the artifact."""
+
+NOISY = ("latency", "energy")
+"""Metrics that may be measured on a device; latency must be."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+
+
+@dataclass(frozen=True)
+class OwnDevice:
+    """A user's device, as its manifest says.
+
+    :param name: of the device
+    :param space: name of the space
+    :param metrics: noisy metrics that were measured
+    :param bounds: ideal and nadir by target (``latency@mygpu``), natural units
+    :param path: folder of the artifact
+    """
+
+    name: str
+    space: str
+    metrics: tuple[str, ...]
+    bounds: Mapping[str, Any]
+    path: Path
+
+    @property
+    def targets(self) -> list[str]:
+        """The noisy metrics as users write them."""
+        return [f"{metric}@{self.name}" for metric in self.metrics]
+
+
+def check_name(name: str) -> str:
+    """A name that a user's device may have.
+
+    :raises InputError: it is malformed, or of one of the 13 devices
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InputError(
+            f"device {name!r}: a name has 1 to 40 letters, digits, '_' and '-', and begins with a "
+            "letter or digit"
+        )
+    # Some file systems do not tell upper from lower case.
+    for known in (*DEVICES, ALL_DEVICES):
+        if name.lower() == known.lower():
+            raise InputError(f"device {name!r} is taken by HW-GPT-Bench; choose another name")
+    return name
+
+
+def device_artifact(space: str, name: str) -> str:
+    """Name of the artifact of a user's device: ``hwgpt-s-device-mygpu``."""
+    return artifact_name(space, part=f"device-{name}")
+
+
+def own_devices(space: str) -> dict[str, OwnDevice]:
+    """Users' devices of a space on this machine, by name in order.
+
+    One that cannot be read is left out with a warning in the log: the 13 stay usable.
+    """
+    prefix = device_artifact(space, "")
+    folder = home()
+    found: dict[str, OwnDevice] = {}
+    for path in sorted(folder.glob(f"{prefix}*")) if folder.is_dir() else ():
+        if (path / MANIFEST).is_file():
+            try:
+                device = _read_device(path, space)
+            except DataError as error:
+                logger.warning("%s is left out: %s", path, error)
+            else:
+                found[device.name] = device
+    return found
+
+
+def measured_on_own(space: str) -> OwnDevices:
+    """Users' devices of a space on this machine, with the noisy metrics measured on each."""
+    if space not in MEASURED_SPACES:
+        return {}
+    return {name: device.metrics for name, device in own_devices(space).items()}
+
+
+def _read_device(path: Path, space: str) -> OwnDevice:
+    manifest = read_manifest(path, kind=KIND)
+    name, metrics = manifest.get("device"), manifest.get("metrics")
+    bounds = manifest.get("bounds")
+    table = bounds.get("objectives") if isinstance(bounds, dict) else None
+    sound = isinstance(table, dict) and metrics in (list(NOISY), ["latency"])
+    stated = (manifest.get("space"), device_artifact(space, str(name)))
+    if not sound or stated != (space, path.name):
+        raise DataError(
+            f"{path} says it is of device {name!r} and space {manifest.get('space')!r} with "
+            f"{metrics!r}; its name says otherwise, or it is incomplete; convert it again"
+        )
+    try:
+        check_name(str(name))
+    except InputError as error:
+        raise DataError(f"{path}: {error}") from None
+    return OwnDevice(str(name), space, tuple(metrics or ()), table or {}, path)
+
+
+def read_models_of(device: OwnDevice, levels: NDArray[np.float64]) -> dict[str, AdditiveModel]:
+    """Models of a user's device by target, their noise at ``levels``.
+
+    :raises DataError: the artifact is not sound
+    """
+    manifest = read_manifest(device.path, kind=KIND)
+    check_files(device.path, manifest, [ARRAYS])
+    arrays = read_arrays(device.path / ARRAYS)
+    try:
+        own, models = read_models(
+            get_space(device.space), manifest["links"], arrays, device.targets
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{device.path} is no complete artifact of a device ({error}); convert it again"
+        ) from None
+    if not np.array_equal(own, levels):
+        models = {target: _at_levels(model, own, levels) for target, model in models.items()}
+    return models
+
+
+def _at_levels(
+    model: AdditiveModel, own: NDArray[np.float64], levels: NDArray[np.float64]
+) -> AdditiveModel:
+    """The model with its noise tables read off at other levels."""
+    if model.ratio is None:
+        return model
+    rows = model.ratio.reshape(-1, len(own))
+    ratio = np.array([np.interp(levels, own, row) for row in rows])
+    return replace(model, ratio=ratio.reshape(*model.ratio.shape[:-1], len(levels)))
+
+
+def with_own_devices(surrogate: Surrogate) -> Surrogate:
+    """The surrogate with the users' devices of its space on this machine."""
+    models = dict(surrogate.models)
+    for device in own_devices(surrogate.space.name).values():
+        try:
+            models |= read_models_of(device, surrogate.levels)
+        except DataError as error:
+            logger.warning("%s is left out: %s", device.path, error)
+    if len(models) == len(surrogate.models):
+        return surrogate
+    return Surrogate(surrogate.space, models, surrogate.levels, surrogate.manifest)
+
+
+def read_surrogate(space: str) -> Surrogate:
+    """The surrogate in use of a space, with the users' devices on this machine.
+
+    :raises InputError: the space has no measurements
+    :raises DataError: the artifact is not sound
+    """
+    name = artifact_name(get_space(space, measured=True).name)
+    return with_own_devices(Surrogate.read(find(name).path))

@@ -1,0 +1,412 @@
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import rewrite_manifest
+from source import device_entry, energy_row, latency_row, sample_of
+
+import hwgpt_blackbox
+from hwgpt_blackbox.cli import main
+from hwgpt_blackbox.convert.device_measurements import read_device
+from hwgpt_blackbox.convert.own_device import MIN_ARCHITECTURES, convert_device
+from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, Encoding
+from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
+from hwgpt_blackbox.metrics import dataset_columns
+from hwgpt_blackbox.own_devices import check_name, own_devices
+from hwgpt_blackbox.spaces import SPACES
+
+SPACE = SPACES["s"]
+ENCODING = Encoding(SPACE)
+
+
+def architectures(n: int, seed: int = 0) -> np.ndarray:
+    """Canonical architectures, every (embed_dim, bias) in equal numbers."""
+    matrix = ENCODING.sample(n, np.random.default_rng(seed))
+    matrix[:, EMBED_DIM], matrix[:, BIAS] = np.arange(n) % 3, np.arange(n) // 3 % 2
+    return matrix
+
+
+def true_latency(matrix: np.ndarray) -> np.ndarray:
+    """Expected latency in ms: a sum over layers."""
+    mlp, heads = ENCODING.layer_choices(matrix)
+    layers = np.where(ENCODING.active(matrix), 1.0 + 0.5 * mlp + 0.3 * heads, 0.0)
+    return (1.0 + matrix[:, EMBED_DIM]) * layers.sum(axis=1)
+
+
+def frame(
+    matrix: np.ndarray, repeats: int = 4, *, energy: bool = True, noise: float = 0.02, seed: int = 0
+) -> pd.DataFrame:
+    """A user's table: latency in ms, energy in Wh (a tenth of it)."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(ENCODING.decode(matrix))
+    for metric, scale in {"latency": 1.0, "energy": 0.1}.items():
+        for k in range(repeats if metric == "latency" or energy else 0):
+            draws = np.exp(noise * rng.standard_normal(len(matrix)))
+            table[f"{metric}_{k}"] = scale * true_latency(matrix) * draws
+    return table
+
+
+def write(table: pd.DataFrame, path: Path) -> Path:
+    table.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the device ``mygpu`` of 120 architectures; do not write to it."""
+    folder = tmp_path_factory.mktemp("home")
+    source = write(frame(architectures(120)), folder / "my.csv")
+    convert_device(source, "s", "mygpu", folder, progress=False)
+    return folder
+
+
+@pytest.fixture
+def with_mygpu(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HWGPT_BLACKBOX_HOME", str(home))
+    return home
+
+
+# -- the blackbox ----------------------------------------------------------------------------
+
+
+def test_predictions_are_the_devices_own(with_mygpu: Path) -> None:
+    box = hwgpt_blackbox.load("s", "mygpu")
+    unseen = architectures(300, seed=7)
+    values = dict(zip(box.objectives_names, box.expected_values(unseen).T, strict=True))
+    np.testing.assert_allclose(values["metric_latency"], true_latency(unseen), rtol=0.03)
+    np.testing.assert_allclose(values["metric_energy"], 0.1 * true_latency(unseen), rtol=0.03)
+    seconds = box.cost_model.seconds(values["metric_latency"])
+    np.testing.assert_allclose(values["metric_elapsed_time"], seconds)
+    draws = np.stack([box.measurements(unseen, seed=k)[:, 1] for k in range(50)])
+    spread = (draws / values["metric_latency"]).std()
+    assert 0.01 < spread < 0.04  # as measured: 0.02
+
+
+def test_what_does_not_depend_on_the_device_is_as_elsewhere(with_mygpu: Path) -> None:
+    unseen = architectures(20, seed=8)
+    mine, other = (hwgpt_blackbox.load("s", d) for d in ("mygpu", "a100"))
+    assert mine.objectives_names == other.objectives_names
+    for j, column in enumerate(dataset_columns("a100").values()):
+        if column.device is None:
+            same = mine.expected_values(unseen)[:, j] == other.expected_values(unseen)[:, j]
+            assert same.all()
+
+
+def test_it_stands_beside_the_thirteen_in_syne_tune(with_mygpu: Path) -> None:
+    from syne_tune.blackbox_repository import BlackboxRepositoryBackend, load_blackbox
+
+    boxes = load_blackbox("hwgpt-s")
+    assert list(boxes) == [*DEVICES, "mygpu", "all"]
+    assert "mygpu" in load_blackbox("hwgpt-s-repeats")
+    assert "mygpu" not in load_blackbox("hwgpt-m")
+    assert "mygpu" not in DEVICES
+    backend = BlackboxRepositoryBackend("hwgpt-s", "metric_elapsed_time", dataset="mygpu", seed=0)
+    assert backend.blackbox.dataset == "mygpu"
+
+
+def test_all_has_its_columns_at_the_end_and_the_others_unchanged(
+    with_mygpu: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    matrix = architectures(10, seed=9)
+    box, mine = hwgpt_blackbox.load("s", "all"), hwgpt_blackbox.load("s", "mygpu")
+    contract = list(dataset_columns("all"))
+    own = ["metric_latency_mygpu", "metric_energy_mygpu", "metric_elapsed_time_mygpu"]
+    assert box.objectives_names == contract + own
+    found, single = (b.measurements(matrix, seed=2) for b in (box, mine))
+    for name in own:
+        column = mine.objectives_names.index(name.removesuffix("_mygpu"))
+        assert (found[:, box.objectives_names.index(name)] == single[:, column]).all()
+    monkeypatch.setenv("HWGPT_BLACKBOX_HOME", str(tmp_path))
+    plain = hwgpt_blackbox.load("s", "all").measurements(matrix, seed=2)
+    np.testing.assert_array_equal(found[:, : len(contract)], plain)
+
+
+def test_single_and_batched_queries_agree(with_mygpu: Path) -> None:
+    box = hwgpt_blackbox.load("s", "mygpu")
+    matrix = architectures(12, seed=3)
+    one = [box(config, seed=5)[0] for config in ENCODING.decode(matrix)]
+    np.testing.assert_array_equal(one, box.measurements(matrix, seed=5))
+
+
+def test_list_query_run_and_fronts_know_it(
+    with_mygpu: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list"]) == 0
+    assert "own device: mygpu in hwgpt-s" in capsys.readouterr().out
+    assert main(["list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["own_devices"][0]["name"] == "mygpu"
+    words = ["num_layers=12", "embed_dim=768", "bias=true", "mlp_ratio=4", "num_heads=12"]
+    assert main(["query", "--space", "s", "--device", "mygpu", "--json", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["expected"]["metric_latency"] == pytest.approx(
+        3 * 12 * 2.6, rel=0.03
+    )
+    front = hwgpt_blackbox.reference_front("s", ("perplexity", "latency@mygpu"))
+    assert len(front.configurations) > 10
+    run = ["run", "--space", "s", "--objectives", "latency@mygpu", "energy@a100", "--trials", "8"]
+    assert main([*run, "--out", str(tmp_path / "results")]) == 0
+    assert main([*run, "--out", str(tmp_path / "results")]) == 0  # reads what it wrote
+    assert "1 of 1 runs were complete already" in capsys.readouterr().out
+
+
+def test_unknown_devices_are_still_unknown(with_mygpu: Path) -> None:
+    for device in ("yourgpu", "MYGPU", "mygpu2"):
+        with pytest.raises(InputError, match="mygpu"):  # among the known
+            hwgpt_blackbox.load("s", device)
+    with pytest.raises(InputError, match="unknown device 'mygpu'"):
+        hwgpt_blackbox.load("m", "mygpu")
+
+
+def test_without_energy_there_is_no_energy(artifacts: Path, tmp_path: Path) -> None:
+    source = write(frame(architectures(60), energy=False), tmp_path / "my.csv")
+    convert_device(source, "s", "mygpu", progress=False)
+    box = hwgpt_blackbox.load("s", "mygpu")
+    assert "metric_energy" not in box.objectives_names
+    assert "metric_elapsed_time" in box.objectives_names
+    assert "metric_energy_mygpu" not in hwgpt_blackbox.load("s", "all").objectives_names
+    with pytest.raises(InputError, match="energy was not measured on mygpu"):
+        hwgpt_blackbox.reference_front("s", ("perplexity", "energy@mygpu"))
+
+
+def test_a_damaged_device_leaves_the_thirteen_usable(
+    artifacts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = write(frame(architectures(60)), tmp_path / "my.csv")
+    folder = convert_device(source, "s", "mygpu", progress=False)
+    arrays = folder / "arrays.npz"
+    arrays.write_bytes(arrays.read_bytes()[:-5])
+    with caplog.at_level(logging.WARNING):
+        assert hwgpt_blackbox.load("s", "a100").dataset == "a100"
+    assert "is left out" in caplog.text
+    rewrite_manifest(folder, device="other")
+    assert own_devices("s") == {}
+    rewrite_manifest(folder, device="a100", metrics="latency")
+    assert own_devices("s") == {}
+
+
+# -- tables ----------------------------------------------------------------------------------
+
+
+def test_the_command_says_how_to_load(
+    artifacts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(frame(architectures(60)), tmp_path / "my.csv")
+    command = ["convert", str(source), "--space", "s", "--device", "mygpu", "--quiet"]
+    assert main(command) == 0
+    assert 'load_blackbox("hwgpt-s")["mygpu"]' in capsys.readouterr().out
+    manifest = json.loads((artifacts / "hwgpt-s-device-mygpu" / "manifest.json").read_text())
+    assert manifest["fit"]["latency@mygpu"]["cross_validated"]["r2"] > 0.9
+    assert main(command) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_forms_of_one_table_give_the_same(tmp_path: Path) -> None:
+    table = frame(architectures(60), repeats=3)
+    wide = read_device(write(table, tmp_path / "wide.csv"), SPACE)
+    table.to_parquet(tmp_path / "wide.parquet", engine="fastparquet")
+    values = [f"{m}_{k}" for k in range(3) for m in ("latency", "energy")]
+    rows = [
+        table.drop(columns=values).assign(latency=table[f"latency_{k}"], energy=table[f"energy_{k}"])
+        for k in range(3)
+    ]
+    write(pd.concat(rows), tmp_path / "long.csv")
+    empty = table.astype(object)
+    for i, layers in enumerate(table["num_layers"]):
+        for name in table.columns:
+            kind, _, number = name.rpartition("_")
+            if kind in ("mlp_ratio", "num_heads") and int(number) >= layers:
+                empty.loc[i, name] = None  # layers that do not exist
+    write(empty, tmp_path / "empty.csv")
+    units = table.copy()
+    units[[f"latency_{k}" for k in range(3)]] /= 1000.0
+    units[[f"energy_{k}" for k in range(3)]] *= 3600.0
+    write(units, tmp_path / "units.csv")
+    options = {"units.csv": {"latency_unit": "s", "energy_unit": "J"}}
+    for name in ("wide.parquet", "long.csv", "empty.csv", "units.csv"):
+        other = read_device(tmp_path / name, SPACE, **options.get(name, {}))
+        np.testing.assert_array_equal(other.matrix, wide.matrix)
+        for metric, measured in wide.values.items():
+            np.testing.assert_allclose(other.values[metric], measured, rtol=1e-12)
+
+
+def _set(column: str, row: int, value: Any) -> Any:
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        table[column] = table[column].astype(object)
+        table.loc[row, column] = value
+        return table
+
+    return change
+
+
+BAD_TABLES = {
+    "a hyperparameter is missing": (lambda t: t.drop(columns="mlp_ratio_3"), "mlp_ratio_3"),
+    "another space": (lambda t: t.assign(embed_dim=256), "choose one of 192, 384, 768"),
+    "no latency": (lambda t: t.drop(columns=["latency_0", "latency_1"]), "no column latency"),
+    "a typing error": (lambda t: t.rename(columns={"energy_0": "enrgy_0"}), "'enrgy_0'"),
+    "text for a number": (_set("latency_1", 4, "fast"), "row 4: latency_1 is 'fast'"),
+    "an empty cell": (_set("energy_1", 4, None), "row 4: energy_1"),
+    "infinite": (_set("latency_1", 4, "inf"), "expected a number"),
+    "zero": (_set("latency_1", 4, 0.0), "positive"),
+    "negative": (_set("energy_0", 4, -1.0), "positive"),
+    "an active layer is empty": (_set("num_heads_0", 4, None), "row 4: num_heads_0"),
+    "bias is no truth value": (_set("bias", 4, "maybe"), "row 4: bias is 'maybe'"),
+    "uneven repeats": (lambda t: pd.concat([t, t[:1]]), "has 1 repeats, the first architecture has 2"),
+    "one row in seconds": (_set("latency_0", 4, 0.01), "is the unit of some rows another?"),
+    "no rows": (lambda t: t[:0], "no rows"),
+    "too few": (lambda t: t[:30], f"only 30 architectures; a fit needs {MIN_ARCHITECTURES}"),
+    "a group is missing": (lambda t: t[~((t.embed_dim == 384) & t.bias)], "embed_dim 384"),
+}
+
+
+@pytest.mark.parametrize(("change", "says"), BAD_TABLES.values(), ids=BAD_TABLES)
+def test_bad_tables_are_refused_and_leave_nothing(change: Any, says: str, tmp_path: Path) -> None:
+    table = frame(architectures(60), repeats=2)
+    if says.startswith(("has 1", "is the unit")):
+        table = table.drop(columns=["latency_1", "energy_1"])
+    source, out = write(change(table), tmp_path / "my.csv"), tmp_path / "out"
+    with pytest.raises(DataError) as error:
+        convert_device(source, "s", "mygpu", out, progress=False)
+    assert says in str(error.value)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "", "a/b", ".hidden", "all", "ALL", "a100", "A100", "p100", "x" * 41, "a@b", "a+b"]
+)
+def test_hostile_and_taken_names(name: str, tmp_path: Path) -> None:
+    source = write(frame(architectures(60), repeats=1), tmp_path / "my.csv")
+    with pytest.raises(InputError, match="device"):
+        convert_device(source, "s", name, tmp_path / "out", progress=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my.csv"]
+
+
+def test_sound_names() -> None:
+    for name in ("mygpu", "RTX-5090_ti", "4090"):
+        assert check_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"latency_unit": "h"}, "unit of latency is 'h'; choose one of ms, s, us"),
+        ({"energy_unit": "kW"}, "unit of energy is 'kW'"),
+        ({"source": "missing.csv"}, "missing.csv"),
+        ({"source": "my.xlsx"}, "expected a file that ends in .csv or .parquet"),
+    ],
+)
+def test_bad_sources_and_units(options: dict[str, Any], says: str, tmp_path: Path) -> None:
+    write(frame(architectures(60), repeats=1), tmp_path / "my.csv")
+    (tmp_path / "my.xlsx").write_bytes(b"PK")
+    source = tmp_path / options.pop("source", "my.csv")
+    with pytest.raises(InputError, match=says):
+        read_device(source, SPACE, **options)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff" * 50, b'"unclosed'])
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_what_is_no_table(content: bytes, ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"my{ending}"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="my"):
+        read_device(path, SPACE)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--device", "x", "--only", "tabular"], "do not go together"),
+        (["--latency-unit", "s"], "for a table with --device"),
+        (["--device", "x", "--report"], "leave it out with --device"),
+        (["--device", "x", "--trust-pickles"], "--trust-pickles is for"),
+    ],
+)
+def test_flags_that_do_not_fit(
+    flags: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", "SOURCE", "--space", "s", *flags]) == 2
+    assert says in capsys.readouterr().err
+
+
+# -- raw profiler output ---------------------------------------------------------------------
+
+
+def raw_folder(root: Path, device: str, n: int = 60) -> np.ndarray:
+    """Raw output as if of ``device``, in two chunks of which the second sorts first by name."""
+    rng, matrix = np.random.default_rng(0), architectures(n)
+    gpu = DEVICES[device].energy_to_wh != 1.0
+    samples = [sample_of(SPACE, row, rng) for row in matrix.tolist()]
+    entries = [device_entry(device, 1.0 + row[EMBED_DIM], rng) for row in matrix]
+    chunks = {"0_30": slice(0, 30), "30_100": slice(30, None)}
+    for name, part in chunks.items():
+        pairs = list(zip(samples[part], entries[part], strict=True))
+        rows = [latency_row(s, e, gpu) for s, e in pairs]
+        (root / f"efficiency_observations_{name}.pkl").write_bytes(pickle.dumps(rows, 4))
+        if gpu:
+            rows = [energy_row(s, e) for s, e in pairs]
+            path = root / f"efficiency_energy_observations_tracker_{name}.pkl"
+            path.write_bytes(pickle.dumps(rows, 4))
+    return np.array([[np.mean(e["latencies"]), np.mean(e["energies"])] for e in entries])
+
+
+@pytest.mark.parametrize(("device", "repeats"), [("a100", 50), ("cpu_xeon_gold", 1)])
+def test_raw_output_in_its_own_units(device: str, repeats: int, tmp_path: Path) -> None:
+    means = raw_folder(tmp_path, device)
+    data = read_device(tmp_path, SPACE)
+    np.testing.assert_array_equal(data.matrix, architectures(60))
+    np.testing.assert_allclose(data.values["latency"].mean(axis=1), means[:, 0])
+    factor = DEVICES[device].energy_to_wh
+    np.testing.assert_allclose(data.values["energy"].mean(axis=1), means[:, 1] * factor)
+    assert data.values["energy"].shape == (60, repeats)
+
+
+def test_raw_output_becomes_a_device(artifacts: Path, tmp_path: Path) -> None:
+    raw_folder(tmp_path, "a100")
+    convert_device(tmp_path, "s", "raw", progress=False)
+    assert hwgpt_blackbox.load("s", "raw").dataset == "raw"
+
+
+def test_raw_output_has_its_own_units_and_is_not_executed(tmp_path: Path) -> None:
+    raw_folder(tmp_path, "a100")
+    with pytest.raises(InputError, match="leave the units out"):
+        read_device(tmp_path, SPACE, latency_unit="s")
+
+    class Hostile:
+        def __reduce__(self) -> Any:
+            return os.system, (f"touch {tmp_path / 'mark'}",)
+
+    (tmp_path / "efficiency_observations_0_30.pkl").write_bytes(pickle.dumps([Hostile()]))
+    with pytest.raises(DataError, match="nothing of it was executed"):
+        read_device(tmp_path, SPACE)
+    assert not (tmp_path / "mark").exists()
+    for path in tmp_path.iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match="has no rows in files efficiency_observations"):
+        read_device(tmp_path, SPACE)
+
+
+def test_errors_are_ours(tmp_path: Path) -> None:
+    (tmp_path / "efficiency_observations_0_30.pkl").write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(HWGPTError, match="no list of dicts"):
+        read_device(tmp_path, SPACE)
+
+
+# -- the published data ----------------------------------------------------------------------
+
+
+def test_a_published_raw_folder_is_the_published_device(source_data: Path) -> None:
+    folder = source_data / "data_collection/raw_results_hw/latency_cpu_meta_l"
+    if not folder.is_dir():
+        pytest.skip("no raw output of cpu_xeon_gold on l")
+    data = read_device(folder, SPACES["l"])
+    low, high = DEVICES["cpu_xeon_gold"].latency_range
+    median = np.median(data.values["latency"], axis=1)
+    assert low < median.min() < median.max() < high  # 42.8 % of it is in ms, the rest in s
+    assert data.values["energy"].shape[1] == 1
