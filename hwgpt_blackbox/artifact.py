@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.noise import Dependence
 from hwgpt_blackbox.places import MANIFEST
 
 SCHEMA_VERSION = 1
@@ -148,6 +149,7 @@ class AdditiveModel:
     :param ratio: quantiles of measurement over expected value at the artifact's levels, shape
         (embed_dims, num_layers, 2, levels), leading axes full or 1; None for an exact metric
     :param corrections: further effects, each shaped like ``effect``
+    :param dependence: how measurements hang together
     """
 
     link: str
@@ -155,6 +157,7 @@ class AdditiveModel:
     effect: NDArray[np.float64]
     ratio: NDArray[np.float64] | None
     corrections: tuple[NDArray[np.float64], ...] = ()
+    dependence: Dependence = Dependence()  # noqa: RUF009, it is frozen
 
     def effects(self, full: tuple[int, ...]) -> NDArray[np.float64]:
         """The sum of effect and corrections, broadcast to ``full``."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,12 @@ from hwgpt_blackbox.portable import GOLDEN, mix64, mix64_one, unit_interval, uni
 
 MAX_REPEAT = 2**62
 """Repeats are numbered from 0 to below this."""
+
+SESSION = 50
+"""Consecutive repeats that one profiling session measures: the state of the machine is theirs."""
+
+_SESSIONS = 2**62
+"""Counters of sessions start here, beyond those of repeats."""
 
 
 def stream_key(*names: str) -> np.uint64:
@@ -52,18 +60,88 @@ def check_repeat(repeat: object) -> int:
     return int(repeat)
 
 
+@dataclass(frozen=True)
+class Dependence:
+    """How measurements of one (metric, device) hang together. All ones: not at all.
+
+    The level u of a measurement in its distribution is the state of the machine in the session,
+    moved evenly by up to ``spread`` and reflected at 0 and 1, which keeps it uniform. The repeats
+    of a session share its state; with a spread of 1 they forget it, with 0 they are equal. The
+    states of latency and energy come from one state of the device, likewise moved by up to
+    ``coupling`` each; ``sign`` -1 lets this metric be low where the device's state is high.
+
+    :param spread: 0 to 1
+    :param coupling: 0 to 1
+    :param sign: 1 or -1
+    """
+
+    spread: float = 1.0
+    coupling: float = 1.0
+    sign: float = 1.0
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Random streams of several (metric, device), each field of shape (c,)."""
+
+    own: NDArray[np.uint64]
+    machine: NDArray[np.uint64]
+    spread: NDArray[np.float64]
+    coupling: NDArray[np.float64]
+    sign: NDArray[np.float64]
+
+
+def make_streams(names: Sequence[str], dependences: Sequence[Dependence]) -> Streams:
+    """The streams of targets.
+
+    :param names: ``latency@a100`` …
+    :param dependences: one for each
+    """
+    devices = [name.partition("@")[2] for name in names]
+    return Streams(
+        np.array([stream_key(*name.split("@")) for name in names], dtype=np.uint64),
+        np.array([stream_key("machine", device) for device in devices], dtype=np.uint64),
+        np.array([d.spread for d in dependences]),
+        np.array([d.coupling for d in dependences]),
+        np.array([d.sign for d in dependences]),
+    )
+
+
 def uniforms(
-    keys: NDArray[np.uint64], streams: NDArray[np.uint64], repeats: NDArray[np.uint64]
+    keys: NDArray[np.uint64], streams: Streams, repeats: NDArray[np.uint64]
 ) -> NDArray[np.float64]:
-    """One uniform number in (0, 1) per (architecture, stream).
+    """Level of each measurement in its distribution: uniform on [0, 1].
 
     :param keys: of architectures, shape (n,)
-    :param streams: of (metric, device), shape (c,)
+    :param streams: of c (metric, device)
     :param repeats: shape (n,) or (1,)
     :return: shape (n, c)
     """
+    session = (repeats // np.uint64(SESSION) + np.uint64(_SESSIONS)) * np.uint64(GOLDEN)
     counter = repeats * np.uint64(GOLDEN)
-    return unit_interval(mix64(mix64(keys[:, None] ^ streams) + counter[:, None]))
+    own = mix64(keys[:, None] ^ streams.own)
+    machine = mix64(keys[:, None] ^ streams.machine)
+    state = unit_interval(mix64(machine + session[:, None]))
+    state = np.where(streams.sign < 0, 1.0 - state, state)
+    state = _moved(state, streams.coupling, unit_interval(mix64(own + session[:, None])))
+    return _moved(state, streams.spread, unit_interval(mix64(own + counter[:, None])))
+
+
+def _moved(
+    state: NDArray[np.float64], by: NDArray[np.float64], u: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """A uniform number moved evenly by up to ``by`` and reflected at 0 and 1: uniform again."""
+    moved = np.abs(state + by * (2.0 * u - 1.0))
+    return np.minimum(moved, 2.0 - moved)
+
+
+def _moved_one(state: float, by: float, u: float) -> float:
+    """``_moved`` of one number."""
+    moved = abs(state + by * (2.0 * u - 1.0))
+    return min(moved, 2.0 - moved)
+
+
+_GUIDE = 1024
 
 
 class QuantileTables:
@@ -71,17 +149,17 @@ class QuantileTables:
 
     :param levels: ascending from 0 to 1, shape (k,)
     :param quantiles: shape (groups, c, k), positive and ascending along the last axis
-    :param streams: keys of the (metric, device), shape (c,)
+    :param streams: of the c (metric, device)
     """
 
     def __init__(
         self,
         levels: NDArray[np.float64],
         quantiles: NDArray[np.float64],
-        streams: NDArray[np.uint64],
+        streams: Streams,
     ) -> None:
         self.streams = streams
-        self._columns = len(streams)
+        self._columns = len(streams.own)
         self._cells = len(levels) - 1
         self._levels = levels
         self._inner = levels[1:-1]
@@ -89,28 +167,56 @@ class QuantileTables:
         self._slope = (np.diff(quantiles, axis=-1) / np.diff(levels)).reshape(-1)
         self._level_list: list[float] = levels.tolist()
         self._inner_list: list[float] = self._inner.tolist()
-        self._stream_list: list[int] = streams.tolist()
+        self._stream_list = list(
+            zip(
+                streams.own.tolist(),
+                streams.machine.tolist(),
+                streams.spread.tolist(),
+                streams.coupling.tolist(),
+                streams.sign.tolist(),
+                strict=True,
+            )
+        )
+        # Cell of a level by its place among 1,024; where knots lie within a place, by search.
+        edges = np.arange(_GUIDE + 2) / _GUIDE
+        self._guide = self._inner.searchsorted(edges[:-1], side="right")
+        self._unclear = self._inner.searchsorted(edges[1:], side="left") > self._guide
+
+    def _find(self, u: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Cell of each level, same shape."""
+        place = (u * _GUIDE).astype(np.intp)
+        cell: NDArray[np.intp] = self._guide.take(place)
+        unclear = self._unclear.take(place)
+        if unclear.any():
+            cell[unclear] = self._inner.searchsorted(u[unclear], side="right")
+        return cell
 
     def ratios(self, group: NDArray[np.intp], u: NDArray[np.float64]) -> NDArray[np.float64]:
         """Quantiles at ``u``.
 
         :param group: shape (n,)
-        :param u: shape (n, c), in (0, 1)
+        :param u: shape (n, c), in [0, 1]
         :return: shape (n, c), positive
         """
-        cell = self._inner.searchsorted(u, side="right")
+        cell = self._find(u)
         offset = u - self._levels.take(cell)
         cell += np.arange(self._columns) * self._cells
         cell += (group * (self._columns * self._cells))[:, None]
         return self._lower.take(cell) + offset * self._slope.take(cell)
 
     def ratios_one(self, group: int, key: int, repeat: int) -> list[float]:
-        """Ratios of one architecture: what ``ratios`` gives for its uniforms."""
+        """Ratios of one architecture: what ``ratios`` gives for its ``uniforms``."""
+        session = (repeat // SESSION + _SESSIONS) * GOLDEN
         counter = repeat * GOLDEN
         out = []
         at = group * self._columns * self._cells
-        for stream in self._stream_list:
-            u = unit_interval_one(mix64_one(mix64_one(key ^ stream) + counter))
+        for own, machine, spread, coupling, sign in self._stream_list:
+            base = mix64_one(key ^ own)
+            state = unit_interval_one(mix64_one(mix64_one(key ^ machine) + session))
+            if sign < 0:
+                state = 1.0 - state
+            state = _moved_one(state, coupling, unit_interval_one(mix64_one(base + session)))
+            u = _moved_one(state, spread, unit_interval_one(mix64_one(base + counter)))
             cell = bisect_right(self._inner_list, u)
             offset = u - self._level_list[cell]
             out.append(self._lower.item(at + cell) + offset * self._slope.item(at + cell))

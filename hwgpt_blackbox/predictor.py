@@ -18,7 +18,7 @@ from hwgpt_blackbox.encoding import (
     IntMatrix,
 )
 from hwgpt_blackbox.metrics import ELAPSED_TIME, Column
-from hwgpt_blackbox.noise import QuantileTables, stream_key, tabulation_table, uniforms
+from hwgpt_blackbox.noise import QuantileTables, make_streams, tabulation_table, uniforms
 from hwgpt_blackbox.portable import exp, exp_one
 from hwgpt_blackbox.surrogate import PAIRS, Surrogate
 
@@ -90,7 +90,7 @@ class Predictor:
     @cached_property
     def _noise(self) -> QuantileTables:
         names = [self._targets[i] for i in self._noisy]
-        streams = np.array([stream_key(*name.split("@")) for name in names], dtype=np.uint64)
+        streams = make_streams(names, [self.surrogate.models[name].dependence for name in names])
         quantiles = np.stack([self.surrogate.quantiles(name) for name in names], axis=1)
         return QuantileTables(self.surrogate.levels, quantiles, streams)
 

@@ -23,6 +23,7 @@ from hwgpt_blackbox.counts import base_terms, layer_terms, tokens
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS
+from hwgpt_blackbox.noise import Dependence
 from hwgpt_blackbox.spaces import Space, get_space
 
 ARRAYS = "arrays.npz"
@@ -191,9 +192,21 @@ def _as_model(
         effect.astype(np.float64),
         ratio,
         tuple(corrections),
+        _as_dependence(target, arrays.get(array_key(target, "dependence"))),
     )
     _check_range(target, model, space)
     return model
+
+
+def _as_dependence(target: str, stored: NDArray[Any] | None) -> Dependence:
+    """Spread, coupling and sign as stored; without them, measurements are independent."""
+    if stored is None:
+        return Dependence()
+    if stored.shape != (3,) or not ((stored[:2] >= 0) & (stored[:2] <= 1)).all():
+        raise DataError(f"dependence of {target} is {stored.tolist()}; expected three, 0 to 1")
+    if stored[2] not in (-1, 1):
+        raise DataError(f"sign of the dependence of {target} is {stored[2]}; expected 1 or -1")
+    return Dependence(*(float(x) for x in stored))
 
 
 _RANGES = {"identity": (0.0, 1e300), "log": (-600.0, 600.0)}

@@ -107,6 +107,27 @@ def miscalibration_area(levels: Array, points: int = 1000) -> float:
     return float(np.abs(share - grid).mean())
 
 
+def _groups(surrogate: Surrogate, matrix: IntMatrix) -> NDArray[np.intp]:
+    """Group of each architecture, shape (n,)."""
+    columns = tuple(matrix[:, c].astype(np.intp) for c in (EMBED_DIM, NUM_LAYERS, BIAS))
+    return np.asarray(np.ravel_multi_index(columns, surrogate.group_shape))
+
+
+def levels_of(surrogate: Surrogate, target: str, matrix: IntMatrix, ratio: Array) -> Array:
+    """Level of each measurement in the predictive distribution of its architecture.
+
+    :param matrix: choice indices, shape (n, hyperparameters)
+    :param ratio: measurements over expected values, shape (n, r)
+    :return: shape (n, r), 0 to 1
+    """
+    tables, groups = surrogate.quantiles(target), _groups(surrogate, matrix)
+    level = np.empty_like(ratio)
+    for group in np.unique(groups):
+        rows = groups == group
+        level[rows] = pit(ratio[rows], surrogate.levels, tables[group])
+    return level
+
+
 def noise_measures(
     surrogate: Surrogate, target: str, matrix: IntMatrix, repeats: Array, predicted: Array
 ) -> dict[str, float]:
@@ -117,15 +138,12 @@ def noise_measures(
     :param predicted: their expected values, shape (n,)
     """
     tables = surrogate.quantiles(target)
-    groups = np.ravel_multi_index(
-        tuple(matrix[:, c].astype(np.intp) for c in (EMBED_DIM, NUM_LAYERS, BIAS)),
-        surrogate.group_shape,
-    )
+    groups = _groups(surrogate, matrix)
     ratio = repeats / predicted[:, None]
-    level, score = np.empty_like(ratio), np.empty_like(ratio)
+    level = levels_of(surrogate, target, matrix, ratio)
+    score = np.empty_like(ratio)
     for group in np.unique(groups):
         rows = groups == group
-        level[rows] = pit(ratio[rows], surrogate.levels, tables[group])
         score[rows] = crps(ratio[rows], surrogate.levels, tables[group])
     measures = {
         "crps_over_mean": float((score * predicted[:, None]).mean() / repeats.mean()),

@@ -7,6 +7,7 @@ exact Pareto fronts computable; do not give it up.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from hwgpt_blackbox.artifact import AdditiveModel, array_key, write_manifest
 from hwgpt_blackbox.bounds import bounds
 from hwgpt_blackbox.convert.bayes import empirical_bayes, ridge
+from hwgpt_blackbox.convert.dependence import estimate_dependence
 from hwgpt_blackbox.convert.design import (
     Array,
     Sample,
@@ -176,14 +178,22 @@ def fit_models(
         say(name)
         models[name] = fit_least_squares(sample, getattr(data, name)[order])
     folds = make_folds(problem)
-    for target, repeats in noisy_targets(data).items():
+    expected: dict[str, Array] = {}
+    noisy = {target: repeats[order] for target, repeats in noisy_targets(data).items()}
+    for target, repeats in noisy.items():
         say(target)
-        models[target], choice = fit_noisy(problem, folds, repeats[order], len(data), levels)
+        models[target], choice = fit_noisy(problem, folds, repeats, len(data), levels)
+        expected[target] = choice.fit.predict(problem)
         notes[target] = {
             "design": str(choice.fit.design),
             "drift_window": 2 * choice.fit.drift.half,
             "drift_by_embed_dim": choice.fit.drift.by_embed,
         }
+    say("dependence of measurements")
+    surrogate = Surrogate(data.space, models, levels, {})
+    for target, found in estimate_dependence(surrogate, sample.matrix, expected, noisy).items():
+        models[target] = replace(models[target], dependence=found)
+        notes[target]["dependence"] = asdict(found)
     return Surrogate(data.space, models, levels, {}), notes
 
 
@@ -230,6 +240,8 @@ def write_surrogate(surrogate: Surrogate, folder: Path, manifest: dict[str, Any]
             arrays[array_key(target, f"correction{number}")] = part
         if model.ratio is not None:
             arrays[array_key(target, "ratio")] = model.ratio.astype(np.float32)
+            dependence = astuple(model.dependence)
+            arrays[array_key(target, "dependence")] = np.array(dependence, dtype=np.float64)
     np.savez_compressed(folder / ARRAYS, allow_pickle=False, **arrays)
     write_manifest(folder, manifest)
 

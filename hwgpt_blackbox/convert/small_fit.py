@@ -85,11 +85,14 @@ def fit_few(sample: Sample, repeats: Array, levels: Array) -> tuple[AdditiveMode
         problem.check()
 
         def positive(fit: Location, problem: NestedProblem = problem) -> bool:
+            if not np.isfinite(fit.log_scale).all():
+                return False
             if fit.design.link == "log":
                 return True
             return smallest_sum(tables_of(problem.complete(fit), space), space) > 0.0
 
-        choice = choose_location(problem, repeats, make_folds(problem), positive)
+        with np.errstate(invalid="ignore"):  # of fits that are negative somewhere: not chosen
+            choice = choose_location(problem, repeats, make_folds(problem), positive)
         found.append((min(choice.scores.values()), problem, choice))
     _, problem, choice = min(found, key=lambda row: row[0])
     fitted = choice.fit.predict(problem)

@@ -1,0 +1,199 @@
+"""Published AutoGluon predictors, distilled into a compact surrogate of ours.
+
+A predictor is a folder ``gpt_<metric>_<space>_<device>[_log]`` with ``Predictor_Target_Avg`` and
+``Predictor_Target_Std``: the mean of a metric, and (the logarithm of) its standard deviation.
+Loading one executes pickles, so it needs the user's consent. Everything else that a surrogate
+answers is taken from the artifact in use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from hwgpt_blackbox.artifact import AdditiveModel
+from hwgpt_blackbox.bounds import bounds
+from hwgpt_blackbox.convert.autogluon_source import (
+    Predict,
+    find_predictors,
+    load_predictor,
+    require_autogluon,
+)
+from hwgpt_blackbox.convert.conversion import progress_bar
+from hwgpt_blackbox.convert.design import Array, Sample
+from hwgpt_blackbox.convert.evaluation import location_measures
+from hwgpt_blackbox.convert.fit import tables_of, write_surrogate
+from hwgpt_blackbox.convert.location import (
+    CELLS,
+    Design,
+    Location,
+    Problem,
+    choose_location,
+    make_folds,
+)
+from hwgpt_blackbox.convert.output import Outputs, terminate_as_exit, writing
+from hwgpt_blackbox.convert.ratios import with_unit_mean
+from hwgpt_blackbox.convert.tables import smallest_sum
+from hwgpt_blackbox.encoding import Encoding
+from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.metrics import METRICS, Column
+from hwgpt_blackbox.names import artifact_name
+from hwgpt_blackbox.noise import mean_ratio
+from hwgpt_blackbox.places import find, home
+from hwgpt_blackbox.predictor import Predictor
+from hwgpt_blackbox.spaces import get_space
+from hwgpt_blackbox.surrogate import Surrogate
+
+SAMPLE_SIZE, TEST_SIZE, SEED = 4_000, 1_000, 0
+"""Uniform architectures to learn from, and to judge the distilled model by, and their seed."""
+
+DESIGNS = (Design("identity", False, False), Design("log", False, False))
+"""Predictions have neither outliers nor drift."""
+
+UNITS = tuple(1000.0**k for k in (-2, -1, 0, 1, 2))
+"""Factors to ms or Wh: the published predictors are of values times 1,000, latencies of µs."""
+
+SMALLEST_RATIO = 0.05
+"""A Gaussian's draws are cut here, over the mean: ours are positive."""
+
+
+def convert_autogluon(
+    source: str | Path,
+    space: str,
+    out: str | Path | None = None,
+    *,
+    trust_pickles: bool,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Distil published AutoGluon predictors into the artifact ``hwgpt-<space>-autogluon``.
+
+    :param source: folder of the predictors, or root of a checkout that has them
+    :param space: ``s``, ``m`` or ``l``
+    :param out: folder of the artifacts; default: where they are looked for
+    :param trust_pickles: the user's consent: AutoGluon executes whatever the pickles say
+    :param overwrite: replace an artifact that exists
+    :param progress: show a progress bar on standard error
+    :return: folder of the artifact
+    :raises InputError: no consent, or unknown space
+    :raises MissingExtraError: AutoGluon is not installed
+    :raises DataError: there is no predictor of the space, or one cannot be used
+    :raises OutputError: the artifact exists, or cannot be written
+    """
+    row = get_space(space, measured=True)
+    if trust_pickles is not True:
+        raise InputError(
+            "AutoGluon predictors are pickles: loading them executes whatever code they hold. If "
+            "you trust where they come from, say so with --trust-pickles (trust_pickles=True)"
+        )
+    found = find_predictors(Path(source).expanduser(), row)
+    require_autogluon()
+    name = artifact_name(row.name, part="autogluon")
+    folder = home() if out is None else Path(out).expanduser()
+    outputs = Outputs(folder.absolute(), [name], overwrite=overwrite)
+    base = Surrogate.read(find(artifact_name(row.name)).path)
+    with terminate_as_exit(), progress_bar(progress) as say, outputs:
+        models, report = dict(base.models), dict[str, Any]()
+        for predictor in found:
+            say(predictor.target)
+            predict = load_predictor(predictor, row)
+            models[predictor.target], report[predictor.target] = distil(
+                predict, base, predictor.target, logarithmic=predictor.logarithmic or None
+            )
+        surrogate = Surrogate(row, models, base.levels, {})
+        path = outputs.build(name)
+        manifest: dict[str, Any] = {
+            "kind": "surrogate",
+            "name": name,
+            "space": row.name,
+            "units": {metric.name: metric.unit for metric in METRICS.values()},
+            "links": {target: model.link for target, model in models.items()},
+            "distilled": report,
+            "bounds": bounds(surrogate),
+            "source": {
+                "predictors": {p.target: p.path.name for p in found},
+                "other_targets": dict(base.manifest.get("source", {})),
+            },
+        }
+        with writing(path):
+            write_surrogate(surrogate, path, manifest)
+        return outputs.publish()[0]
+
+
+def distil(
+    predict: Predict, base: Surrogate, target: str, *, logarithmic: bool | None = None
+) -> tuple[AdditiveModel, dict[str, Any]]:
+    """A model of ours fitted to predictions on uniform architectures, and how near it comes.
+
+    :param predict: mean and deviation in the predictor's own units
+    :param base: tells the unit, and the kind of the deviation if ``logarithmic`` is None
+    :param target: ``latency@a100``
+    :param logarithmic: whether the deviation is a logarithm
+    :raises DataError: the predictions are not positive and finite
+    """
+    space, encoding = base.space, Encoding(base.space)
+    matrix = encoding.sample(SAMPLE_SIZE + TEST_SIZE, np.random.default_rng(SEED))
+    mean, deviation = predict(matrix)
+    if not (np.isfinite(mean).all() and np.isfinite(deviation).all() and (mean > 0).all()):
+        raise DataError(f"{target}: predictions are not positive and finite; smallest {mean.min()}")
+    expected = Predictor(base, [Column(*target.split("@"))]).expected(matrix)[:, 0]
+    gap = np.log(float(np.median(expected / mean)))
+    unit = min(UNITS, key=lambda factor: abs(np.log(factor) - gap))
+    variation, logarithmic = _variation(mean, deviation, base, target, logarithmic)
+    learn, test = slice(0, SAMPLE_SIZE), slice(SAMPLE_SIZE, None)
+    sample = Sample(space, matrix[learn])
+    problem = Problem(sample, np.arange(SAMPLE_SIZE))
+
+    def positive(fit: Location) -> bool:
+        return fit.design.link == "log" or smallest_sum(tables_of(fit, space), space) > 0.0
+
+    values = (mean * unit)[learn, None]
+    choice = choose_location(problem, values, make_folds(problem), positive, DESIGNS)
+    cell = Sample(space, matrix).cell
+    tables = np.stack(
+        [_gaussian(base.levels, float(np.median(variation[cell == c]))) for c in range(CELLS)]
+    )
+    tables = with_unit_mean(tables, base.levels).astype(np.float32).astype(np.float64)
+    ratio = tables.reshape(CELLS // 2, 1, 2, len(base.levels))
+    model = replace(tables_of(choice.fit, space), ratio=ratio)
+    own = Surrogate(space, {target: model}, base.levels, {})
+    predicted = Predictor(own, [Column(*target.split("@"))]).expected(matrix[test])[:, 0]
+    per_cell = np.array([np.median(variation[cell == c]) for c in range(CELLS)])[cell]
+    return model, {
+        "unit_factor": unit,
+        "deviation_is_logarithmic": logarithmic,
+        "sample_size": SAMPLE_SIZE,
+        "seed": SEED,
+        "design": str(choice.fit.design),
+        "fidelity": location_measures((mean * unit)[test], predicted),
+        "fidelity_of_deviation": {
+            "median_variation": float(np.median(variation)),
+            "median_log_error": float(np.median(np.abs(np.log(variation / per_cell)))),
+        },
+    }
+
+
+def _variation(
+    mean: Array, deviation: Array, base: Surrogate, target: str, logarithmic: bool | None
+) -> tuple[Array, bool]:
+    """Coefficient of variation of each prediction, and whether the deviation was a logarithm."""
+    as_log = np.exp(np.clip(deviation, -700.0, 700.0)) / mean
+    plain = np.maximum(deviation / mean, 1e-9)
+    if logarithmic is None:
+        tables = base.quantiles(target)
+        square = mean_ratio(base.levels, tables**2) - mean_ratio(base.levels, tables) ** 2
+        known = np.log(np.sqrt(max(float(np.median(square)), 1e-12)))
+        gaps = [abs(float(np.median(np.log(v))) - known) for v in (as_log, plain)]
+        logarithmic = gaps[0] <= gaps[1]
+    return (as_log if logarithmic else plain), logarithmic
+
+
+def _gaussian(levels: Array, variation: float) -> Array:
+    """Quantiles of a Gaussian of mean 1, cut to positive values; ends as far out as their cells."""
+    ends = np.clip(levels, levels[1] / 4.0, 1.0 - (1.0 - levels[-2]) / 4.0)
+    z = np.array([NormalDist().inv_cdf(float(level)) for level in ends])
+    return np.maximum(1.0 + min(variation, 1.0) * z, SMALLEST_RATIO)
