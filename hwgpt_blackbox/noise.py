@@ -21,8 +21,8 @@ from hwgpt_blackbox.portable import GOLDEN, mix64, mix64_one, unit_interval, uni
 MAX_REPEAT = 2**62
 """Repeats are numbered from 0 to below this."""
 
-SESSION = 50
-"""Consecutive repeats that one profiling session measures: the state of the machine is theirs."""
+SESSION = 10
+"""Consecutive repeats of one profiling session: they share the state of the machine."""
 
 _SESSIONS = 2**62
 """Counters of sessions start here, beyond those of repeats."""

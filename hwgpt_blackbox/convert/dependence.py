@@ -15,6 +15,9 @@ from hwgpt_blackbox.encoding import IntMatrix
 from hwgpt_blackbox.noise import Dependence
 from hwgpt_blackbox.surrogate import Surrogate
 
+UNKNOWN_SPREAD = 0.5
+"""Spread of repeats where neither metric of a device was measured more than once."""
+
 NEGLIGIBLE = 0.1
 """Latency and energy whose states correlate less than this are taken as independent."""
 
@@ -32,7 +35,7 @@ def inverse_sinc(value: float) -> float:
 
 
 def session_spread(levels: Array) -> float:
-    """Spread of repeats about the state of their session; 0 if there is one repeat only.
+    """Spread of repeats about the state of their session; 0 if they do not differ.
 
     :param levels: of the measurements of each architecture, shape (n, r)
     """
@@ -72,17 +75,22 @@ def estimate_dependence(
         name: levels_of(surrogate, name, matrix, repeats / expected[name][:, None])
         for name, repeats in noisy.items()
     }
-    spread = {name: session_spread(u) for name, u in levels.items()}
+    # Of one repeat the level is the state itself.
+    measured = {name: session_spread(u) for name, u in levels.items()}
     found: dict[str, Dependence] = {}
     for name in noisy:
         metric, _, device = name.partition("@")
         latency, energy = f"latency@{device}", f"energy@{device}"
         together = state_correlation(
-            levels[latency], levels[energy], (spread[latency], spread[energy])
+            levels[latency], levels[energy], (measured[latency], measured[energy])
         )
+        spread = measured[name]
+        if levels[name].shape[1] == 1:  # a single value says nothing of repeats: as latency's
+            repeated = levels[latency].shape[1] > 1
+            spread = measured[latency] if repeated else UNKNOWN_SPREAD
         coupled = abs(together) >= NEGLIGIBLE
         found[name] = Dependence(
-            spread[name],
+            spread,
             inverse_sinc(float(np.sqrt(abs(together)))) if coupled else 1.0,
             -1.0 if coupled and together < 0 and metric == "energy" else 1.0,
         )
