@@ -34,6 +34,7 @@ COMMANDS: dict[str, Command] = {
         Command("convert", "measurements to artifacts", "hwgpt_blackbox.cli.convert"),
         Command("verify", "soundness and accuracy of an artifact", "hwgpt_blackbox.cli.verify"),
         Command("run", "search in simulated time", "hwgpt_blackbox.cli.run"),
+        Command("report", "tables, figures and a page of results", "hwgpt_blackbox.cli.report"),
     )
 }
 """Every subcommand by name."""

@@ -165,7 +165,7 @@ def _autogluon(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from hwgpt_blackbox.convert.families import compare_families, shown
+    from hwgpt_blackbox.convert.comparison import compare_families, shown
 
     path, table = compare_families(
         args.source,

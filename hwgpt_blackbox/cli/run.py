@@ -84,13 +84,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="names, or module:factory of your own (default: RS)",
     )
     what.add_argument("--trials", type=int, help="per run (default: 1000)")
-    what.add_argument(
-        "--workers", type=int, help="evaluations at a time, simulated (default: 4)"
-    )
+    what.add_argument("--workers", type=int, help="evaluations at a time, simulated (default: 4)")
     what.add_argument("--seeds", type=int, nargs="+", help="default: 0")
-    what.add_argument(
-        "--no-noise", action="store_true", help="let the methods see expected values"
-    )
+    what.add_argument("--no-noise", action="store_true", help="let the methods see expected values")
     how = parser.add_argument_group("how to run it")
     how.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1)")
     how.add_argument(
@@ -204,14 +200,15 @@ def _logged() -> Iterator[None]:
     logger = logging.getLogger("hwgpt_blackbox")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    logger.addHandler(handler)
-    before, logger.propagate = logger.propagate, logger.propagate
+    alone = not logger.hasHandlers()  # an application that logs shows them already
+    if alone:
+        logger.addHandler(handler)
     try:
         with logging_redirect_tqdm([logger]):
             yield
     finally:
-        logger.propagate = before
-        logger.removeHandler(handler)
+        if alone:
+            logger.removeHandler(handler)
 
 
 def _report(store: ResultStore, problems: list[Problem], results: list[StoredRun]) -> None:

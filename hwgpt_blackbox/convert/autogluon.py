@@ -42,7 +42,6 @@ from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.metrics import METRICS, Column
 from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.noise import mean_ratio
 from hwgpt_blackbox.places import find, home
 from hwgpt_blackbox.predictor import Predictor
 from hwgpt_blackbox.spaces import get_space
@@ -130,9 +129,9 @@ def distil(
     """A model of ours fitted to predictions on uniform architectures, and how near it comes.
 
     :param predict: mean and deviation in the predictor's own units
-    :param base: tells the unit, and the kind of the deviation if ``logarithmic`` is None
+    :param base: tells the unit
     :param target: ``latency@a100``
-    :param logarithmic: whether the deviation is a logarithm
+    :param logarithmic: whether the deviation is a logarithm; None: as fits the mean better
     :raises DataError: the predictions are not positive and finite
     """
     space, encoding = base.space, Encoding(base.space)
@@ -143,7 +142,7 @@ def distil(
     expected = Predictor(base, [Column(*target.split("@"))]).expected(matrix)[:, 0]
     gap = np.log(float(np.median(expected / mean)))
     unit = min(UNITS, key=lambda factor: abs(np.log(factor) - gap))
-    variation, logarithmic = _variation(mean, deviation, base, target, logarithmic)
+    variation, logarithmic = _variation(mean, deviation, logarithmic)
     learn, test = slice(0, SAMPLE_SIZE), slice(SAMPLE_SIZE, None)
     sample = Sample(space, matrix[learn])
     problem = Problem(sample, np.arange(SAMPLE_SIZE))
@@ -177,18 +176,16 @@ def distil(
     }
 
 
-def _variation(
-    mean: Array, deviation: Array, base: Surrogate, target: str, logarithmic: bool | None
-) -> tuple[Array, bool]:
-    """Coefficient of variation of each prediction, and whether the deviation was a logarithm."""
+def _variation(mean: Array, deviation: Array, logarithmic: bool | None) -> tuple[Array, bool]:
+    """Coefficient of variation of each prediction, and whether the deviation was a logarithm.
+
+    Deviations grow with the mean, so the right reading is the one whose ratio to it varies less.
+    """
     as_log = np.exp(np.clip(deviation, -700.0, 700.0)) / mean
     plain = np.maximum(deviation / mean, 1e-9)
     if logarithmic is None:
-        tables = base.quantiles(target)
-        square = mean_ratio(base.levels, tables**2) - mean_ratio(base.levels, tables) ** 2
-        known = np.log(np.sqrt(max(float(np.median(square)), 1e-12)))
-        gaps = [abs(float(np.median(np.log(v))) - known) for v in (as_log, plain)]
-        logarithmic = gaps[0] <= gaps[1]
+        spread = [float(np.log(v).std()) for v in (as_log, plain)]
+        logarithmic = spread[0] <= spread[1] or bool((deviation <= 0).any())
     return (as_log if logarithmic else plain), logarithmic
 
 

@@ -21,7 +21,10 @@ from hwgpt_blackbox.errors import require
 SEED = 42
 
 QUANTILES = 15
-"""Quantiles that the conformal family predicts, as the paper's code did by default."""
+"""Quantiles that the conformal family predicts."""
+
+MAX_ROWS = 50_000
+"""Measurements that it learns from: of more, the first repeats of each architecture."""
 
 CALIBRATION_SHARE = 0.2
 """Share of the training architectures on which the conformal family is adjusted."""
@@ -97,8 +100,9 @@ def _conformal_quantile(task: Task) -> Prediction:
     order = np.random.default_rng(SEED).permutation(n)
     held = int(np.ceil(CALIBRATION_SHARE * n))
     adjust, fit = order[:held], order[held:]
-    x = np.repeat(task.learn_x[fit], repeats, axis=0)
-    y = task.learn_y[fit].ravel()
+    used = min(repeats, max(1, MAX_ROWS // len(fit)))
+    x = np.repeat(task.learn_x[fit], used, axis=0)
+    y = task.learn_y[fit, :used].ravel()
     inner = np.arange(1, QUANTILES + 1) / (QUANTILES + 1)
     parts = (task.learn_x[adjust], task.test_x)
     found: list[list[Array]] = [[], []]

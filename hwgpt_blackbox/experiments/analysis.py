@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from hwgpt_blackbox.errors import InputError, require
+from hwgpt_blackbox.experiments.hypervolume import cumulative
 from hwgpt_blackbox.experiments.problems import REFERENCE_POINT, Problem
 from hwgpt_blackbox.experiments.runs import EXPECTED, SIMULATED_TIME, RunSettings
 from hwgpt_blackbox.experiments.store import StoredRun, write_atomically
@@ -53,17 +54,7 @@ def cumulative_hypervolume(problem: Problem, values: ArrayLike) -> NDArray[np.fl
     :return: shape (n,), ascending
     :raises InputError: wrong shape, or values that are not finite
     """
-    points = _finite_matrix(problem.normalise(values))
-    front = np.empty((0, points.shape[1]))
-    out = np.empty(len(points))
-    volume = 0.0
-    for i, point in enumerate(points):
-        inside = bool((point < REFERENCE_POINT).all())
-        if inside and not (front <= point).all(axis=1).any():
-            front = np.vstack([front[~(point <= front).all(axis=1)], point])
-            volume = max(volume, _hypervolume(front))
-        out[i] = volume
-    return out
+    return cumulative(_finite_matrix(problem.normalise(values)), REFERENCE_POINT)
 
 
 def _hypervolume(points: NDArray[np.float64]) -> float:

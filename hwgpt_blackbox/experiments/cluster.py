@@ -91,7 +91,7 @@ def _outcomes(client: Any, tasks: Sequence[Task], cluster: str) -> Iterator[Outc
         for i, task in enumerate(tasks)
     }
     try:
-        for future in as_completed(list(futures)):
+        for future in as_completed(list(futures), loop=client.loop):
             task = futures.pop(future)
             yield _outcome(future, task, cluster)
             future.release()

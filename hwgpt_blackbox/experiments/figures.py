@@ -51,7 +51,7 @@ STYLES: tuple[tuple[str, str], ...] = (
 _LOG_RATIO = 8.0
 """An axis is logarithmic when its largest value is so many times its smallest."""
 
-_LEGEND_COLUMNS = 3
+_LEGEND_COLUMNS = 2
 
 MAX_LABEL = 40
 """Characters of a name in a figure; longer ones are cut."""

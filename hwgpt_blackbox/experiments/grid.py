@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
 from hwgpt_blackbox.experiments.analysis import expected_columns
 from hwgpt_blackbox.experiments.cluster import check_cluster, on_cluster
+from hwgpt_blackbox.experiments.files import AnyPath
 from hwgpt_blackbox.experiments.methods import check_methods
 from hwgpt_blackbox.experiments.runs import SIMULATED_TIME, RunSettings
 from hwgpt_blackbox.experiments.store import (
@@ -39,7 +40,9 @@ class FailedRunsError(HWGPTError, RuntimeError):
         if len(failures) > _SHOWN:
             lines.append(f"  and {len(failures) - _SHOWN} more")
         noun = "run" if len(failures) == 1 else "runs"
-        super().__init__(f"{len(failures)} {noun} failed, all others are kept:\n" + "\n".join(lines))
+        super().__init__(
+            f"{len(failures)} {noun} failed, all others are kept:\n" + "\n".join(lines)
+        )
 
 
 def make_runs(
@@ -94,7 +97,8 @@ def make_runs(
 
 def _missing(runs: Sequence[RunSettings], store: ResultStore) -> list[RunSettings]:
     """The runs that the store does not hold; a broken file is set aside."""
-    missing, broken = [], []
+    missing: list[RunSettings] = []
+    broken: list[tuple[AnyPath, DataError]] = []
     for run in runs:
         try:
             if store.holds(run):
@@ -104,8 +108,8 @@ def _missing(runs: Sequence[RunSettings], store: ResultStore) -> list[RunSetting
         except DataError as error:
             broken.append((store.path(run), error))
         missing.append(run)
-    for path, error in broken:
-        store.set_aside(path, error)
+    for path, reason in broken:  # after all have been checked: a clash changes nothing
+        store.set_aside(path, reason)
     return missing
 
 

@@ -129,10 +129,10 @@ class ResultStore:
     def paths(self) -> list[AnyPath]:
         """Files of all runs, sorted by name."""
         folder = self.folder / RUNS
-        if isinstance(folder, Path):
-            return sorted(folder.glob(f"[!.]*{SUFFIX}"))
-        found: list[AnyPath] = [path for path in folder.iterdir() if path.name.endswith(SUFFIX)]
-        return [path for path in found if not path.name.startswith(".")]
+        if isinstance(folder, Path) and not folder.is_dir():
+            return []
+        names = sorted(path.name for path in folder.iterdir())
+        return [folder / name for name in names if name.endswith(SUFFIX) and name[0] != "."]
 
     def holds(self, run: RunSettings) -> bool:
         """Whether the complete results of a run are here.

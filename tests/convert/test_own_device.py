@@ -214,7 +214,9 @@ def test_forms_of_one_table_give_the_same(tmp_path: Path) -> None:
     table.to_parquet(tmp_path / "wide.parquet", engine="fastparquet")
     values = [f"{m}_{k}" for k in range(3) for m in ("latency", "energy")]
     rows = [
-        table.drop(columns=values).assign(latency=table[f"latency_{k}"], energy=table[f"energy_{k}"])
+        table.drop(columns=values).assign(
+            latency=table[f"latency_{k}"], energy=table[f"energy_{k}"]
+        )
         for k in range(3)
     ]
     write(pd.concat(rows), tmp_path / "long.csv")
@@ -258,7 +260,10 @@ BAD_TABLES = {
     "negative": (_set("energy_0", 4, -1.0), "positive"),
     "an active layer is empty": (_set("num_heads_0", 4, None), "row 4: num_heads_0"),
     "bias is no truth value": (_set("bias", 4, "maybe"), "row 4: bias is 'maybe'"),
-    "uneven repeats": (lambda t: pd.concat([t, t[:1]]), "has 1 repeats, the first architecture has 2"),
+    "uneven repeats": (
+        lambda t: pd.concat([t, t[:1]]),
+        "has 1 repeats, the first architecture has 2",
+    ),
     "one row in seconds": (_set("latency_0", 4, 0.01), "is the unit of some rows another?"),
     "no rows": (lambda t: t[:0], "no rows"),
     "too few": (lambda t: t[:30], f"only 30 architectures; a fit needs {MIN_ARCHITECTURES}"),
@@ -279,7 +284,8 @@ def test_bad_tables_are_refused_and_leave_nothing(change: Any, says: str, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "name", ["../x", "", "a/b", ".hidden", "all", "ALL", "a100", "A100", "p100", "x" * 41, "a@b", "a+b"]
+    "name",
+    ["../x", "", "a/b", ".hidden", "all", "ALL", "a100", "A100", "p100", "x" * 41, "a@b", "a+b"],
 )
 def test_hostile_and_taken_names(name: str, tmp_path: Path) -> None:
     source = write(frame(architectures(60), repeats=1), tmp_path / "my.csv")

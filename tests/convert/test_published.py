@@ -16,7 +16,13 @@ from hwgpt_blackbox.convert.published import CHECKPOINTS, FILES, convert_publish
 from hwgpt_blackbox.counts import count
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, OutputError
-from hwgpt_blackbox.network import INPUTS, NETWORK_TARGETS, Network, read_networks, scaled_as_trained
+from hwgpt_blackbox.network import (
+    INPUTS,
+    NETWORK_TARGETS,
+    Network,
+    read_networks,
+    scaled_as_trained,
+)
 from hwgpt_blackbox.spaces import SPACES
 
 torch = pytest.importorskip("torch")

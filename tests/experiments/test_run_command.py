@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from hwgpt_blackbox.cli import main
+from hwgpt_blackbox.experiments.runs import execute
 from hwgpt_blackbox.experiments.store import read
 
 ISSUE = (
@@ -119,3 +121,170 @@ def test_interrupt_of_the_process_leaves_complete_files(tmp_path):
     assert 0 < len(found) < 60
     for path in found:
         assert len(read(path).frame) == 400
+
+
+def test_kill_9_resumes_where_it_was(tmp_path):
+    out = tmp_path / "results"
+    words = short(out, trials="150", seeds=" ".join(map(str, range(16))), methods="RS LS")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hwgpt_blackbox", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while len(list(out.glob("runs/*.parquet"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait(10) == -signal.SIGKILL
+    done = {path: path.stat().st_mtime_ns for path in out.glob("runs/*.parquet")}
+    assert 3 <= len(done) < 32
+    assert main(words) == 0
+    found = sorted((out / "runs").iterdir())
+    assert len(found) == 32
+    assert all(path.suffix == ".parquet" for path in found)  # no temporary files
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    run = read(found[0]).run
+    pd.testing.assert_frame_equal(read(found[0]).frame, execute(run), rtol=0, atol=0)
+
+
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+from hwgpt_blackbox.cli import main
+real, calls = os.fsync, []
+def fsync(descriptor):
+    calls.append(descriptor)
+    if len(calls) == 3:  # the marker, a run, then in the middle of the second run's file
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(descriptor)
+os.fsync = fsync
+main(sys.argv[1:])
+"""
+
+
+def test_kill_9_while_writing_leaves_nothing_half_written(tmp_path, capsys):
+    out = tmp_path / "results"
+    words = short(out, seeds="0 1 2")
+    done = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, *words])
+    assert done.returncode == -signal.SIGKILL
+    left = [path.name for path in (out / "runs").iterdir() if path.name.startswith(".")]
+    assert len(left) == 1
+    assert left[0].endswith(".tmp")
+    assert main(words) == 0
+    assert "1 of 3 runs were complete already" in capsys.readouterr().out
+    assert all(path.suffix == ".parquet" for path in (out / "runs").iterdir())
+    assert len(pd.read_csv(out / "summary.csv")) == 3
+
+
+def test_a_broken_file_is_named_at_the_end_and_fatal_to_nothing(tmp_path, capsys):
+    out = tmp_path / "results"
+    assert main(short(out, seeds="0 1 2")) == 0
+    first, _, other = sorted(out.glob("runs/*.parquet"))
+    first.write_bytes(first.read_bytes()[:500])
+    other.write_bytes(b"")
+    capsys.readouterr()
+    assert main(short(out, seeds="0 1")) == 0  # the third is not asked for
+    printed = capsys.readouterr().out
+    assert f"broken and set aside: {first}.broken" in printed
+    assert f"broken and set aside: {other}.broken" in printed
+    assert "1 of 2 runs were complete already" in printed
+    assert len(pd.read_csv(out / "summary.csv")) == 2
+
+
+def test_several_spaces_devices_and_sets_of_objectives(tmp_path, capsys):
+    out = tmp_path / "results"
+    words = short(out, space="s m", devices="a100 h100", objectives="perplexity latency")
+    assert main([*words, "--objectives", "perplexity", "flops", "--seeds", "0"]) == 0
+    names = sorted(path.name for path in out.glob("runs/*"))
+    assert names == sorted(
+        f"{space}-{problem}-RS-seed0.parquet"
+        for space in ("s", "m")
+        for problem in (
+            "perplexity-latency@a100",
+            "perplexity-latency@h100",
+            "perplexity-flops",
+        )
+    )
+    printed = capsys.readouterr().out
+    assert "hwgpt-blackbox report" in printed  # too many problems to draw
+    assert "one seed only" in printed
+
+
+def test_suites_and_experiment_files(tmp_path, capsys):
+    with pytest.raises(SystemExit) as done:
+        main(["run", "--list-suites"])
+    assert done.value.code == 0
+    assert "paper-two-objectives-s\n" in capsys.readouterr().out
+    out = tmp_path / "results"
+    changes = ["--methods", "RS", "--seeds", "0", "--trials", "5", "--out", str(out)]
+    assert main(["run", "--suite", "paper-device-agnostic-s", *changes]) == 0
+    assert len(list(out.glob("runs/*.parquet"))) == 4
+    file = tmp_path / "mine.toml"
+    file.write_text('spaces = ["s"]\nobjectives = ["perplexity", "params"]\ntrials = 9\n')
+    assert main(["run", "--experiment", str(file), "--out", str(tmp_path / "file")]) == 0
+    (path,) = (tmp_path / "file").glob("runs/*.parquet")
+    assert len(read(path).frame) == 9
+    for words, message in (
+        (["--suite", "x"], "unknown suite 'x'; known: quickstart"),
+        (["--suite", "x", "--experiment", str(file)], "name one of them"),
+        ([], "there is nothing to run"),
+    ):
+        assert main(["run", *words, "--out", str(out)]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_methods_of_a_user(tmp_path, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    out = tmp_path / "results"
+    own = "own_methods:random_search own_methods:halving"
+    assert main(short(out, methods=f"RS {own}", trials="30", seeds="0 1")) == 0
+    stem = "s-perplexity-energy@rtx2080-"
+    mine = read(out / "runs" / f"{stem}own_methods+random_search-seed1.parquet")
+    assert mine.run.method == "own_methods:random_search"
+    ours = read(out / "runs" / f"{stem}RS-seed1.parquet")
+    pd.testing.assert_frame_equal(mine.frame, ours.frame, rtol=0, atol=0)
+    capsys.readouterr()
+    assert main(short(out, methods="own_methods:fails RS", trials="30", seeds="0 1 2")) == 2
+    error = capsys.readouterr().err
+    assert "3 runs failed, all others are kept" in error
+    assert "RuntimeError: no luck with seed 0" in error
+    assert (out / "runs" / f"{stem}RS-seed2.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("own_methods:absent", "cannot be imported (AttributeError"),
+        ("no_such_module:x", "cannot be imported (ModuleNotFoundError"),
+        ("own_methods:another_signature", "cannot be called as factory(config_space, metrics"),
+        ("own_methods:NOT_A_FUNCTION", "cannot be called as factory"),
+        ("own_methods:returns_nothing", "returned a NoneType; expected a syne_tune"),
+        ("../own_methods:fails", "unknown method '../own_methods:fails'; known: RS"),
+        ("own_methods.fails", "or an import path such as"),
+    ],
+)
+def test_bad_import_paths(tmp_path, capsys, monkeypatch, method, message):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    assert main(short(tmp_path / "results", methods=method)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_results_at_a_url(capsys):
+    from hwgpt_blackbox.experiments.grid import read_all
+    from hwgpt_blackbox.experiments.store import ResultStore
+
+    url = "memory://run-command/mine"
+    assert main(short(url, seeds="0 1")) == 0
+    assert main(short(url, seeds="0 1 2")) == 0
+    assert "2 of 3 runs were complete already" in capsys.readouterr().out
+    store = ResultStore(url)
+    assert len(read_all(store)) == 3
+    (store.paths()[0]).write_bytes(b"half")
+    assert main(short(url, seeds="0 1 2")) == 0
+    assert f"broken and set aside: {url}/runs/" in capsys.readouterr().out
+    names = [path.name for path in store.folder.iterdir()]
+    assert {"summary.csv", "front-s-perplexity-energy@rtx2080.svg", "runs"} <= set(names)
+    assert main(short("nofs://bucket/x")) == 2
+    assert "nofs://bucket/x cannot be opened" in capsys.readouterr().err

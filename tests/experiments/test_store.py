@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
 import fastparquet
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.errors import DataError, InputError, OutputError
-from hwgpt_blackbox.experiments import grid, records, store, workers
+from hwgpt_blackbox.experiments import grid, store, workers
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
 from hwgpt_blackbox.experiments.store import METADATA_KEY, ResultStore, read
@@ -203,7 +202,7 @@ def rewrite(path, frame, change):
     """Write the file anew with other metadata, as an enemy or another version would."""
     metadata = json.loads(fastparquet.ParquetFile(str(path)).key_value_metadata[METADATA_KEY])
     change(metadata)
-    metadata.pop("seal")
+    metadata.pop("seal", None)
     text = json.dumps(metadata)
     fastparquet.write(str(path), frame, write_index=False, custom_metadata={METADATA_KEY: text})
 

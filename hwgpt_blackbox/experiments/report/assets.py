@@ -18,8 +18,9 @@ a{color:var(--accent)}
 p.lead,figcaption,.count,footer{color:var(--soft);font-size:.9rem}
 nav ul{display:flex;flex-wrap:wrap;gap:.3rem 1rem;list-style:none;padding:0;margin:.6rem 0}
 ul.notes{background:var(--mark);border-radius:.4rem;padding:.6rem 1rem .6rem 2rem}
-figure{margin:.8rem 0}
-figure img{display:block;width:100%;max-width:60rem;height:auto;background:#fff}
+figure{display:inline-block;vertical-align:top;max-width:100%;margin:.8rem 1rem .8rem 0}
+figcaption{contain:inline-size}
+figure img{display:block;max-width:100%;height:auto;background:#fff}
 .scroll{overflow-x:auto;max-height:32rem;border:1px solid var(--line);border-radius:.4rem}
 .scroll:focus-visible{outline:2px solid var(--accent)}
 table{border-collapse:collapse;width:100%;font-size:.88rem;font-variant-numeric:tabular-nums}
@@ -38,7 +39,8 @@ pre{overflow-x:auto;background:var(--card);padding:.8rem;border-radius:.4rem;fon
 .files{columns:20rem auto}
 [hidden]{display:none!important}
 @media (max-width:40rem){body{padding:0 .7rem 3rem}h1{font-size:1.3rem}
-figure{overflow-x:auto}figure.wide img{width:44rem;max-width:none}}
+figure{margin-right:0}figure.wide{overflow-x:auto}figure.wide img{width:44rem;max-width:none}
+td:first-child,th:first-child{white-space:normal;min-width:7rem;max-width:9rem}}
 @media print{.filter,nav{display:none}.scroll{max-height:none;overflow:visible}}
 """
 

@@ -114,10 +114,10 @@ def draw_attainment(problem: Problem, table: pd.DataFrame) -> Figure:
         dress(axes, "x", across, part["value_1"])
         dress(axes, "y", upright, part["value_0"])
     shared_legend(figure, panels[0, 0])
-    lines = [Line2D([], [], color="#555555", linestyle=s) for s in _PERCENTILE_STYLES.values()]
-    panels[0, 0].legend(
-        lines, [f"{p} % of the runs" for p in _PERCENTILE_STYLES], frameon=False, fontsize=8
-    )
+    if int(table["seeds"].max()) > 1:
+        lines = [Line2D([], [], color="#555555", linestyle=s) for s in _PERCENTILE_STYLES.values()]
+        names = [f"{p} % of the runs" for p in _PERCENTILE_STYLES]
+        panels[0, 0].legend(lines, names, frameon=False, fontsize=8)
     return figure
 
 
@@ -192,7 +192,7 @@ def draw_differences(problem: Problem, table: pd.DataFrame, first: str | None = 
         axes.add_collection(drawn)
         axes.set_xlim(*ends[1])
         axes.set_ylim(*ends[0])
-        axes.set_title(f"blue: {plain(a)}\nred: {plain(b)}", fontsize=9)
+        axes.set_title(f"above 0: {plain(a)}\nbelow 0: {plain(b)}", fontsize=9)
         axes.set_xlabel(axis_label(across), fontsize=8)
         axes.set_ylabel(axis_label(upright), fontsize=8)
     for axes in panels.flat[len(pairs) :]:

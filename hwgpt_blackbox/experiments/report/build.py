@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hwgpt_blackbox._version import __version__
-from hwgpt_blackbox.errors import OutputError, require
-from hwgpt_blackbox.experiments.figures import draw_front, front_table, save_figure
+from hwgpt_blackbox.errors import require
+from hwgpt_blackbox.experiments.figures import draw_front, front_table
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.report import page
 from hwgpt_blackbox.experiments.report.attainment import (
@@ -40,12 +40,10 @@ from hwgpt_blackbox.experiments.report.page import Section
 from hwgpt_blackbox.experiments.report.power_law import draw_power_law, power_law_table
 from hwgpt_blackbox.experiments.report.ranks import draw_ranks, rank_table
 from hwgpt_blackbox.experiments.report.tables import latex_table, run_table, score_table
-from hwgpt_blackbox.experiments.store import write_atomically
+from hwgpt_blackbox.experiments.report.writer import Writer
+from hwgpt_blackbox.experiments.store import StoredRun
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-PAGE, DATA, FIGURES, LATEX = "index.html", "data", "figures", "table.tex"
+PAGE, LATEX = "index.html", "table.tex"
 FORMATS = ("svg",)
 MAX_DISTRIBUTIONS = 8
 """Objectives of a space whose distributions are drawn; the data file has all."""
@@ -67,49 +65,12 @@ class Report:
     notes: tuple[str, ...]
 
 
-class _Writer:
-    """Writes tables and figures, and remembers them."""
-
-    def __init__(self, out: Path, formats: Sequence[str]) -> None:
-        self.out, self.formats = out, tuple(formats)
-        self.files: list[str] = []
-        try:
-            for folder in (DATA, FIGURES):
-                (out / folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{out} cannot be used ({error}); name a folder that can be written"
-            ) from error
-
-    def text(self, name: str, text: str) -> Path:
-        path = self.out / name
-        write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-        self.files.append(name)
-        return path
-
-    def data(self, name: str, frame: pd.DataFrame) -> None:
-        if len(frame.columns):
-            self.text(f"{DATA}/{name}.csv", frame.to_csv(index=False))
-
-    def figure(self, name: str, figure: Figure, alt: str, caption: str) -> str:
-        """Save a figure, and return it as HTML."""
-        from matplotlib import rc_context
-
-        if self.formats:
-            for path in save_figure(figure, self.out / FIGURES / name, self.formats):
-                self.files.append(f"{FIGURES}/{path.name}")
-        buffer = BytesIO()
-        with rc_context({"svg.hashsalt": "hwgpt-blackbox"}):
-            figure.savefig(buffer, format="svg", dpi=120, metadata={"Date": None})
-        width, height = figure.get_size_inches()
-        return page.image(buffer.getvalue(), alt, caption, ratio=float(width / height))
-
-
 def write_report(
     results: Results,
     out: Path,
     *,
     formats: Sequence[str] = FORMATS,
+    spaces: bool = True,
     progress: Progress | None = None,
 ) -> Report:
     """Write ``index.html``, ``data/*.csv``, ``figures/*`` and ``table.tex``.
@@ -117,6 +78,7 @@ def write_report(
     :param results: what :func:`read_results` returned
     :param out: folder, made if need be; files of the same names are replaced
     :param formats: of the figures' files, of ``svg``, ``pdf``, ``png``; the page holds SVG
+    :param spaces: describe the spaces too: power law, correlations, distributions
     :param progress: called with the name of each step when it begins
     :raises MissingExtraError: matplotlib, moocore or scipy is not installed
     :raises OutputError: a file cannot be written
@@ -124,7 +86,7 @@ def write_report(
     for module in ("matplotlib", "moocore", "scipy"):
         require(module, extra="analysis")
     step = progress or (lambda name: None)
-    writer, notes = _Writer(out, formats), list(results.notes)
+    writer, notes = Writer(out, formats), list(results.notes)
     step("hypervolume")
     problems = results.problems
     optima = {problem.name: optimum(problem) for problem in problems}
@@ -132,19 +94,24 @@ def write_report(
     volumes = traces(results.runs)
     runs = run_table(results.runs, volumes, {n: o.hypervolume for n, o in optima.items()})
     sections = [_scores(writer, runs), _ranking(writer, runs)]
-    by_path = {r.path: v for r, v in zip(results.runs, volumes, strict=True)}
     for number, problem in enumerate(problems, 1):
         step(problem.name)
-        found = optima[problem.name]
-        mine = results.of(problem)
-        frame = convergence_table(
-            problem, mine, found.hypervolume, volumes=[by_path[r.path] for r in mine]
-        )
-        best = runs[runs["problem"] == problem.name].groupby("method")["hypervolume"].median()
+        mine = [
+            (result, volume)
+            for result, volume in zip(results.runs, volumes, strict=True)
+            if result.run.problem.name == problem.name
+        ]
         section = Section(f"problem-{number}", problem.name, problem=True)
-        _problem(section, writer, problem, mine, found, frame, str(best.idxmax()))
+        _problem(
+            section,
+            writer,
+            problem,
+            [result for result, _ in mine],
+            [volume for _, volume in mine],
+            optima[problem.name],
+        )
         sections.append(section)
-    for space in sorted({problem.space for problem in problems}):
+    for space in sorted({problem.space for problem in problems}) if spaces else ():
         step(f"space {space}")
         sections.append(_space(writer, space, problems))
     sections.append(_files(writer))
@@ -157,7 +124,7 @@ def write_report(
     return Report(path, tuple(writer.files), tuple(notes))
 
 
-def _scores(writer: _Writer, runs: pd.DataFrame) -> Section:
+def _scores(writer: Writer, runs: pd.DataFrame) -> Section:
     """Tables of runs and scores."""
     scores = score_table(runs)
     latex = latex_table(scores)
@@ -180,7 +147,7 @@ def _scores(writer: _Writer, runs: pd.DataFrame) -> Section:
     return section
 
 
-def _ranking(writer: _Writer, runs: pd.DataFrame) -> Section:
+def _ranking(writer: Writer, runs: pd.DataFrame) -> Section:
     """Average ranks and tests."""
     ranking = rank_table(runs)
     writer.data("ranks", ranking.ranks)
@@ -204,31 +171,101 @@ def _ranking(writer: _Writer, runs: pd.DataFrame) -> Section:
 
 def _problem(
     section: Section,
-    writer: _Writer,
+    writer: Writer,
     problem: Problem,
-    results: Sequence[object],
+    results: Sequence[StoredRun],
+    volumes: Sequence[NDArray[np.float64]],
     found: Optimum,
-    convergence: pd.DataFrame,
-    best: str,
 ) -> None:
     """All of one problem."""
-    name, runs = problem.name, [r for r in results]
-    what = " and ".join(problem.targets)
-    _, seeds = convergence["method"], int(convergence["seeds"].max())
+    name = problem.name
+    methods = sorted({result.run.method for result in results})
+    convergence = convergence_table(problem, results, found.hypervolume, volumes=volumes)
+    seeds = int(convergence["seeds"].max())
     band = "bands span the quartiles over seeds" if seeds > 1 else "one seed only, hence no bands"
     writer.data(f"convergence-{name}", convergence)
+    fronts = front_table(problem, results, found.front)
+    writer.data(f"fronts-{name}", fronts)
     section.add(
+        page.paragraph(_statement(problem, found)),
         writer.figure(
             f"convergence-{name}",
             draw_convergence(convergence, found.hypervolume),
             f"Hypervolume and regret of each method over trials and simulated time, {name}",
             f"Normalised hypervolume and its regret, medians; {band}.",
+        ),
+        writer.figure(
+            f"front-{name}",
+            draw_front(problem, fronts),
+            f"Fronts of {len(methods)} methods over a cloud of architectures, {name}",
+            "Fronts of all trials over architectures of the space, and the exact front.",
+        ),
+    )
+    attainment = attainment_table(problem, results)
+    writer.data(f"attainment-{name}", attainment)
+    section.add(
+        writer.figure(
+            f"attainment-{name}",
+            draw_attainment(problem, attainment),
+            f"Empirical attainment surfaces of each method, {name}",
+            "Empirical attainment surfaces: what 25, 50 and 75 % of the runs attain."
+            if seeds > 1
+            else "What the one run of each method attains; surfaces need several seeds.",
         )
     )
-    raise NotImplementedError(what, best, runs)
+    if len(methods) > 1:
+        differences = difference_table(problem, results)
+        writer.data(f"differences-{name}", differences)
+        if len(differences):
+            last = {
+                method: float(np.median([v[-1] for r, v in pairs]))
+                for method, pairs in _by_method(results, volumes).items()
+            }
+            best = max(last, key=lambda method: last[method])
+            section.add(
+                writer.figure(
+                    f"differences-{name}",
+                    draw_differences(problem, differences, best),
+                    f"Differences between the attainment functions of pairs of methods, {name}",
+                    "Where one method of a pair attains more often than the other, in the first "
+                    "two objectives.",
+                )
+            )
+    choices = choices_table(problem, results, found.front)
+    writer.data(f"choices-{name}", choices)
+    section.add(
+        writer.figure(
+            f"choices-{name}",
+            draw_choices(choices),
+            f"Shares of hyperparameter values on each front, {name}",
+            "Which hyperparameters the fronts choose (in brackets: architectures on the front); "
+            "MLP ratio and heads over active layers.",
+        )
+    )
 
 
-def _space(writer: _Writer, space: str, problems: Sequence[Problem]) -> Section:
+def _by_method(
+    results: Sequence[StoredRun], volumes: Sequence[NDArray[np.float64]]
+) -> dict[str, list[tuple[StoredRun, NDArray[np.float64]]]]:
+    found: dict[str, list[tuple[StoredRun, NDArray[np.float64]]]] = {}
+    for result, volume in zip(results, volumes, strict=True):
+        found.setdefault(result.run.method, []).append((result, volume))
+    return found
+
+
+def _statement(problem: Problem, found: Optimum) -> str:
+    """What is known of the optimum, in a sentence or two."""
+    text = f"Minimises {' and '.join(problem.targets)} on space {problem.space}. "
+    if found.front is None:
+        return text + "The exact front is not known."
+    kind = "exact" if found.front.exact else f"known to {found.gap:.2g} in hypervolume"
+    return text + (
+        f"Its front is {kind}: {len(found.front):,} point(s), normalised hypervolume "
+        f"{found.hypervolume:.6f}."
+    )
+
+
+def _space(writer: Writer, space: str, problems: Sequence[Problem]) -> Section:
     """A space without any search."""
     sample = space_sample(space)
     correlations, law = correlation_table(sample), power_law_table(sample)
@@ -243,9 +280,9 @@ def _space(writer: _Writer, space: str, problems: Sequence[Problem]) -> Section:
     section.add(
         page.heading("Power law of perplexity", 3),
         page.paragraph(
-            "perplexity = c · l^a · e^b · m^c · h^d · bias^f, least squares on logarithms, of "
-            f"{size}; R² {law['r2'].iloc[0]:.4f}. m and h are means over active layers; a bias "
-            "counts as 2.718 (e), none as 1."
+            "perplexity = c · l^x1 · e^x2 · m^x3 · h^x4 · b^x5, least squares on logarithms, of "
+            f"{size}; R² {law['r2'].iloc[0]:.4f}. l: layers, e: embedding width; m and h: "
+            "means of MLP ratio and heads over active layers; b: 2.718 with a bias, 1 without."
         ),
         page.table(law, f"power-law-table-{space}", f"Coefficients on space {space}"),
         writer.figure(
@@ -278,7 +315,7 @@ def _space(writer: _Writer, space: str, problems: Sequence[Problem]) -> Section:
     return section
 
 
-def _files(writer: _Writer) -> Section:
+def _files(writer: Writer) -> Section:
     section = Section("files", "Data and figures")
     section.add(
         page.paragraph("Beside this page; all tables are tidy: a row per observation."),

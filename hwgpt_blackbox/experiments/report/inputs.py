@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
+from hwgpt_blackbox.experiments.files import BROKEN
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.report.syne_tune_folder import (
     METADATA_FILE,
     UNKNOWN_SEED,
     read_experiment,
 )
-from hwgpt_blackbox.experiments.store import ResultStore, StoredRun, artifact_digest, read
+from hwgpt_blackbox.experiments.store import RUNS, ResultStore, StoredRun, artifact_digest, read
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,12 @@ class Results:
         return [result for result in self.runs if result.run.problem.name == problem.name]
 
 
-def read_results(folders: Sequence[Path], *, device: str | None = None) -> Results:
+def read_results(folders: Sequence[Path | str], *, device: str | None = None) -> Results:
     """Read folders of results: ours, an experiment folder of Syne Tune, or a folder of such.
 
     A file that is not sound is named in the notes and left out.
 
-    :param folders: one or more
+    :param folders: one or more; results of ours may be at a URL
     :param device: where experiments of Syne Tune were evaluated, if their metadata do not say
     :return: runs of any problems, in natural units
     :raises InputError: a folder does not exist, or no sound run is found; the message says why
@@ -57,10 +58,12 @@ def read_results(folders: Sequence[Path], *, device: str | None = None) -> Resul
     found: list[StoredRun] = []
     notes: list[str] = []
     for folder in folders:
-        if not folder.is_dir():
+        store = ResultStore(folder)
+        if isinstance(store.folder, Path) and not store.folder.is_dir():
             raise InputError(f"{folder} is no folder; name one that `hwgpt-blackbox run` made")
-        found += _ours(folder, notes)
-        found += _syne_tunes(folder, device, notes)
+        found += _ours(store, notes)
+        if isinstance(store.folder, Path):
+            found += _syne_tunes(store.folder, device, notes)
     if not found:
         reasons = "".join(f"\n  {note}" for note in notes)
         raise InputError(
@@ -73,10 +76,14 @@ def read_results(folders: Sequence[Path], *, device: str | None = None) -> Resul
     return Results(tuple(runs), tuple(notes))
 
 
-def _ours(folder: Path, notes: list[str]) -> list[StoredRun]:
-    """Sound result files of a store."""
+def _ours(store: ResultStore, notes: list[str]) -> list[StoredRun]:
+    """Sound result files of a store, which is not changed."""
     found = []
-    for path in ResultStore(folder).paths():
+    runs = store.folder / RUNS
+    if not isinstance(runs, Path) or runs.is_dir():
+        aside = sorted(path.name for path in runs.iterdir() if path.name.endswith(BROKEN))
+        notes += [f"Left out: {runs / name} was set aside because it is broken" for name in aside]
+    for path in store.paths():
         try:
             found.append(read(path))
         except DataError as error:
@@ -141,27 +148,36 @@ def _same_bounds(runs: list[StoredRun], notes: list[str]) -> list[StoredRun]:
 
 
 def _warnings(runs: Sequence[StoredRun]) -> list[str]:
-    """What makes runs of a problem less comparable than they look."""
-    notes = []
+    """What makes runs of a problem less comparable than they look; problems named together."""
+    found: dict[str, list[str]] = {}
     for name in dict.fromkeys(result.run.problem.name for result in runs):
-        mine = [result for result in runs if result.run.problem.name == name]
-        digests = {result.artifact for result in mine if result.artifact}
-        if digests - {artifact_digest(mine[0].run.problem.space)}:
-            notes.append(
-                f"{name}: some runs were made on another artifact than the installed one; the "
-                "exact front is of the installed one, so that regrets may be off, even negative"
-            )
-        for what in ("trials", "workers", "noise", "cost_model"):
-            values = list(dict.fromkeys(str(getattr(result.run, what)) for result in mine))
-            if len(values) > 1:
-                notes.append(f"{name}: runs differ in {what}: {', '.join(values)[:200]}")
-        seeds = Counter(result.run.method for result in mine)
-        single = sorted(method for method, count in seeds.items() if count == 1)
-        if single:
-            notes.append(
-                f"{name}: a single seed of {', '.join(single)}: no inter-quartile band is drawn"
-            )
-        elif len(set(seeds.values())) > 1:
-            counts = ", ".join(f"{method} {count}" for method, count in sorted(seeds.items()))
-            notes.append(f"{name}: methods differ in the number of seeds: {counts}")
+        for text in _differences([r for r in runs if r.run.problem.name == name]):
+            found.setdefault(text, []).append(name)
+    every = len({result.run.problem.name for result in runs})
+    return [
+        f"{'All problems' if len(names) == every > 1 else ', '.join(names)}: {text}"
+        for text, names in found.items()
+    ]
+
+
+def _differences(runs: Sequence[StoredRun]) -> list[str]:
+    """What to know of the runs of one problem."""
+    notes = []
+    digests = {result.artifact for result in runs if result.artifact}
+    if digests - {artifact_digest(runs[0].run.problem.space)}:
+        notes.append(
+            "some runs were made on another artifact than the installed one; the exact front is of "
+            "the installed one, so that regrets may be off, even negative"
+        )
+    for what in ("trials", "workers", "noise", "cost_model"):
+        values = list(dict.fromkeys(str(getattr(result.run, what)) for result in runs))
+        if len(values) > 1:
+            notes.append(f"runs differ in {what}: {', '.join(values)[:200]}")
+    seeds = Counter(result.run.method for result in runs)
+    single = sorted(method for method, count in seeds.items() if count == 1)
+    if single:
+        notes.append(f"a single seed of {', '.join(single)}: no inter-quartile band is drawn")
+    elif len(set(seeds.values())) > 1:
+        counts = ", ".join(f"{method} {count}" for method, count in sorted(seeds.items()))
+        notes.append(f"methods differ in the number of seeds: {counts}")
     return notes

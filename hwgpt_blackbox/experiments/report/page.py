@@ -21,8 +21,11 @@ from hwgpt_blackbox.experiments.report.assets import SCRIPT, STYLE
 MAX_ROWS = 500
 """Rows of a table that the page shows; the data file has all."""
 
-WIDE = 1.6
-"""A figure so many times wider than high scrolls on a phone instead of shrinking."""
+PIXELS = 100
+"""Pixels of an inch of a figure, where the window is wide enough."""
+
+WIDE = 6.5
+"""A figure wider than this, in inches, scrolls on a phone instead of shrinking."""
 
 
 @dataclass
@@ -74,17 +77,19 @@ def links(paths: Sequence[str]) -> str:
     return f'<ul class="files">{items}</ul>'
 
 
-def image(svg: bytes, alt: str, caption: str, *, ratio: float = 1.0) -> str:
+def image(svg: bytes, alt: str, caption: str, size: tuple[float, float]) -> str:
     """A vector figure as a data URI, in which no script can run.
 
     :param svg: the file
     :param alt: what it shows, for those who cannot see it
-    :param ratio: width over height
+    :param size: width and height, inches
     """
     data = base64.b64encode(svg).decode("ascii")
-    kind = ' class="wide"' if ratio > WIDE else ""
+    kind = ' class="wide" tabindex="0"' if size[0] > WIDE else ""
+    width = round(size[0] * PIXELS)
     return (
-        f'<figure{kind}><img src="data:image/svg+xml;base64,{data}" alt="{escape(alt)}">'
+        f'<figure{kind}><img src="data:image/svg+xml;base64,{data}" '
+        f'width="{width}" alt="{escape(alt)}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
@@ -99,7 +104,11 @@ def table(frame: pd.DataFrame, anchor: str, caption: str) -> str:
     if len(frame) > MAX_ROWS:
         caption += f" (the first {MAX_ROWS} of {len(frame):,} rows; the data file has all)"
         frame = frame.iloc[:MAX_ROWS]
-    numeric = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame]
+    types = pd.api.types
+    numeric = [
+        types.is_numeric_dtype(frame[name]) and not types.is_bool_dtype(frame[name])
+        for name in frame
+    ]
     head = "".join(
         f'<th scope="col" aria-sort="none"{_kind(number)}><button type="button">'
         f"{escape(str(name).replace('_', ' '))}</button></th>"
@@ -114,7 +123,8 @@ def table(frame: pd.DataFrame, anchor: str, caption: str) -> str:
     label = escape(caption)
     return (
         f'<div class="filter"><label for="filter-{anchor}">Filter</label>'
-        f'<input type="search" id="filter-{anchor}" autocomplete="off" aria-label="Filter: {label}">'
+        f'<input type="search" id="filter-{anchor}" autocomplete="off" '
+        f'aria-label="Filter: {label}">'
         f'<span class="count" id="count-{anchor}" role="status"></span></div>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
         f'<table class="data" id="{anchor}"><caption hidden>{label}</caption>'
@@ -128,7 +138,7 @@ def _kind(number: bool) -> str:
 
 
 def _cell(value: object, number: bool) -> str:
-    if not number or isinstance(value, bool):
+    if not number:
         return f"<td>{escape(str(value))}</td>"
     amount = float(value)  # type: ignore[arg-type]
     if not math.isfinite(amount):
@@ -154,7 +164,7 @@ def html(title: str, lead: str, notes: Sequence[str], sections: Sequence[Section
     :param notes: what a reader must know first, plain texts
     :param sections: in order; those of problems are grouped below one heading
     """
-    body = []
+    body: list[str] = []
     links_ = [(s.anchor, s.title) for s in sections if not s.problem]
     problems = [s for s in sections if s.problem]
     placed = False

@@ -28,6 +28,20 @@ _LATEX = {
 }
 
 
+_SCORES = (
+    "problem",
+    "method",
+    "hypervolume_median",
+    "regret_median",
+    "hypervolume_q25",
+    "hypervolume_q75",
+    "optimum",
+    "seeds",
+    "trials",
+    "simulated_hours",
+)
+
+
 def run_table(
     results: Sequence[StoredRun],
     volumes: Sequence[NDArray[np.float64]],
@@ -69,8 +83,9 @@ def run_table(
 def score_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Median and quartiles over seeds of what :func:`run_table` returned.
 
-    :return: columns ``problem``, ``method``, ``seeds``, ``trials``, ``simulated_hours`` (median),
-        ``hypervolume_{median,q25,q75}``, ``optimum``, ``regret_median``; best first in each problem
+    :return: columns ``problem``, ``method``, ``hypervolume_median``, ``regret_median``,
+        ``hypervolume_{q25,q75}``, ``optimum``, ``seeds``, ``trials``, ``simulated_hours`` (median);
+        best first in each problem
     """
     grouped = runs.groupby(["problem", "method"], sort=True)
     table = grouped.agg(
@@ -83,11 +98,12 @@ def score_table(runs: pd.DataFrame) -> pd.DataFrame:
         optimum=("optimum", "first"),
         regret_median=("regret", "median"),
     ).reset_index()
-    return table.sort_values(
+    table = table.sort_values(
         ["problem", "hypervolume_median", "method"],
         ascending=[True, False, True],
         ignore_index=True,
     )
+    return table[list(_SCORES)]
 
 
 def escape_latex(text: object) -> str:

@@ -1,0 +1,80 @@
+"""``hwgpt-blackbox report``: tables, figures and a page of the results of experiments."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.errors import InputError
+
+_EXAMPLE = "example: hwgpt-blackbox report results --out report"
+_FORMATS = ("svg", "pdf", "png")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.epilog = _EXAMPLE
+    parser.add_argument(
+        "results",
+        nargs="+",
+        metavar="RESULTS",
+        help="folders (or URLs) that `hwgpt-blackbox run` made, or experiment folders of Syne Tune",
+    )
+    parser.add_argument(
+        "--out", required=True, type=Path, help="folder of the report; index.html is its page"
+    )
+    parser.add_argument(
+        "--formats",
+        nargs="+",
+        default=["svg"],
+        metavar="FORMAT",
+        help=f"of the figures beside the page, of {', '.join(_FORMATS)} (default: svg)",
+    )
+    parser.add_argument(
+        "--no-spaces",
+        action="store_true",
+        help="leave out what describes the spaces: power law, correlations, distributions",
+    )
+    parser.add_argument(
+        "--device",
+        help=f"of {', '.join(DEVICES)}: where experiments of Syne Tune were evaluated, if their "
+        "metadata do not say",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the results, then write the report."""
+    for name in args.formats:
+        if name not in _FORMATS:
+            raise InputError(f"format is {name!r}; choose of {', '.join(_FORMATS)}")
+    if args.device is not None and args.device not in DEVICES:
+        raise InputError(f"device is {args.device!r}; choose of {', '.join(DEVICES)}")
+
+    from tqdm import tqdm
+
+    from hwgpt_blackbox.experiments.report import read_results, write_report
+
+    results = read_results(args.results, device=args.device)
+    spaces = {problem.space for problem in results.problems}
+    steps = 1 + len(results.problems) + (0 if args.no_spaces else len(spaces))
+    with tqdm(total=steps, unit="part", disable=None) as bar:
+
+        def progress(name: str) -> None:
+            bar.set_description(name)
+            bar.update()
+
+        report = write_report(
+            results,
+            args.out,
+            formats=args.formats,
+            spaces=not args.no_spaces,
+            progress=progress,
+        )
+    for note in report.notes:
+        print(f"note: {note}")
+    print(
+        f"{len(results.runs)} runs of {len(results.problems)} problems, {len(report.files)} files"
+    )
+    print(f"open {report.page}")
+    return 0

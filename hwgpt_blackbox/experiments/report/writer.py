@@ -1,0 +1,75 @@
+"""Writes the files of a report, and remembers them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from hwgpt_blackbox.errors import OutputError
+from hwgpt_blackbox.experiments.figures import save_figure
+from hwgpt_blackbox.experiments.report import page
+from hwgpt_blackbox.experiments.store import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DATA, FIGURES = "data", "figures"
+SVG_DPI = 120
+"""Of the dense layers of a vector figure, which are images."""
+
+
+class Writer:
+    """Writes tables and figures, and remembers them.
+
+    :param out: folder of the report, made if need be
+    :param formats: of the figures' files, of ``svg``, ``pdf``, ``png``
+    :raises OutputError: the folder cannot be used
+    """
+
+    def __init__(self, out: Path, formats: Sequence[str]) -> None:
+        self.out, self.formats = out, tuple(formats)
+        self.files: list[str] = []
+        try:
+            for folder in (DATA, FIGURES):
+                (out / folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{out} cannot be used ({error}); name a folder that can be written"
+            ) from error
+
+    def text(self, name: str, text: str) -> Path:
+        """Write a text file.
+
+        :param name: relative to the folder
+        """
+        return self._write(name, text.encode("utf-8", errors="replace"))
+
+    def _write(self, name: str, content: bytes) -> Path:
+        path = self.out / name
+        write_atomically(path, lambda temporary: temporary.write_bytes(content))
+        self.files.append(name)
+        return path
+
+    def data(self, name: str, frame: pd.DataFrame) -> None:
+        """Write a tidy table as CSV, unless it has no columns."""
+        if len(frame.columns):
+            self.text(f"{DATA}/{name}.csv", frame.to_csv(index=False))
+
+    def figure(self, name: str, figure: Figure, alt: str, caption: str) -> str:
+        """Save a figure, and return it as HTML."""
+        from matplotlib import rc_context
+
+        buffer = BytesIO()
+        with rc_context({"svg.hashsalt": name}):
+            figure.savefig(buffer, format="svg", dpi=SVG_DPI, metadata={"Date": None})
+        others = [kind for kind in self.formats if kind != "svg"]
+        if "svg" in self.formats:
+            self._write(f"{FIGURES}/{name}.svg", buffer.getvalue())
+        for path in save_figure(figure, self.out / FIGURES / name, others):
+            self.files.append(f"{FIGURES}/{path.name}")
+        width, height = figure.get_size_inches()
+        return page.image(buffer.getvalue(), alt, caption, (float(width), float(height)))

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from source import make_source
+
+from hwgpt_blackbox.cli import main
+from hwgpt_blackbox.cli.convert import FAMILIES as OFFERED
+from hwgpt_blackbox.convert import read_measurements
+from hwgpt_blackbox.convert.comparison import FLOOR, OURS, compare, judge, shown
+from hwgpt_blackbox.convert.families import FAMILIES, Prediction, Task
+from hwgpt_blackbox.convert.layout import Checkout
+from hwgpt_blackbox.convert.measurements import Measurements
+from hwgpt_blackbox.errors import InputError, MissingExtraError
+from hwgpt_blackbox.spaces import SPACES
+
+LIBRARIES = {
+    "xgboost": "xgboost",
+    "lightgbm": "lightgbm",
+    "mlp": "sklearn",
+    "conformal-quantile": "sklearn",
+    "autogluon": "autogluon",
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_source("s", n=240).write(tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="module")
+def data(root: Path) -> Measurements:
+    return read_measurements(Checkout(root, SPACES["s"]))
+
+
+def task(n: int = 300, repeats: int = 5) -> Task:
+    """A task in which the first feature is all that matters."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(1, 5, size=(n + 100, 6))
+    y = (10.0 * x[:, :1]) * np.exp(0.05 * rng.standard_normal((n + 100, repeats)))
+    return Task(x[:n], y[:n], x[n:], time_limit=20.0)
+
+
+def test_the_command_offers_every_family() -> None:
+    assert set(OFFERED) == set(FAMILIES) == set(LIBRARIES)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_learns(family: str) -> None:
+    library = LIBRARIES[family]
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    asked = task()
+    found = FAMILIES[family](asked)
+    np.testing.assert_allclose(found.mean, 10.0 * asked.test_x[:, 0], rtol=0.25)
+    if found.quantiles is not None and found.levels is not None:
+        assert found.quantiles.shape == (100, len(found.levels))
+        assert (np.diff(found.quantiles, axis=1) >= 0).all()
+        rng = np.random.default_rng(1)
+        y = found.mean[:, None] * np.exp(0.05 * rng.standard_normal((100, 20)))
+        assert judge(y, found)["miscalibration_area"] < 0.12
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_without_its_library_the_message_holds_the_command(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    extra = "autogluon" if family == "autogluon" else "comparison"
+    with pytest.raises(MissingExtraError, match=rf"hwgpt-blackbox\[{extra}\]"):
+        FAMILIES[family](task(30))
+
+
+def test_the_table_sets_them_beside_ours(data: Measurements) -> None:
+    pytest.importorskip("xgboost")
+    rows = compare(data, ["xgboost"], ["latency@a100", "energy@rtx2080"])
+    assert [row["family"] for row in rows] == [OURS, FLOOR, "xgboost"] * 2
+    assert all(row["mae"] > 0 and row["seconds"] >= 0 for row in rows)
+    assert {"crps_over_mean", "miscalibration_area"} <= set(rows[0])
+    assert "crps_over_mean" not in rows[2]
+    text = shown(rows)
+    assert len(text.splitlines()) == 7
+    assert text.splitlines()[3].split()[-3:-1] == ["-", "-"]
+
+
+def test_point_and_distribution_measures_by_hand() -> None:
+    measured = np.array([[1.0, 3.0], [4.0, 4.0]])
+    point = judge(measured, Prediction(np.array([2.0, 5.0])))
+    assert point["mae"] == pytest.approx(0.5)
+    assert point["rmse"] == pytest.approx(np.sqrt(0.5))
+    uniform = Prediction(
+        np.array([2.0, 4.0]),
+        np.array([0.0, 0.5, 1.0]),
+        np.array([[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]]),
+    )
+    found = judge(measured, uniform)
+    # CRPS of a uniform on an interval of width 2: 2/3 at an end, 1/6 in the middle.
+    assert found["crps_over_mean"] == pytest.approx((2 / 3 + 2 / 3 + 1 / 6 + 1 / 6) / 4 / 3.0)
+
+
+def test_the_command_writes_a_table(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("xgboost")
+    command = ["convert", str(root), "--space", "s", "--fit", "xgboost", "--quiet"]
+    command += ["--targets", "latency@h100", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert "xgboost" in capsys.readouterr().out
+    report = json.loads((tmp_path / "out" / "comparison-s.json").read_text())
+    assert [row["family"] for row in report["rows"]] == [OURS, FLOOR, "xgboost"]
+    assert main(command) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert main([*command, "--overwrite"]) == 0
+
+
+def test_unknown_targets(data: Measurements) -> None:
+    for target in ("perplexity", "latency@gtx", "latency"):
+        with pytest.raises(InputError, match=f"unknown target '{target}'"):
+            compare(data, [], [target])

@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import zipfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hwgpt_blackbox.cli import main
+from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.report import Results, read_experiment, read_results, write_report
+from hwgpt_blackbox.experiments.runs import RunSettings, execute
+from hwgpt_blackbox.experiments.store import ResultStore, StoredRun
+from hwgpt_blackbox.loading import load
+
+HOSTILE = '<script>alert("$x_{1$")</script>&"\'><img src=x onerror=alert(1)>'
+PROBLEMS = (("perplexity", "energy@rtx2080"), ("perplexity", "latency@a100", "params"))
+
+
+def make(objectives, method="RS", seed=0, trials=25) -> StoredRun:
+    problem = Problem.parse("s", list(objectives))
+    run = RunSettings(problem, "RS", seed, trials=trials)
+    frame = execute(run)
+    named = RunSettings(problem, method, seed, trials=trials)
+    return StoredRun(named, "", {}, Path(f"{named.name}.parquet"), frame)
+
+
+@pytest.fixture(scope="module")
+def results():
+    runs = [make(objectives, seed=seed) for objectives in PROBLEMS for seed in (0, 1)]
+    runs += [make(objectives, HOSTILE, 3) for objectives in PROBLEMS]
+    runs.sort(key=lambda r: (r.run.problem.name, r.run.method, r.run.seed))
+    return Results(tuple(runs), ("a note with <b>markup</b>",))
+
+
+@pytest.fixture(scope="module")
+def report(results, tmp_path_factory):
+    return write_report(results, tmp_path_factory.mktemp("report"))
+
+
+class Parser(HTMLParser):
+    """Collects tags and their attributes."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+def parsed(report):
+    parser = Parser()
+    parser.feed(report.page.read_text(encoding="utf-8"))
+    return parser.tags
+
+
+def test_everything_is_written(report):
+    folder = report.page.parent
+    assert {f for f in report.files if not (folder / f).is_file()} == set()
+    names = {Path(f).name for f in report.files}
+    for name in ("convergence", "fronts", "attainment", "differences", "choices"):
+        for objectives in PROBLEMS:
+            assert f"{name}-s-{'-'.join(objectives)}.csv" in names
+    for name in ("correlations-s", "distributions-s", "power_law-s", "runs", "scores", "ranks"):
+        assert f"{name}.csv" in names
+    assert {"index.html", "table.tex", "ranks.svg"} <= names
+
+
+def test_hostile_names_do_not_become_markup(report):
+    text = report.page.read_text(encoding="utf-8")
+    tags = parsed(report)
+    assert [tag for tag, _ in tags].count("script") == 1
+    assert "<b>" not in text
+    assert not any(name.startswith("on") for _, attributes in tags for name in attributes)
+    assert "&lt;script&gt;alert" in text
+    for svg in (report.page.parent / "figures").glob("*.svg"):
+        content = svg.read_text(encoding="utf-8")
+        assert "<script" not in content
+        assert "onerror" not in re.sub(r"<!--.*?-->", "", content, flags=re.S)
+    latex = (report.page.parent / "table.tex").read_text()
+    assert r"\textless{}script\textgreater{}alert" in latex
+    assert all(line.count(" & ") == 3 for line in latex.splitlines() if line.endswith(r"\\"))
+
+
+def test_page_is_self_contained_and_labelled(report):
+    tags = parsed(report)
+    for tag, attributes in tags:
+        assert tag not in ("link", "iframe", "object", "embed")
+        source = attributes.get("src", "data:")
+        assert source.startswith("data:")
+        if tag == "a":
+            assert not re.match(r"[a-z]+:|//", attributes["href"])
+        if tag == "img":
+            assert attributes["alt"]
+    labelled = {a["for"] for tag, a in tags if tag == "label"}
+    assert {a["id"] for tag, a in tags if tag == "input"} <= labelled
+    metas = [a for tag, a in tags if tag == "meta"]
+    assert any(a.get("name") == "viewport" for a in metas)
+    policy = next(a["content"] for a in metas if "http-equiv" in a)
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    assert len([1 for tag, a in tags if tag == "img"]) == 1 + 2 * 5 + 3
+
+
+def test_same_results_same_bytes(results, report, tmp_path):
+    some = Results(results.runs[:1], results.notes)
+    first, second = (write_report(some, tmp_path / name, formats=(), spaces=False) for name in "ab")
+    assert first.page.read_bytes() == second.page.read_bytes()
+    assert not list((tmp_path / "a" / "figures").iterdir())
+
+
+def test_regret_is_against_the_exact_front(report):
+    runs = pd.read_csv(report.page.parent / "data" / "runs.csv")
+    np.testing.assert_allclose(runs["regret"], runs["optimum"] - runs["hypervolume"], atol=1e-12)
+    assert (runs["regret"] > 0).all()
+    assert runs["trials"].eq(25).all()
+
+
+# -- the browser -----------------------------------------------------------------------------
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+
+
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"
+)
+@pytest.mark.parametrize("width", [1200, 500])
+def test_in_a_browser(report, tmp_path, width):
+    """No console errors, every figure visible, every table sorts and filters, nothing overflows."""
+    words = [
+        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
+        *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
+        *(
+            "--disable-sync",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--window-size={width},900",
+        ),
+        *("--enable-logging=stderr", "--virtual-time-budget=10000", "--dump-dom"),
+        report.page.as_uri() + "#selfcheck",
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    found = re.search(r'<output id="selfcheck">(.*?)</output>', done.stdout, flags=re.S)
+    assert found, done.stderr[-2000:]
+    check = json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
+    assert check["problems"] == []
+    assert check["figures"] == 14
+    assert check["tables"] == check["filtered"] == 4
+    assert check["sorted"] >= 2 * (10 + 8 + 3 + 9)
+    assert "CONSOLE" not in done.stderr
+
+
+# -- bad input -------------------------------------------------------------------------------
+
+
+def stored(folder, seeds=(0,), **changes):
+    store = ResultStore(folder)
+    store.prepare()
+    for seed in seeds:
+        run = RunSettings(Problem.parse("s", PROBLEMS[0]), "RS", seed, trials=12, **changes)
+        store.write(run, execute(run))
+    return store
+
+
+def test_no_results(tmp_path, capsys):
+    with pytest.raises(InputError, match="is no folder"):
+        read_results([tmp_path / "absent"])
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert re.search("no results in .*hwgpt-blackbox run --out", capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_broken_file_is_named_and_left_out(tmp_path):
+    store = stored(tmp_path / "r", (0, 1, 2))
+    bad, aside = store.paths()[1:]
+    bad.write_bytes(b"PAR1")
+    aside.rename(aside.with_name(aside.name + ".broken"))
+    found = read_results([tmp_path / "r"])
+    assert [r.run.seed for r in found.runs] == [0]
+    assert any(str(bad) in note for note in found.notes)
+    assert any(aside.name in note and "set aside" in note for note in found.notes)
+    assert bad.exists()
+    for path in store.paths():
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match=f"no results(.|\n)*{re.escape(bad.name)}"):
+        read_results([tmp_path / "r"])
+
+
+def test_notes_say_what_makes_runs_less_comparable(tmp_path):
+    stored(tmp_path / "a", (0, 1))
+    stored(tmp_path / "b", (1, 2), workers=7)
+    found = read_results([tmp_path / "a", tmp_path / "b"])
+    assert [r.run.seed for r in found.runs] == [0, 1, 2]
+    notes = "\n".join(found.notes)
+    assert "is the same run as" in notes
+    assert "runs differ in workers: 4, 7" in notes
+    single = read_results([stored(tmp_path / "c").folder])
+    assert "a single seed of RS: no inter-quartile band is drawn" in single.notes[0]
+
+
+def test_command(tmp_path, capsys):
+    stored(tmp_path / "r")
+    assert main(["report", str(tmp_path / "r"), "--out", str(tmp_path / "o"), "--no-spaces"]) == 0
+    printed = capsys.readouterr().out
+    assert str(tmp_path / "o" / "index.html") in printed
+    assert "a single seed of RS" in printed
+    page = (tmp_path / "o" / "index.html").read_text()
+    assert "one seed only, hence no bands" in page
+    assert "No test of significance" in page
+    assert "Power law" not in page
+    assert main(["report", str(tmp_path / "r"), "--out", "x", "--formats", "gif"]) == 2
+    assert main(["report", str(tmp_path / "r"), "--out", "x", "--device", "abacus"]) == 2
+
+
+# -- Syne Tune's own folders -----------------------------------------------------------------
+
+
+def experiment(folder: Path, names, **metadata) -> pd.DataFrame:
+    """Write what ``StoreResultsCallback`` and the tuner write."""
+    blackbox = load("s", "rtx2080")
+    rng = np.random.default_rng(0)
+    configurations = blackbox.encoding.decode(blackbox.encoding.sample(6, rng))
+    rows = []
+    for i, configuration in enumerate(configurations):
+        for repeat in (1, 2):
+            rows.append(
+                {
+                    **{name: float(i + repeat) for name in names},
+                    "st_tuner_time": 10.0 * i + repeat,
+                    "trial_id": i,
+                    "st_worker": i % 2,
+                    **{f"config_{k}": v for k, v in configuration.items()},
+                }
+            )
+    folder.mkdir(parents=True)
+    frame = pd.DataFrame(rows)
+    frame.to_csv(folder / "results.csv.zip", index=False)
+    stated = {"metric_names": list(names), "metric_mode": "min", **metadata}
+    (folder / "metadata.json").write_text(json.dumps(stated))
+    return frame
+
+
+def test_experiment_of_syne_tune(tmp_path):
+    names = ["metric_perplexity", "metric_latency"]
+    experiment(tmp_path / "e", names, device="rtx2080", scheduler_name="Mine", seed=4)
+    result = read_experiment(tmp_path / "e")
+    assert result.run.problem.targets == ("perplexity", "latency@rtx2080")
+    assert (result.run.method, result.run.seed, result.run.trials) == ("Mine", 4, 6)
+    assert list(result.frame) == result.run.columns()
+    assert result.frame["measured_latency@rtx2080"].tolist() == [2, 3, 4, 5, 6, 7]  # last of each
+    blackbox = load("s", "rtx2080")
+    matrix = blackbox.encoding.sample(6, np.random.default_rng(0))
+    expected = blackbox.expected_values(matrix)[:, blackbox.objectives_names.index(names[1])]
+    assert (result.frame["expected_latency@rtx2080"] == expected).all()
+
+
+def test_experiments_of_syne_tune_are_found_and_numbered(tmp_path):
+    names = ["metric_perplexity", "metric_energy_a100"]
+    for name in ("one", "two"):
+        experiment(tmp_path / name, names, scheduler_name="X")
+    experiment(tmp_path / "other", ["loss"])
+    found = read_results([tmp_path])
+    assert [(r.run.method, r.run.seed) for r in found.runs] == [("X", 0), ("X", 1)]
+    assert found.problems[0].name == "s-perplexity-energy@a100"
+    assert any("'loss' is no metric of ours" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("names", "metadata", "message"),
+    [
+        (["metric_perplexity", "metric_latency"], {}, "on which device latency"),
+        (["metric_perplexity"], {}, "two or more"),
+        (["metric_perplexity", "metric_params"], {"metric_mode": "max"}, "minimised"),
+    ],
+)
+def test_experiment_that_is_no_run_of_ours(tmp_path, names, metadata, message):
+    experiment(tmp_path / "e", names, **metadata)
+    with pytest.raises(InputError, match=message):
+        read_results([tmp_path])
+
+
+def test_broken_experiment(tmp_path):
+    experiment(tmp_path / "e", ["metric_perplexity", "metric_params"])
+    (tmp_path / "e" / "results.csv.zip").write_bytes(b"PK no")
+    with pytest.raises(InputError, match=r"results\.csv\.zip cannot be read"):
+        read_results([tmp_path])
+    with zipfile.ZipFile(tmp_path / "e" / "results.csv.zip", "w") as archive:
+        archive.writestr("results.csv", "a,b\n1,2\n")
+    with pytest.raises(InputError, match="lacks st_tuner_time, trial_id"):
+        read_results([tmp_path / "e"])
+    (tmp_path / "e" / "metadata.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="is no JSON"):
+        read_results([tmp_path / "e"])
