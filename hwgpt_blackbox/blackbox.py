@@ -59,6 +59,10 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         columns: Mapping[str, Column] | None = None,
         networks: Mapping[str, Network] | None = None,
     ) -> None:
+        if not isinstance(noise, bool):
+            raise InputError(f"noise is {noise!r}; expected True or False")
+        if cost_model is not None and not isinstance(cost_model, CostModel):
+            raise InputError(f"cost_model is {cost_model!r}; expected a CostModel, or None")
         if fidelity not in FIDELITIES:
             raise unknown("fidelity", fidelity, FIDELITIES)
         self.levels = FIDELITIES[fidelity]

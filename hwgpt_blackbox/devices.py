@@ -58,5 +58,5 @@ def get_device(name: str) -> Device:
     :raises InputError: there is none
     """
     if not isinstance(name, str) or name not in DEVICES:
-        raise unknown("device", name, DEVICES)
+        raise unknown("device", name, (*DEVICES, ALL_DEVICES))
     return DEVICES[name]

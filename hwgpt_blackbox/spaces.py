@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hwgpt_blackbox.errors import unknown
+from hwgpt_blackbox.errors import InputError, unknown
 
 SEQUENCE_LENGTH = 1024
 """Tokens per sequence of a forward pass."""
@@ -96,6 +96,11 @@ def get_space(name: str, *, measured: bool = False) -> Space:
     :raises InputError: there is none
     """
     known = MEASURED_SPACES if measured else tuple(SPACES)
+    if measured and isinstance(name, str) and name in SPACES and name not in known:
+        raise InputError(
+            f"no measurements of space {name!r} were published: it has definitions, parameters and "
+            f"FLOPs only; choose one of {', '.join(known)}"
+        )
     if not isinstance(name, str) or name not in known:
         raise unknown("space", name, known)
     return SPACES[name]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import (  # noqa: F401  (colleagues' tests import some of them from here)
+from helpers import (  # noqa: F401  (other tests import some of them from here)
     rewrite_manifest,
     write_random_surrogate,
     write_table,

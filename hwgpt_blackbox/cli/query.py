@@ -18,6 +18,10 @@ _EXAMPLE = (
 )
 
 
+PER_LAYER = ("mlp_ratio", "num_heads")
+"""Keys that stand for every layer."""
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = _EXAMPLE
@@ -40,32 +44,45 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def parse_configuration(space: Space, words: list[str]) -> dict[str, Any]:
     """The configuration that ``KEY=VALUE`` words describe.
 
-    :raises InputError: a word is malformed, a key unknown, or a list of another length
+    :raises InputError: a word is malformed, a key unknown or given twice, or a list of another
+        length
     """
-    configuration: dict[str, Any] = {}
+    texts: dict[str, str] = {}
     for word in words:
         key, equals, text = word.partition("=")
         if not equals:
             raise InputError(f"{word!r} is not KEY=VALUE; {_EXAMPLE}")
-        if key == "bias":
-            configuration[key] = _boolean(text)
-        elif key in ("mlp_ratio", "num_heads"):
-            values = [_integer(key, part) for part in text.split(",")]
-            if len(values) == 1:
-                values *= space.max_layers
-            # Layers beyond num_layers do not exist; any choice stands for them.
-            values += [space.choices[f"{key}_0"][0]] * (space.max_layers - len(values))
-            if len(values) > space.max_layers:
-                raise InputError(f"{key} lists {len(values)} values; at most {space.max_layers}")
-            configuration |= {f"{key}_{i}": value for i, value in enumerate(values)}
-        elif key in space.choices:
-            configuration[key] = _integer(key, text)
-        else:
+        if key not in space.choices and key not in PER_LAYER:
             raise InputError(
                 f"{key!r} is no hyperparameter of space {space.name}; known: num_layers, "
                 "embed_dim, bias, mlp_ratio, num_heads, mlp_ratio_<i>, num_heads_<i>"
             )
+        if key in texts:
+            raise InputError(f"{key} is given twice, {texts[key]!r} and {text!r}; give it once")
+        texts[key] = text
+    lists = {key: texts.pop(key) for key in PER_LAYER if key in texts}
+    configuration: dict[str, Any] = {
+        key: _boolean(text) if key == "bias" else _integer(key, text) for key, text in texts.items()
+    }
+    layers = configuration.get("num_layers", space.max_layers)
+    for key, text in lists.items():
+        for i, value in enumerate(_per_layer(space, key, text, layers)):
+            configuration.setdefault(f"{key}_{i}", value)  # one for its layer alone counts more
     return configuration
+
+
+def _per_layer(space: Space, key: str, text: str, layers: int) -> list[int]:
+    """One value for each layer that a configuration names, from one for all or a list."""
+    values = [_integer(key, part) for part in text.split(",")]
+    if len(values) == 1:
+        return values * space.max_layers
+    if len(values) not in (layers, space.max_layers):
+        raise InputError(
+            f"{key} lists {len(values)} values; num_layers is {layers}: list {layers}, or one for "
+            "all"
+        )
+    # Layers beyond num_layers do not exist; any choice stands for them.
+    return values + [space.choices[f"{key}_0"][0]] * (space.max_layers - len(values))
 
 
 def _boolean(text: str) -> bool:

@@ -42,6 +42,7 @@ class Outputs:
         self.overwrite = overwrite
         self._temporary: dict[str, Path] = {}
         self._made: list[Path] = []
+        self._tidy()
         for name in names:
             self._check(folder / name)
 
@@ -67,11 +68,27 @@ class Outputs:
                     path.mkdir()
                     self._made.append(path)
                 # Fail now, not after all the work, where nothing can be written.
-                Path(tempfile.mkdtemp(prefix=".tmp-", dir=self.folder)).rmdir()
+                Path(tempfile.mkdtemp(prefix=_prefix(), dir=self.folder)).rmdir()
         except BaseException:
             self._remove_made()
             raise
         return self
+
+    def _tidy(self) -> None:
+        """Remove what a conversion that was killed left; put back what it had set aside.
+
+        Temporary folders carry the number of their process: those of a living one stay.
+        """
+        for path in sorted(self.folder.glob(".tmp-*")):
+            process = path.name.split("-")[1]
+            if not path.is_dir() or not process.isdigit() or _is_alive(int(process)):
+                continue
+            for old in path.glob("hwgpt-*"):
+                if old.is_dir() and not os.path.lexists(self.folder / old.name):
+                    old.rename(self.folder / old.name)
+                    logger.warning("put back %s, which a killed conversion had set aside", old.name)
+            shutil.rmtree(path, ignore_errors=True)
+            logger.warning("removed %s, left by a conversion that was killed", path)
 
     def __exit__(
         self,
@@ -109,7 +126,7 @@ class Outputs:
         :raises OutputError: it cannot be made
         """
         with writing(self.folder):
-            path = Path(tempfile.mkdtemp(prefix=f".tmp-{name}-", dir=self.folder))
+            path = Path(tempfile.mkdtemp(prefix=_prefix(name), dir=self.folder))
         self._temporary[name] = path
         return path
 
@@ -133,12 +150,28 @@ class Outputs:
         return targets
 
 
+def _prefix(name: str = "") -> str:
+    """Start of a temporary folder's name: it carries the number of this process."""
+    return f".tmp-{os.getpid()}-{name}-"
+
+
+def _is_alive(process: int) -> bool:
+    """Whether a process of this number runs."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
 def _swap(new: Path, target: Path) -> None:
     """Move ``new`` to ``target``; what was there is removed only once the new one is in place."""
     if not os.path.lexists(target):
         new.rename(target)
         return
-    aside = Path(tempfile.mkdtemp(prefix=f".tmp-old-{target.name}-", dir=target.parent))
+    aside = Path(tempfile.mkdtemp(prefix=_prefix(f"old-{target.name}"), dir=target.parent))
     old = aside / target.name
     try:
         target.rename(old)
@@ -189,19 +222,18 @@ def writing(what: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def terminate_as_exit() -> Iterator[None]:
-    """Within the block SIGTERM raises SystemExit, so that what must be removed is removed."""
+    """Within the block SIGTERM and SIGHUP raise SystemExit, so that temporary files are removed."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if ours:
-        signal.signal(signal.SIGTERM, leave)
+    main = threading.current_thread() is threading.main_thread()
+    signals = [signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
+    ours = [s for s in signals if main and signal.getsignal(s) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, leave)
     try:
         yield
     finally:
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -148,7 +150,7 @@ def test_an_interrupt_right_after_the_swap_leaves_the_new_one(
 
     def interrupt(self: Path, target: Path) -> Path:
         result = rename(self, target)
-        if self.name.startswith(".tmp-a-"):
+        if self.name.startswith(f".tmp-{os.getpid()}-a-"):
             raise KeyboardInterrupt
         return result
 
@@ -188,3 +190,20 @@ def test_errors_of_the_system_say_what_to_do(number: int, cure: str) -> None:
         writing(Path("out")),
     ):
         raise OSError(number, os.strerror(number))
+
+
+def test_what_a_killed_conversion_left_is_removed_or_put_back(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", "pass"])
+    dead.wait()
+    left = tmp_path / f".tmp-{dead.pid}-hwgpt-s-x"
+    aside = tmp_path / f".tmp-{dead.pid}-old-hwgpt-m-x"
+    living = tmp_path / f".tmp-{os.getpid()}-hwgpt-l-x"
+    foreign = tmp_path / ".tmp-of-somebody"
+    for folder in (left, aside / "hwgpt-m", living, foreign):
+        folder.mkdir(parents=True)
+    (aside / "hwgpt-m" / "arrays.npz").write_bytes(b"the user's")
+    Outputs(tmp_path, ["hwgpt-s"], overwrite=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["hwgpt-m", living.name, foreign.name]
+    )
+    assert (tmp_path / "hwgpt-m" / "arrays.npz").read_bytes() == b"the user's"

@@ -464,7 +464,7 @@ def test_what_the_package_ships_has_a_card(space: str) -> None:
     assert set(NOISY) < set(held["targets"])
     for name in NOISY:
         assert held["targets"][name]["share_non_positive"] == 0.0
-        assert held["targets"][name]["miscalibration_area"] < 0.02  # as issue 3 asks
+        assert held["targets"][name]["miscalibration_area"] < 0.02
 
 
 # -- convert ---------------------------------------------------------------------------------
