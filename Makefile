@@ -18,8 +18,8 @@ $(VENV)/.test: $(VENV)/.run
 	touch $@
 
 run: $(VENV)/.run
-	$(BIN)/hwgpt-blackbox run --space s --objectives perplexity energy@rtx2080 \
-		--methods RS --trials 1000 --workers 4 --seeds 0 1 2 --out $(RESULTS)
+	$(BIN)/hwgpt-blackbox run --suite quickstart --out $(RESULTS)
+	$(BIN)/hwgpt-blackbox report $(RESULTS) --out $(RESULTS)-report
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

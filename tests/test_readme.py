@@ -18,6 +18,12 @@ def test_there_are_examples() -> None:
     assert len(BLOCKS) >= 2
 
 
+def test_what_it_links_to_is_there() -> None:
+    targets = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text("utf-8"))
+    assert "docs/front.svg" in targets
+    assert [target for target in targets if not (ROOT / target).is_file()] == []
+
+
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_block(number: int, tmp_path: Path) -> None:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("HWGPT", "HW_GPT"))}

@@ -158,7 +158,8 @@ def distil(
     )
     tables = with_unit_mean(tables, base.levels).astype(np.float32).astype(np.float64)
     ratio = tables.reshape(CELLS // 2, 1, 2, len(base.levels))
-    model = replace(tables_of(choice.fit, space), ratio=ratio)
+    known = base.models[target].dependence
+    model = replace(tables_of(choice.fit, space), ratio=ratio, dependence=known)
     own = Surrogate(space, {target: model}, base.levels, {})
     predicted = Predictor(own, [Column(*target.split("@"))]).expected(matrix[test])[:, 0]
     per_cell = np.array([np.median(variation[cell == c]) for c in range(CELLS)])[cell]

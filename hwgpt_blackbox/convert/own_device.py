@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,14 @@ import numpy as np
 from hwgpt_blackbox.artifact import AdditiveModel
 from hwgpt_blackbox.bounds import SAMPLE_SEED, SAMPLE_SIZE
 from hwgpt_blackbox.convert.conversion import progress_bar
+from hwgpt_blackbox.convert.dependence import (
+    UNKNOWN_SPREAD,
+    estimate_dependence,
+    session_spread,
+)
 from hwgpt_blackbox.convert.design import Sample
 from hwgpt_blackbox.convert.device_measurements import DeviceMeasurements, read_device
-from hwgpt_blackbox.convert.evaluation import location_measures
+from hwgpt_blackbox.convert.evaluation import levels_of, location_measures
 from hwgpt_blackbox.convert.fit import write_surrogate
 from hwgpt_blackbox.convert.location import CELLS, MIN_CELL
 from hwgpt_blackbox.convert.output import Outputs, terminate_as_exit, writing
@@ -21,6 +27,7 @@ from hwgpt_blackbox.convert.ratios import quantile_levels
 from hwgpt_blackbox.convert.small_fit import fit_few
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.metrics import METRICS, Column
+from hwgpt_blackbox.noise import Dependence
 from hwgpt_blackbox.own_devices import KIND, check_name, device_artifact
 from hwgpt_blackbox.places import home
 from hwgpt_blackbox.predictor import Predictor
@@ -114,7 +121,28 @@ def fit_device(
             "drift_by_embed_dim": choice.fit.drift.by_embed,
             "cross_validated": location_measures(repeats.mean(axis=1), choice.out_of_fold),
         }
+    surrogate = Surrogate(data.space, models, levels, {})
+    say("dependence of measurements")
+    for target, found in _dependence(surrogate, data, device).items():
+        models[target] = replace(models[target], dependence=found)
+        report[target]["dependence"] = asdict(found)
     return Surrogate(data.space, models, levels, {}), report
+
+
+def _dependence(
+    surrogate: Surrogate, data: DeviceMeasurements, device: str
+) -> dict[str, Dependence]:
+    """How measurements of the device hang together; without energy, those of latency alone."""
+    noisy = {f"{metric}@{device}": repeats for metric, repeats in data.values.items()}
+    columns = [Column(*target.split("@")) for target in noisy]
+    values = Predictor(surrogate, columns).expected(data.matrix)
+    expected = {target: values[:, j] for j, target in enumerate(noisy)}
+    if len(noisy) > 1:
+        return estimate_dependence(surrogate, data.matrix, expected, noisy)
+    ((target, repeats),) = noisy.items()
+    ratio = repeats / expected[target][:, None]
+    spread = session_spread(levels_of(surrogate, target, data.matrix, ratio))
+    return {target: Dependence(spread if repeats.shape[1] > 1 else UNKNOWN_SPREAD)}
 
 
 def _bounds(surrogate: Surrogate, device: str) -> dict[str, Any]:

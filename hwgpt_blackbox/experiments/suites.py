@@ -9,6 +9,9 @@ from hwgpt_blackbox.errors import unknown
 from hwgpt_blackbox.experiments.settings import Grid
 from hwgpt_blackbox.spaces import MEASURED_SPACES
 
+EVERY = ("RS", "RE", "NSGA2", "LS", "RSBO", "LSBO", "EHVI", "MOASHA")
+"""Every method."""
+
 BASELINES = ("RS", "RE", "NSGA2", "LS")
 """Methods of the paper that take no more than a millisecond a trial."""
 
@@ -45,8 +48,8 @@ SUITES: dict[str, Suite] = {
     for row in (
         Suite(
             "quickstart",
-            "a first look: perplexity and energy on one device, four methods",
-            (Grid(("s",), (("perplexity", "energy@rtx2080"),), (), BASELINES, (0, 1, 2), 200, 4),),
+            "a first look: perplexity and energy on one device, all eight methods",
+            (Grid(("s",), (("perplexity", "energy@rtx2080"),), (), EVERY, (0, 1, 2), 150, 4),),
         ),
         *(
             Suite(

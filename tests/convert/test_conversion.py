@@ -375,7 +375,7 @@ def test_progress_names_every_step(
     import contextlib
 
     steps: list[str] = []
-    monkeypatch.setattr(module, "_bar", lambda shown: contextlib.nullcontext(steps.append))
+    monkeypatch.setattr(module, "progress_bar", lambda shown: contextlib.nullcontext(steps.append))
     convert(root, "s", tmp_path)
     assert STATS.format("s") in steps
     assert "table: a100" in steps

@@ -149,3 +149,10 @@ def test_every_suite_is_described_as_it_is(name):
     runs = all_runs(SUITES[name].grids)
     text = describe_suites().split(f"{name}\n")[1]
     assert f"= {len(runs)} runs of {runs[0].trials} trials, {runs[0].workers} workers" in text
+
+
+def test_the_first_look_has_every_method():
+    from hwgpt_blackbox.experiments.suites import EVERY
+    from hwgpt_blackbox.optimizers import METHODS
+
+    assert tuple(METHODS) == EVERY
