@@ -16,7 +16,7 @@ from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.errors import InputError, unknown
 from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, Column, dataset_columns
-from hwgpt_blackbox.noise import MAX_REPEAT, check_repeat
+from hwgpt_blackbox.noise import MAX_REPEAT, SESSIONS, check_repeat
 from hwgpt_blackbox.predictor import Network, Predictor
 from hwgpt_blackbox.surrogate import Surrogate
 
@@ -92,6 +92,11 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         return self.predictor.cost
 
     @property
+    def _seeds(self) -> int:
+        """Seeds are below this. With several levels, a seed names a session and its repeats."""
+        return MAX_REPEAT if self.levels == 1 else SESSIONS
+
+    @property
     def fidelity_values(self) -> NDArray[np.int64]:
         """Levels of the fidelity, ascending."""
         return np.arange(1, self.levels + 1)
@@ -134,7 +139,7 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         totals = [0.0] * len(self._noisy)
         values = []
         for level in range(1, self.levels + 1):
-            drawn = None if repeat is None else repeat * self.levels + level - 1
+            drawn = None if repeat is None else repeat + (level - 1) * SESSIONS
             draw = self.predictor.one(row, drawn)
             totals = [total + value for total, value in zip(totals, draw, strict=True)]
             for j, noisy in enumerate(self._noisy):
@@ -150,14 +155,14 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         if not self.noise:
             return None
         if seed is None:
-            drawn = int(self._rng.integers(MAX_REPEAT // self.levels))
+            drawn = int(self._rng.integers(self._seeds))
             if self.levels == 1:
                 return drawn
             # A backend asks anew when it resumes a trial: it goes on with the same repeats.
             return self._drawn.setdefault(tuple(self.encoding.canonical_row(row)), drawn)
         repeat = check_repeat(seed)
-        if repeat >= MAX_REPEAT // self.levels:
-            raise InputError(f"seed is {seed}; expected below {MAX_REPEAT // self.levels}")
+        if repeat >= self._seeds:
+            raise InputError(f"seed is {seed}; expected below {self._seeds}")
         return repeat
 
     def _level(self, fidelity: Any) -> int | None:

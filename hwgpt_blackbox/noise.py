@@ -21,10 +21,11 @@ from hwgpt_blackbox.portable import GOLDEN, mix64, mix64_one, unit_interval, uni
 MAX_REPEAT = 2**62
 """Repeats are numbered from 0 to below this."""
 
-SESSION = 10
-"""Consecutive repeats of one profiling session: they share the state of the machine."""
+SESSIONS = 2**40
+"""Repeat k is measured in session k mod this, so that the next repeats are of other sessions; those
+of one session, which share the state of the machine, are k, k + 2^40, k + 2 * 2^40 …"""
 
-_SESSIONS = 2**62
+_FIRST_SESSION = 2**62
 """Counters of sessions start here, beyond those of repeats."""
 
 
@@ -117,7 +118,7 @@ def uniforms(
     :param repeats: shape (n,) or (1,)
     :return: shape (n, c)
     """
-    session = (repeats // np.uint64(SESSION) + np.uint64(_SESSIONS)) * np.uint64(GOLDEN)
+    session = (repeats % np.uint64(SESSIONS) + np.uint64(_FIRST_SESSION)) * np.uint64(GOLDEN)
     counter = repeats * np.uint64(GOLDEN)
     own = mix64(keys[:, None] ^ streams.own)
     machine = mix64(keys[:, None] ^ streams.machine)
@@ -206,7 +207,7 @@ class QuantileTables:
 
     def ratios_one(self, group: int, key: int, repeat: int) -> list[float]:
         """Ratios of one architecture: what ``ratios`` gives for its ``uniforms``."""
-        session = (repeat // SESSION + _SESSIONS) * GOLDEN
+        session = (repeat % SESSIONS + _FIRST_SESSION) * GOLDEN
         counter = repeat * GOLDEN
         out = []
         at = group * self._columns * self._cells

@@ -14,6 +14,7 @@ from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.noise import SESSIONS
 from hwgpt_blackbox.spaces import SPACES
 
 KINDS = {
@@ -130,7 +131,7 @@ def test_levels_are_running_means_of_the_repeats_measured():
     single, repeats = blackbox("s", "rtx2080"), blackbox("s", "rtx2080", "repeats")
     config = single.encoding.decode(architectures("s", 1))[0]
     seed = 4
-    draws = np.array([single(config, seed=10 * seed + k)[0] for k in range(10)])
+    draws = np.array([single(config, seed=seed + k * SESSIONS)[0] for k in range(10)])
     values = repeats(config, seed=seed)
     for name in ("metric_latency", "metric_energy"):
         j = single.objectives_names.index(name)
@@ -261,6 +262,6 @@ def test_unknown_dataset_and_fidelity():
 def test_a_seed_beyond_the_repeats_of_ten_levels_is_refused():
     box = blackbox("s", "a100", "repeats")
     config = box.encoding.decode(architectures("s", 1))[0]
-    assert box(config, seed=2**62 // 10 - 1).shape == (10, 8)
-    with pytest.raises(InputError, match="expected below 461168601842738790"):
-        box(config, seed=2**62 // 10)
+    assert box(config, seed=SESSIONS - 1).shape == (10, 8)
+    with pytest.raises(InputError, match="expected below 1099511627776"):
+        box(config, seed=SESSIONS)
