@@ -190,6 +190,20 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         """
         return self._in_chunks(configurations, None)
 
+    def standard_deviations(self, configurations: Configurations) -> NDArray[np.float64]:
+        """Standard deviations of single measurements: exact, 0 where there is no noise.
+
+        :param configurations: dicts, or choice indices of shape (n, hyperparameters)
+        :return: shape (n, objectives), columns as in ``objectives_names``, natural units
+        :raises InputError: a configuration is not of this space
+        """
+        matrix = self.encoding.as_matrix(configurations)
+        return (
+            self.predictor.deviations(matrix)
+            if self.noise
+            else np.zeros((len(matrix), len(self.objectives_names)))
+        )
+
     def measurements(
         self, configurations: Configurations, seed: int | Sequence[int] | None = None
     ) -> NDArray[np.float64]:

@@ -233,3 +233,16 @@ def mean_ratio(levels: NDArray[np.float64], quantiles: NDArray[np.float64]) -> N
     """
     middles = (quantiles[..., 1:] + quantiles[..., :-1]) / 2.0
     return np.asarray((middles * np.diff(levels)).sum(axis=-1))
+
+
+def deviation_ratio(
+    levels: NDArray[np.float64], quantiles: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Exact standard deviation of piecewise linear quantile functions.
+
+    :param quantiles: shape (..., k)
+    :return: shape (...)
+    """
+    low, high = quantiles[..., :-1], quantiles[..., 1:]
+    square = ((low * low + low * high + high * high) / 3.0 * np.diff(levels)).sum(axis=-1)
+    return np.asarray(np.sqrt(np.maximum(square - mean_ratio(levels, quantiles) ** 2, 0.0)))

@@ -18,7 +18,13 @@ from hwgpt_blackbox.encoding import (
     IntMatrix,
 )
 from hwgpt_blackbox.metrics import ELAPSED_TIME, Column
-from hwgpt_blackbox.noise import QuantileTables, make_streams, tabulation_table, uniforms
+from hwgpt_blackbox.noise import (
+    QuantileTables,
+    deviation_ratio,
+    make_streams,
+    tabulation_table,
+    uniforms,
+)
 from hwgpt_blackbox.portable import exp, exp_one
 from hwgpt_blackbox.surrogate import PAIRS, Surrogate
 
@@ -112,6 +118,23 @@ class Predictor:
         :return: shape (n, number of columns), natural units
         """
         return self._predict(matrix, repeats)
+
+    def deviations(self, matrix: IntMatrix) -> NDArray[np.float64]:
+        """Standard deviations of measurements: exact, 0 for columns without noise.
+
+        :param matrix: checked choice indices, shape (n, num_columns)
+        :return: shape (n, number of columns), natural units
+        """
+        ratios = np.zeros((self.surrogate.num_groups, len(self.columns)))
+        for j, i in zip(self._direct, self._direct_source, strict=True):
+            if i in self._noisy:
+                tables = self.surrogate.quantiles(self._targets[i])
+                ratios[:, j] = deviation_ratio(self.surrogate.levels, tables)
+        values = self.expected(matrix)
+        for begin in range(0, len(matrix), self._rows):
+            part = slice(begin, begin + self._rows)
+            values[part] *= ratios[self._index(matrix[part])[0]]
+        return values
 
     def _predict(
         self, matrix: IntMatrix, repeats: NDArray[np.uint64] | None

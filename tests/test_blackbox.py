@@ -204,6 +204,20 @@ def test_mean_of_the_draws_is_the_expected_value(space):
     np.testing.assert_array_equal(draws[:, ~noisy], np.tile(expected[~noisy], (n, 1)))
 
 
+def test_standard_deviations_are_those_of_the_draws():
+    box, n = blackbox("s", "a40"), 40_000
+    matrix = np.repeat(architectures("s", 3, seed=5), n, axis=0)
+    draws = box.measurements(matrix, range(3 * n)).reshape(3, n, -1)
+    deviations = box.standard_deviations(matrix[::n])
+    noisy = [c.metric in ("latency", "energy") for c in box.predictor.columns]
+    j = box.objectives_names.index("metric_latency")  # no rare outliers, unlike energy
+    np.testing.assert_allclose(draws[..., j].std(axis=1), deviations[:, j], rtol=0.1)
+    assert (deviations[:, noisy] > 0).all()
+    assert (deviations[:, np.logical_not(noisy)] == 0).all()
+    assert (blackbox("s", "a40", "noise-free").standard_deviations(matrix[:2]) == 0).all()
+    np.testing.assert_array_equal(box.standard_deviations(matrix[:1]), deviations[:1])
+
+
 @pytest.mark.parametrize("space", ["s", "m", "l"])
 def test_a_million_draws_are_positive(space):
     box, n = blackbox(space, "all"), 40_000

@@ -172,7 +172,10 @@ def test_what_is_no_configuration_is_refused(value):
         encoding.as_matrix([configuration(encoding), value])
 
 
-@pytest.mark.parametrize("value", [None, 3, 1.5, "abc", b"abc", object()], ids=lambda v: type(v).__name__)
+NOT_CONFIGURATIONS = [None, 3, 1.5, "abc", b"abc", object()]
+
+
+@pytest.mark.parametrize("value", NOT_CONFIGURATIONS, ids=lambda v: type(v).__name__)
 def test_what_holds_no_configurations_is_refused(value):
     with pytest.raises(InputError, match=f"configurations is a {type(value).__name__}"):
         ENCODINGS["s"].as_matrix(value)

@@ -13,6 +13,7 @@ from hwgpt_blackbox.noise import (
     QuantileTables,
     Streams,
     check_repeat,
+    deviation_ratio,
     make_streams,
     mean_ratio,
     stream_key,
@@ -166,11 +167,13 @@ def test_draws_follow_the_quantile_function():
         assert result.pvalue > 1e-3
 
 
-def test_mean_ratio_is_the_integral_of_the_quantile_function():
+def test_mean_and_deviation_are_integrals_of_the_quantile_function():
     _, quantiles = tables()
     u = (np.arange(400_000) + 0.5) / 400_000
     expected = [[np.interp(u, LEVELS, q).mean() for q in row] for row in quantiles]
     np.testing.assert_allclose(mean_ratio(LEVELS, quantiles), expected, rtol=1e-9)
+    spread = [[np.interp(u, LEVELS, q).std() for q in row] for row in quantiles]
+    np.testing.assert_allclose(deviation_ratio(LEVELS, quantiles), spread, rtol=1e-9)
 
 
 # -- repeats -----------------------------------------------------------------------------------
