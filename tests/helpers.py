@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,8 @@ def rewrite_manifest(folder: Path, **changes: Any) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest.pop("files")
     write_manifest(folder, {**manifest, **changes})
+
+
+def interruptible() -> None:
+    """For ``preexec_fn``: heed SIGINT, which a shell's background jobs ignore and pass on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -97,7 +97,7 @@ def test_without_torch_the_message_holds_the_command(
 
 
 def test_unknown_space(source: Source, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="unknown space 'xl-wide'"):
+    with pytest.raises(InputError, match="no measurements of space 'xl-wide'"):
         published_perplexity(source.write(tmp_path), "xl-wide", source.matrix)
 
 

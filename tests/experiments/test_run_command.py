@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers import interruptible
 
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.experiments.runs import execute
@@ -109,6 +110,7 @@ def test_interrupt_of_the_process_leaves_complete_files(tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=interruptible,
     )
     deadline = time.monotonic() + 60
     while not list(out.glob("runs/*.parquet")) and time.monotonic() < deadline:
