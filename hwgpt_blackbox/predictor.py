@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import xor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +92,12 @@ class Predictor:
         groups = self.surrogate.num_groups
         words = tabulation_table(self.surrogate.space.name, groups, len(self._table) - groups)
         words[groups + PAIRS - 1 :: PAIRS] = 0  # an inactive layer is not part of the key
+        return words
+
+    @cached_property
+    def _word_list(self) -> list[int]:
+        """The words as numbers of Python, quicker one at a time."""
+        words: list[int] = self._words.tolist()
         return words
 
     @cached_property
@@ -213,7 +220,7 @@ class Predictor:
             (j, self.cost.seconds(max(values[i] for i in self._plan[j]))) for j in self._timed
         ]
         if repeat is not None and self._noisy:
-            key = int(np.bitwise_xor.reduce(self._words.take(index)))
+            key = reduce(xor, map(self._word_list.__getitem__, index))
             ratios = self._noise.ratios_one(group, key, repeat)
             for i, ratio in zip(self._noisy, ratios, strict=True):
                 values[i] *= ratio
