@@ -167,6 +167,8 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
 
     def _level(self, fidelity: Any) -> int | None:
         """The fidelity level asked for, None for all."""
+        if fidelity is None:
+            return None
         if isinstance(fidelity, Mapping):
             if list(fidelity) != [FIDELITY]:
                 raise InputError(

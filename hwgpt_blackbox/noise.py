@@ -54,7 +54,9 @@ def check_repeat(repeat: object) -> int:
 
     :raises InputError: not an integer from 0 to below 2^62
     """
-    if isinstance(repeat, bool) or not isinstance(repeat, int | np.integer):
+    if type(repeat) is not int and (
+        isinstance(repeat, bool) or not isinstance(repeat, (int, np.integer))
+    ):
         raise InputError(f"seed is {repeat!r}; expected None or an integer, 0 or more")
     if not 0 <= repeat < MAX_REPEAT:
         raise InputError(f"seed is {repeat}; expected an integer from 0 to below 2**62")
@@ -211,11 +213,13 @@ class QuantileTables:
         counter = repeat * GOLDEN
         out = []
         at = group * self._columns * self._cells
+        last, of_machine = None, 0.0
         for own, machine, spread, coupling, sign in self._stream_list:
             base = mix64_one(key ^ own)
-            state = unit_interval_one(mix64_one(mix64_one(key ^ machine) + session))
-            if sign < 0:
-                state = 1.0 - state
+            if machine != last:
+                last = machine
+                of_machine = unit_interval_one(mix64_one(mix64_one(key ^ machine) + session))
+            state = 1.0 - of_machine if sign < 0 else of_machine
             state = _moved_one(state, coupling, unit_interval_one(mix64_one(base + session)))
             u = _moved_one(state, spread, unit_interval_one(mix64_one(base + counter)))
             cell = bisect_right(self._inner_list, u)
