@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.noise import Dependence
 from hwgpt_blackbox.places import MANIFEST
+from hwgpt_blackbox.spaces import Space
 
 SCHEMA_VERSION = 1
 """Version of the artifact format that this code writes, and the newest that it reads."""
@@ -165,6 +166,17 @@ class AdditiveModel:
         for part in (self.effect, *self.corrections):
             total += part
         return total
+
+    def sum_range(self, space: Space) -> tuple[float, float]:
+        """Smallest and largest sum over all architectures of a space: exact, as it is additive."""
+        groups = (len(space.embed_dims), len(space.num_layers), 2)
+        effect = self.effects((*groups, space.max_layers, 3, 3))
+        active = np.arange(space.max_layers) < np.array(space.num_layers)[:, None, None]
+        low, high = (
+            self.intercept + np.where(active, best(axis=(-2, -1)), 0.0).sum(axis=-1)
+            for best in (effect.min, effect.max)
+        )
+        return float(low.min()), float(high.max())
 
 
 MAX_CORRECTIONS = 4

@@ -218,12 +218,8 @@ def _check_range(target: str, model: AdditiveModel, space: Space) -> None:
 
     :raises DataError: one has not
     """
-    group = (len(space.embed_dims), len(space.num_layers), 2)
-    active = np.arange(space.max_layers) < np.array(space.num_layers)[:, None, None]
     with np.errstate(over="ignore", invalid="ignore"):
-        effect = model.effects((*group, space.max_layers, 3, 3))
-        low = model.intercept + np.where(active, effect.min(axis=(-2, -1)), 0.0).sum(axis=-1)
-        high = model.intercept + np.where(active, effect.max(axis=(-2, -1)), 0.0).sum(axis=-1)
+        low, high = model.sum_range(space)
     floor, ceiling = _RANGES[model.link]
-    if not (floor < low.min() and high.max() < ceiling):
+    if not (floor < low and high < ceiling):
         raise DataError(f"{target} of some architectures is not positive and finite")

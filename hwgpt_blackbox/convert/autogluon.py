@@ -26,18 +26,16 @@ from hwgpt_blackbox.convert.autogluon_source import (
 from hwgpt_blackbox.convert.conversion import progress_bar
 from hwgpt_blackbox.convert.design import Array, Sample
 from hwgpt_blackbox.convert.evaluation import location_measures
-from hwgpt_blackbox.convert.fit import tables_of, write_surrogate
+from hwgpt_blackbox.convert.fit import is_positive, tables_of, write_surrogate
 from hwgpt_blackbox.convert.location import (
     CELLS,
     Design,
-    Location,
     Problem,
     choose_location,
     make_folds,
 )
 from hwgpt_blackbox.convert.output import Outputs, terminate_as_exit, writing
 from hwgpt_blackbox.convert.ratios import with_unit_mean
-from hwgpt_blackbox.convert.tables import smallest_sum
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.metrics import METRICS, Column
@@ -147,11 +145,10 @@ def distil(
     sample = Sample(space, matrix[learn])
     problem = Problem(sample, np.arange(SAMPLE_SIZE))
 
-    def positive(fit: Location) -> bool:
-        return fit.design.link == "log" or smallest_sum(tables_of(fit, space), space) > 0.0
-
     values = (mean * unit)[learn, None]
-    choice = choose_location(problem, values, make_folds(problem), positive, DESIGNS)
+    choice = choose_location(
+        problem, values, make_folds(problem), lambda fit: is_positive(fit, space), DESIGNS
+    )
     cell = Sample(space, matrix).cell
     tables = np.stack(
         [_gaussian(base.levels, float(np.median(variation[cell == c]))) for c in range(CELLS)]

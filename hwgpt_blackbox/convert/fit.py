@@ -35,7 +35,7 @@ from hwgpt_blackbox.convert.location import (
 )
 from hwgpt_blackbox.convert.measurements import Measurements
 from hwgpt_blackbox.convert.ratios import align_folds, fit_ratios, quantile_levels
-from hwgpt_blackbox.convert.tables import additive_model, on_grid, smallest_sum
+from hwgpt_blackbox.convert.tables import additive_model, on_grid
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.errors import DataError
@@ -115,6 +115,11 @@ def tables_of(fit: Location, space: Space) -> AdditiveModel:
     return additive_model(space, hardware_features, fit.weights, fit.design.link, fit.log_scale)
 
 
+def is_positive(fit: Location, space: Space) -> bool:
+    """Whether a fit predicts a positive value for every architecture of the space."""
+    return fit.design.link == "log" or tables_of(fit, space).sum_range(space)[0] > 0.0
+
+
 def fit_noisy(
     problem: Problem, folds: list[Fold], repeats: Array, length: int, levels: Array
 ) -> tuple[AdditiveModel, Choice]:
@@ -126,10 +131,7 @@ def fit_noisy(
     """
     space = problem.sample.space
 
-    def positive(fit: Location) -> bool:
-        return fit.design.link == "log" or smallest_sum(tables_of(fit, space), space) > 0.0
-
-    choice = choose_location(problem, repeats, folds, positive)
+    choice = choose_location(problem, repeats, folds, lambda fit: is_positive(fit, space))
     unseen = align_folds(choice.fit.predict(problem), choice.out_of_fold, folds, problem.cell)
     ratio = fit_ratios(repeats, unseen, problem.cell, problem.order, length, levels)
     model = tables_of(choice.fit, space)

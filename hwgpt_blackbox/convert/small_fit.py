@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.artifact import AdditiveModel
 from hwgpt_blackbox.convert.design import HEADS, MLP, Array, Features, Sample
-from hwgpt_blackbox.convert.fit import tables_of
+from hwgpt_blackbox.convert.fit import is_positive, tables_of
 from hwgpt_blackbox.convert.location import (
     Choice,
     Location,
@@ -23,7 +23,6 @@ from hwgpt_blackbox.convert.location import (
     make_folds,
 )
 from hwgpt_blackbox.convert.ratios import align_folds, fit_ratios
-from hwgpt_blackbox.convert.tables import smallest_sum
 
 MANY = 3_000
 """Architectures from which on all features are used without asking."""
@@ -85,11 +84,8 @@ def fit_few(sample: Sample, repeats: Array, levels: Array) -> tuple[AdditiveMode
         problem.check()
 
         def positive(fit: Location, problem: NestedProblem = problem) -> bool:
-            if not np.isfinite(fit.log_scale).all():
-                return False
-            if fit.design.link == "log":
-                return True
-            return smallest_sum(tables_of(problem.complete(fit), space), space) > 0.0
+            finite = bool(np.isfinite(fit.log_scale).all())
+            return finite and is_positive(problem.complete(fit), space)
 
         with np.errstate(invalid="ignore"):  # of fits that are negative somewhere: not chosen
             choice = choose_location(problem, repeats, make_folds(problem), positive)

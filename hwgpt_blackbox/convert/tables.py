@@ -94,12 +94,3 @@ def on_grid(model: AdditiveModel, space: Space) -> AdditiveModel:
         model.ratio,
         tuple(to_grid(part, bound) for part in model.corrections),
     )
-
-
-def smallest_sum(model: AdditiveModel, space: Space) -> float:
-    """Smallest sum over all architectures of the space: exact, because the model is additive."""
-    groups = (len(space.embed_dims), len(space.num_layers), 2)
-    effect = model.effects((*groups, space.max_layers, 3, 3))
-    active = np.arange(space.max_layers) < np.array(space.num_layers)[:, None]
-    lowest = np.where(active[None, :, None, :], effect.min(axis=(-1, -2)), 0.0).sum(axis=-1)
-    return float((model.intercept + lowest).min())
