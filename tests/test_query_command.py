@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from hwgpt_blackbox import architecture_of, best, load
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.cli.query import parse_configuration
 from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.metrics import dataset_columns
 from hwgpt_blackbox.spaces import SPACES
 
 S = SPACES["s"]
@@ -62,3 +65,115 @@ def test_query_prints_expected_values_and_a_repeat(capsys: pytest.CaptureFixture
 def test_errors_exit_with_2(capsys: pytest.CaptureFixture[str]):
     assert main(["query", "--space", "s-wide", *WORDS]) == 2
     assert "no measurements of space 's-wide'" in capsys.readouterr().err
+
+
+# -- the best architecture -----------------------------------------------------------------------
+
+
+def query(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Exit code and output of ``query --best``."""
+    code = main(["query", "--best", *words])
+    return code, *capsys.readouterr()
+
+
+def test_best_is_what_the_exact_front_says(capsys: pytest.CaptureFixture[str]):
+    words = ["--space", "m", "--device", "a40", "--max", "latency=30", "--min", "perplexity"]
+    code, out, _ = query(capsys, *words, "--json")
+    shown = json.loads(out)
+    found = best("m", "perplexity", {"latency@a40": 30.0})
+    assert code == 0
+    assert shown["configuration"] == found.configuration
+    assert shown["architecture"] == architecture_of("m", found.configuration)
+    assert (shown["exact"], shown["minimised"]) == (True, "perplexity")
+    assert shown["limits"] == {"latency@a40": 30.0}
+    blackbox = load("m", "a40", noise=False)
+    expected = blackbox(found.configuration, fidelity=1)
+    assert shown["expected"] == {
+        column.target: expected[name] for name, column in dataset_columns("a40").items()
+    }
+    assert shown["expected"]["latency@a40"] <= 30.0
+    code, out, _ = query(capsys, *words)
+    lines = {line.split()[0]: line for line in out.splitlines() if line}
+    assert lines["heads"].split()[1:] == list(map(str, shown["architecture"]["num_heads"]))
+    assert f"{found.values['latency@a40']:.6g}" in lines["latency@a40"]
+    assert lines["latency@a40"].split()[2:] == ["30", "ms"]
+    assert lines["perplexity"].endswith("minimised")
+
+
+def test_best_minimises_perplexity_without_limits_by_default(capsys):
+    _, out, _ = query(capsys, "--space", "s", "--json")
+    shown = json.loads(out)
+    assert shown["configuration"] == best("s", "perplexity").configuration
+    assert set(shown["expected"]) == {
+        "perplexity",
+        "memory_float16",
+        "memory_bfloat16",
+        "flops",
+        "params",
+    }
+
+
+def test_best_takes_several_limits_and_mixes_devices(capsys):
+    pytest.importorskip("moocore")
+    limits = ["--max", "latency=25", "--max", "energy@h100=1.4", "--max", "params=3e8"]
+    code, out, _ = query(capsys, "--space", "l", "--device", "a40", *limits, "--json")
+    shown = json.loads(out)
+    assert code == 0
+    assert shown["limits"] == {"latency@a40": 25.0, "energy@h100": 1.4, "params": 3e8}
+    assert all(shown["expected"][name] <= limit for name, limit in shown["limits"].items())
+    assert shown["units"]["energy@h100"] == "Wh"
+
+
+def test_best_minimises_anything_in_wide_spaces_too(capsys):
+    code, out, _ = query(
+        capsys, "--space", "s", "--device", "v100", "--min", "energy", "--max", "perplexity=30"
+    )
+    assert code == 0
+    assert "energy@v100" in out
+    code, out, _ = query(capsys, "--space", "xl-wide", "--min", "flops", "--json")
+    assert json.loads(out)["architecture"]["num_layers"] == 12
+    assert set(json.loads(out)["expected"]) == {"flops", "params"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--max", "latency=3"], "has latency@a40 at most 3 ms; the smallest value .* is 14.75"),
+        (["--max", "perplexity=26", "--max", "latency=20"], "smallest value that one attains is"),
+        (["--min", "energy", "--max", "energy=0.01"], "energy@a40 at most 0.01 Wh; the smallest"),
+        (["--max", "latency"], "--max 'latency' is not OBJECTIVE=NUMBER; example"),
+        (["--max", "latency=nan"], "is not OBJECTIVE=NUMBER"),
+        (["--max", "latency=30ms"], "is not OBJECTIVE=NUMBER"),
+        (["--max", "latencies=30"], "unknown objective 'latencies'; known: perplexity, latency@"),
+        (["--max", "latency@a40=30", "--max", "latency=20"], "--max latency@a40 is given twice"),
+        (["--min", "latency@tpu"], "unknown device 'tpu'"),
+        (["num_layers=24"], "--best finds the architecture itself; leave out KEY=VALUE"),
+        (["--seed", "0"], "leave out --seed"),
+        (["--config", "-"], "leave out --config"),
+    ],
+)
+def test_what_best_cannot_do_is_an_error_that_says_so(capsys, words: list[str], message: str):
+    code, out, err = query(capsys, "--space", "m", "--device", "a40", *words)
+    assert (code, out) == (2, "")
+    assert re.search(message, err)
+
+
+def test_options_of_best_need_it_and_objectives_need_a_device(capsys):
+    assert main(["query", "--space", "m", "--max", "latency=30", *WORDS]) == 2
+    assert "--max goes with --best" in capsys.readouterr().err
+    code, _, err = query(capsys, "--space", "m", "--max", "latency=30")
+    assert (code, "needs a device: add --device, or write latency@a40" in err) == (2, True)
+    code, _, err = query(capsys, "--space", "s-wide")
+    assert (code, "space s-wide has no measurements, so no perplexity" in err) == (2, True)
+
+
+def test_best_needs_numpy_alone(run_python):
+    code = """
+import sys
+from hwgpt_blackbox.cli import main
+main(["query", "--best", "--space", "m", "--device", "a40", "--max", "latency=30"])
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+    loaded = set(run_python(code).stdout.splitlines()[-1].split())
+    assert "numpy" in loaded
+    assert not {"torch", "pandas", "syne_tune", "moocore", "matplotlib"} & loaded

@@ -1,4 +1,7 @@
-"""``hwgpt-blackbox query``: the metrics of one architecture. Needs NumPy only, so it is quick."""
+"""``hwgpt-blackbox query``: the metrics of one architecture, yours or the best of its space.
+
+Needs NumPy only, so it is quick.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hwgpt_blackbox.cli import best
+from hwgpt_blackbox.cli.best import shown
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.metrics import METRICS, dataset_columns
 from hwgpt_blackbox.spaces import MEASURED_SPACES, Space, get_space
 
-_EXAMPLE = (
-    "example: hwgpt-blackbox query --space s --device rtx2080 "
-    "num_layers=12 embed_dim=768 bias=true mlp_ratio=4 num_heads=4,8,12,12,12,12,12,12,12,12,8,4"
-)
-
+_EXAMPLES = """examples:
+  hwgpt-blackbox query --space s --device rtx2080 num_layers=12 embed_dim=768 bias=true \\
+      mlp_ratio=4 num_heads=4,8,12,12,12,12,12,12,12,12,8,4
+  hwgpt-blackbox query --best --space m --device a40 --max latency=30 --min perplexity
+"""
 
 PER_LAYER = ("mlp_ratio", "num_heads")
 """Keys that stand for every layer."""
@@ -24,7 +29,8 @@ PER_LAYER = ("mlp_ratio", "num_heads")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.epilog = _EXAMPLE
+    parser.epilog = _EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--space", required=True, help=", ".join(MEASURED_SPACES))
     parser.add_argument("--device", default=ALL_DEVICES, help=f"{', '.join(DEVICES)}, or all")
     parser.add_argument(
@@ -39,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="hyperparameters; mlp_ratio and num_heads without a number hold for every layer, "
         "or list one value for each with commas",
     )
+    best.configure(parser)
 
 
 def parse_configuration(space: Space, words: list[str]) -> dict[str, Any]:
@@ -51,7 +58,7 @@ def parse_configuration(space: Space, words: list[str]) -> dict[str, Any]:
     for word in words:
         key, equals, text = word.partition("=")
         if not equals:
-            raise InputError(f"{word!r} is not KEY=VALUE; {_EXAMPLE}")
+            raise InputError(f"{word!r} is not KEY=VALUE, for instance num_layers=12; see --help")
         if key not in space.choices and key not in PER_LAYER:
             raise InputError(
                 f"{key!r} is no hyperparameter of space {space.name}; known: num_layers, "
@@ -117,6 +124,9 @@ def _read(source: str) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Print expected values, and a measurement if a seed is given."""
+    best.misplaced(args)
+    if args.best:
+        return best.run(args)
     from hwgpt_blackbox.noise import check_repeat
     from hwgpt_blackbox.own_devices import read_surrogate
     from hwgpt_blackbox.predictor import Predictor
@@ -140,10 +150,6 @@ def run(args: argparse.Namespace) -> int:
     width = max(len(column.target) for column in columns.values())
     print(" " * width + "".join(f"{kind:>24}" for kind in values) + "  unit")
     for j, column in enumerate(columns.values()):
-        numbers = "".join(f"{_shown(found[j]):>24}" for found in values.values())
+        numbers = "".join(f"{shown(found[j]):>24}" for found in values.values())
         print(f"{column.target:{width}}{numbers}  {METRICS[column.metric].unit}")
     return 0
-
-
-def _shown(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1e6 else f"{value:.6g}"

@@ -1,0 +1,179 @@
+"""``hwgpt-blackbox query --best``: the best architecture under limits, from the exact front."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hwgpt_blackbox.devices import ALL_DEVICES
+from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.metrics import METRICS, Column, OwnDevices, dataset_columns, parse_objective
+from hwgpt_blackbox.spaces import Space, get_space
+
+if TYPE_CHECKING:
+    from hwgpt_blackbox.fronts import BestArchitecture
+
+DEFAULT_OBJECTIVE = "perplexity"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``--best``."""
+    group = parser.add_argument_group("the best architecture of a space, instead of one of yours")
+    group.add_argument(
+        "--best", action="store_true", help="find it; exact among all architectures of the space"
+    )
+    group.add_argument(
+        "--min",
+        dest="minimise",
+        metavar="OBJECTIVE",
+        help=f"what is minimised (default: {DEFAULT_OBJECTIVE}): perplexity, latency, energy, "
+        "memory_float16, flops, params …; of --device, or latency@DEVICE",
+    )
+    group.add_argument(
+        "--max",
+        dest="limits",
+        action="append",
+        metavar="OBJECTIVE=NUMBER",
+        help="largest expected value, in ms, Wh or MB; may be given several times",
+    )
+
+
+def misplaced(args: argparse.Namespace) -> None:
+    """Raise if arguments of ``--best`` and of a query are mixed.
+
+    :raises InputError: they are
+    """
+    if not args.best and (args.minimise is not None or args.limits):
+        given = "--min" if args.minimise is not None else "--max"
+        raise InputError(f"{given} goes with --best, which finds an architecture; add --best")
+    for name, value in (
+        ("--config", args.config),
+        ("--seed", args.seed),
+        ("KEY=VALUE", args.values),
+    ):
+        if args.best and value not in (None, []):
+            raise InputError(
+                f"--best finds the architecture itself; leave out {name}, or ask without --best"
+            )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find the architecture and print it with its expected values."""
+    from hwgpt_blackbox.architecture import architecture_of
+    from hwgpt_blackbox.fronts import best
+    from hwgpt_blackbox.fronts.sums import own_devices_of, read_surrogate
+    from hwgpt_blackbox.predictor import Predictor
+
+    space = get_space(args.space)
+    own = own_devices_of(space.name, None)
+    minimise = _column(args.minimise or DEFAULT_OBJECTIVE, args.device, own)
+    limits = _limits(args.limits or [], args.device, own)
+    found = best(space.name, minimise.target, {c.target: v for c, v in limits.items()})
+    columns = _shown_columns(space, args.device, [minimise, *limits], own)
+    predictor = Predictor(read_surrogate(space.name, None, columns), columns)
+    values = predictor.one(found.row.tolist(), None)
+    expected = dict(zip(columns, values, strict=True))
+    architecture = architecture_of(space.name, found.configuration)
+    if args.json:
+        print(json.dumps(_document(found, architecture, limits, expected), indent=1))
+    else:
+        print("\n".join(_table(found, architecture, limits, expected)))
+    return 0
+
+
+def _column(text: str, device: str, own: OwnDevices) -> Column:
+    """The objective that a word means: ``latency`` is that of ``--device``."""
+    row = METRICS.get(text)
+    if row is not None and row.per_device:
+        if device == ALL_DEVICES:
+            raise InputError(
+                f"objective {text!r} needs a device: add --device, or write {text}@a40"
+            )
+        text = f"{text}@{device}"
+    return parse_objective(text, own)
+
+
+def _limits(words: Sequence[str], device: str, own: OwnDevices) -> dict[Column, float]:
+    limits: dict[Column, float] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not equals or not abs(value) < float("inf"):
+            raise InputError(f"--max {word!r} is not OBJECTIVE=NUMBER; example: --max latency=30")
+        column = _column(name, device, own)
+        if column in limits:
+            raise InputError(f"--max {column.target} is given twice; give it once")
+        limits[column] = value
+    return limits
+
+
+def _shown_columns(
+    space: Space, device: str, objectives: Sequence[Column], own: OwnDevices
+) -> list[Column]:
+    """What to print: everything on the device, or what depends on none; and the objectives."""
+    if not space.measured:
+        return [Column("flops"), Column("params")]
+    if device != ALL_DEVICES:
+        columns = list(dataset_columns(device, own).values())
+    else:
+        columns = [Column(row.name) for row in METRICS.values() if not row.per_device]
+    return [*columns, *(c for c in dict.fromkeys(objectives) if c not in columns)]
+
+
+def _document(
+    found: BestArchitecture,
+    architecture: dict[str, Any],
+    limits: dict[Column, float],
+    expected: dict[Column, float],
+) -> dict[str, Any]:
+    return {
+        "architecture": architecture,
+        "configuration": found.configuration,
+        "minimised": found.minimised,
+        "limits": {column.target: value for column, value in limits.items()},
+        "exact": found.exact,
+        "lower_bound": found.lower_bound,
+        "expected": {column.target: value for column, value in expected.items()},
+        "units": {column.target: METRICS[column.metric].unit for column in expected},
+    }
+
+
+def _table(
+    found: BestArchitecture,
+    architecture: dict[str, Any],
+    limits: dict[Column, float],
+    expected: dict[Column, float],
+) -> list[str]:
+    """The architecture, and a line for each expected value."""
+    names = {
+        "space": "space",
+        "num_layers": "layers",
+        "embed_dim": "width",
+        "bias": "bias",
+        "mlp_ratios": "MLP ratios",
+        "num_heads": "heads",
+    }
+    lines = [f"{label:14}{_plain(architecture[key])}" for key, label in names.items()]
+    lines += ["", f"{'expected':24}{'value':>16}{'at most':>12}  unit"]
+    for column, value in expected.items():
+        mark = "  minimised" if column.target == found.minimised else ""
+        limit = shown(limits[column]) if column in limits else ""
+        unit = METRICS[column.metric].unit
+        lines.append(f"{column.target:24}{shown(value):>16}{limit:>12}  {unit}{mark}")
+    if not found.exact:
+        lines += ["", f"not proven to be the best: none has less than {found.lower_bound:g}"]
+    return lines
+
+
+def _plain(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value).lower()
+
+
+def shown(value: float) -> str:
+    """A number for people."""
+    return f"{value:,.0f}" if value >= 1e6 else f"{value:.6g}"

@@ -1,0 +1,324 @@
+"""``HWGPT``: the published class, answered by our models. NumPy only until the table is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.architecture import build_model, model_config
+from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.dropin.ground_truth import GroundTruth
+from hwgpt_blackbox.dropin.names import (
+    METRIC_NAMES,
+    OURS,
+    PUBLISHED,
+    as_names,
+    check_metrics,
+    check_unit_system,
+    of_devices,
+    search_space_choices,
+)
+from hwgpt_blackbox.dropin.predictions import Predictions
+from hwgpt_blackbox.dropin.samples import BIASES, Samples
+from hwgpt_blackbox.encoding import Encoding, IntMatrix
+from hwgpt_blackbox.errors import InputError, unknown
+from hwgpt_blackbox.metrics import Column
+from hwgpt_blackbox.network import PUBLISHED_MLP
+from hwgpt_blackbox.noise import MAX_REPEAT, check_repeat
+from hwgpt_blackbox.own_devices import read_surrogate
+from hwgpt_blackbox.spaces import get_space
+from hwgpt_blackbox.surrogate import COUNTED
+
+if TYPE_CHECKING:
+    from hwgpt_blackbox.torch_model import GPT
+
+MLP, SUPERNET = "mlp", "supernet"
+PREDICTORS = (MLP, SUPERNET, PUBLISHED_MLP)
+"""What may answer for perplexity."""
+
+Answer = dict[str, Any]
+
+
+class HWGPT:
+    """Metrics of the architectures of a space, asked as the published package is asked.
+
+    Answers are per forward pass of one batch, in ms, Wh and MB (``unit_system="published"``: in
+    the published units, and its own counts of FLOPs and parameters). One architecture gets
+    numbers; a list of architectures gets arrays, an entry each.
+
+    :param search_space: ``s``, ``m`` or ``l``
+    :param use_supernet_surrogate: whether :meth:`query` adds accuracy and perplexity as measured on
+        the supernet; needs the table
+    :param base_path: accepted and not used: artifacts are found in ``HWGPT_BLACKBOX_HOME``
+    :param seed: of the architectures that are sampled, and the number of the repeat that answers
+        are; None: every query measures anew
+    :param unit_system: ``ours`` or ``published``
+    :param noise: whether answers are measurements; else they are expected values
+    :raises InputError: unknown space or unit system, a bad seed
+    :raises MissingArtifactError: the supernet shall answer, and the table is not on this machine
+    """
+
+    def __init__(
+        self,
+        search_space: str,
+        use_supernet_surrogate: bool = False,
+        base_path: str | Path | None = None,
+        *,
+        seed: int | None = None,
+        unit_system: str = OURS,
+        noise: bool = True,
+    ) -> None:
+        for name, value in (("use_supernet_surrogate", use_supernet_surrogate), ("noise", noise)):
+            if not isinstance(value, bool):
+                raise InputError(f"{name} is {value!r}; expected True or False")
+        space = get_space(search_space, measured=True)
+        self.search_space_name = space.name
+        self.use_supernet_surrogate = use_supernet_surrogate
+        self.base_path = base_path
+        self.unit_system = check_unit_system(unit_system)
+        self.noise = noise
+        self.seed = None if seed is None else check_repeat(seed)
+        self.search_space = search_space_choices(space)
+        self.config: Any = None
+        """The architecture that was set, or the list of them"""
+        self._encoding = Encoding(space)
+        self._samples = Samples(self._encoding)
+        self._predictions = Predictions(read_surrogate(space.name), self.unit_system)
+        self.device_list = [*DEVICES, *self._predictions.own_devices]
+        self.hw_metrics_surrogate = of_devices(METRIC_NAMES)
+        self.hw_metrics_true = ["flops", "params", "float16_memory", "bfloat16_memory"]
+        self.metrics = ["perplexity", "accuracy"]
+        self._rng = np.random.default_rng(self.seed)
+        self._several = False
+        self._matrix: IntMatrix = np.empty((0, self._encoding.num_columns), dtype=np.uint8)
+        self._biased = np.empty(0, dtype=np.bool_)
+        if use_supernet_surrogate:
+            self._ground_truth  # noqa: B018  (fail now, not at the first query)
+
+    # -- architectures -------------------------------------------------------------------------
+
+    def sample_arch(self, size: int | None = None) -> Any:
+        """Draw an architecture uniformly, and set it.
+
+        :param size: draw a list of so many instead
+        :return: a dict with the keys ``sample_embed_dim``, ``sample_n_layer``,
+            ``sample_layer_indices``, ``sample_n_head``, ``sample_mlp_ratio`` and ``sample_bias``;
+            the lists have entries for the deepest network, those beyond ``sample_n_layer`` mean
+            nothing
+        :raises InputError: a bad size
+        """
+        if size is not None and (type(size) is not int or size < 1):
+            raise InputError(f"size is {size!r}; expected None or an integer, 1 or more")
+        as_text = self.unit_system == PUBLISHED
+        rows = self._encoding.sample(size or 1, self._rng).tolist()
+        drawn = [self._samples.write(row, bias_as_text=as_text) for row in rows]
+        self.set_arch(drawn if size is not None else drawn[0])
+        return deepcopy(self.config)
+
+    def set_arch(self, config: Any) -> None:
+        """Set the architecture that is asked about, or a list of them.
+
+        :param config: a dict as :meth:`sample_arch` returns it (entries of layers beyond
+            ``sample_n_layer`` are not looked at), a string ``gpt-s-12-768-…``, a configuration of
+            the blackboxes, or a list of any of these
+        :raises InputError: it is not of the space; names key, value and choices
+        """
+        several = isinstance(config, Sequence) and not isinstance(config, str)
+        given = list(config) if several else [config]
+        if not given:
+            raise InputError("the list of architectures is empty; give one or more")
+        rows = []
+        for i, architecture in enumerate(given):
+            try:
+                rows.append(self._samples.read(architecture))
+            except InputError as error:
+                raise InputError(f"architecture {i}: {error}" if several else str(error)) from None
+        self.config, self._several = deepcopy(config), several
+        self._matrix = np.array(rows, dtype=np.uint8)
+        self._biased = np.array([_model_has_biases(a) for a in given])
+
+    def create_model(self, *, device: str = "cpu") -> GPT:
+        """A torch module of the architecture, with random weights.
+
+        :param device: of torch; on ``"meta"`` it costs nothing
+        :raises InputError: none is set, or a list
+        :raises MissingExtraError: torch is not installed
+        """
+        row = self._rows()[0]
+        if self._several:
+            raise InputError("a list of architectures is set; set the one to build a model of")
+        configuration = self._encoding.decode_one(row)
+        return build_model(model_config(self.search_space_name, configuration), device=device)
+
+    # -- predictions ---------------------------------------------------------------------------
+
+    def query(
+        self,
+        device: str | Sequence[str] | None = None,
+        metric: str | Sequence[str] | None = None,
+        predictor: str = MLP,
+        *,
+        seed: int | None = None,
+    ) -> Answer:
+        """Metrics of the architecture that is set.
+
+        :param device: one or several; default: all
+        :param metric: one or several of ``perplexity``, ``latencies``, ``energies``, ``flops``,
+            ``params``, ``float16_memory``, ``bfloat16_memory``; default: all, or with a device
+            those that depend on it
+        :param predictor: of perplexity: ``mlp``, our model; ``supernet``, what was measured, with
+            accuracy; ``published-mlp``, the published network (once converted)
+        :param seed: number of the repeat; default: that of this object
+        :return: metric to value; ``latencies`` and ``energies`` to device to value
+        :raises InputError: no architecture is set, an unknown name, or ``supernet`` was not
+            measured on an architecture
+        :raises MissingArtifactError: what answers is not on this machine
+        """
+        matrix = self._rows()
+        if predictor not in PREDICTORS:
+            raise unknown("predictor", predictor, PREDICTORS)
+        if metric is None:
+            metrics = list(METRIC_NAMES) if device is None else self.hw_metrics_surrogate
+        else:
+            metrics = check_metrics(metric)
+        everywhere = device is None or (isinstance(device, str) and device == ALL_DEVICES)
+        devices = self.device_list
+        if not everywhere:
+            devices = as_names("device", device, self.device_list)
+        lenient = everywhere or metric is None
+        columns = self._predictions.columns(metrics, devices, lenient=lenient)
+        values = self._predictions.values(matrix, columns, self._repeats(seed))
+        answer: Answer = {}
+        for name in metrics:
+            ours = METRIC_NAMES[name]
+            if name in self.hw_metrics_surrogate:
+                mine = [column for column in columns if column.metric == ours]
+                if mine:  # a user's own device may lack energy
+                    answer[name] = {c.device: self._shaped(values[c]) for c in mine}
+            elif ours in COUNTED:
+                counted = self._predictions.counted(ours, matrix, self._biased)
+                answer[name] = self._shaped(counted)
+            elif ours != "perplexity" or predictor == MLP:
+                answer[name] = self._shaped(values[Column(ours)])
+            elif predictor == PUBLISHED_MLP:
+                answer[name] = self._shaped(self._predictions.published_perplexity(matrix))
+            else:
+                answer |= self.eval_supernet_surrogate()
+        if self.use_supernet_surrogate and metrics != ["perplexity"]:
+            answer |= self.eval_supernet_surrogate()
+        return answer
+
+    def compute_predictions_ppl(self) -> Any:
+        """Perplexity of the architecture that is set."""
+        return self.query(metric="perplexity")["perplexity"]
+
+    def compute_predictions_hw(self, hw_metric: str, device: str) -> Any:
+        """``latencies`` or ``energies`` of the architecture that is set, on one device."""
+        return self.query(device, hw_metric)[hw_metric][device]
+
+    def get_flops(self) -> Any:
+        """FLOPs of the architecture that is set."""
+        return self.query(metric="flops")["flops"]
+
+    def get_params(self) -> Any:
+        """Parameters of the architecture that is set."""
+        return self.query(metric="params")["params"]
+
+    def get_memory(self, objective: str) -> Any:
+        """``float16_memory`` or ``bfloat16_memory`` of the architecture that is set."""
+        return self.query(metric=objective)[objective]
+
+    # -- measurements --------------------------------------------------------------------------
+
+    def eval_supernet_surrogate(self) -> Answer:
+        """Accuracy and perplexity of the architecture that is set, as measured on the supernet.
+
+        :raises InputError: not measured; says what would be needed
+        :raises MissingArtifactError: the table is not on this machine
+        """
+        found = self._ground_truth.supernet(self._rows())
+        return {name: self._shaped(values) for name, values in found.items()}
+
+    def get_gt_latencies(self, device: str, arch_str: str) -> list[float]:
+        """Every measured latency of an architecture of the table, ms.
+
+        :param device: one of the 13
+        :param arch_str: ``gpt-s-12-768-…``, as :meth:`query_gt_all_archs` has it
+        :raises InputError: unknown device, or the architecture was not measured
+        :raises MissingArtifactError: the table is not on this machine
+        """
+        return self._ground_truth.one(arch_str, "latencies", device)  # type: ignore[no-any-return]
+
+    def get_gt_energies(self, device: str, arch_str: str) -> list[float] | float:
+        """Every measured energy of an architecture of the table; of a CPU the mean alone.
+
+        :return: Wh; ``unit_system="published"``: kWh on GPUs
+        :raises InputError: unknown device, or the architecture was not measured
+        :raises MissingArtifactError: the table is not on this machine
+        """
+        return self._ground_truth.one(arch_str, "energies", device)  # type: ignore[no-any-return]
+
+    def get_gt_agnostic(self, arch_str: str, metric: str) -> float:
+        """``perplexity``, ``flops``, ``params`` or a memory of an architecture of the table.
+
+        :raises InputError: unknown metric, or it was not measured
+        :raises MissingArtifactError: the table is not on this machine
+        """
+        name = check_metrics(metric)[0]
+        if name in self.hw_metrics_surrogate:
+            raise InputError(f"metric {name!r} depends on the device; ask get_gt_{name}()")
+        return self._ground_truth.one(arch_str, name)  # type: ignore[no-any-return]
+
+    def query_gt_all_archs(self, metric: str, device: str | None = None) -> dict[str, Any]:
+        """One metric of every architecture of the table on which it was measured.
+
+        :param metric: one, as in :meth:`query`
+        :param device: for ``latencies`` and ``energies``
+        :return: architecture string to what :meth:`get_gt_latencies` and the others return, in the
+            order in which they were measured
+        :raises InputError: unknown metric or device, or a device is missing
+        :raises MissingArtifactError: the table is not on this machine
+        """
+        name = check_metrics(metric)[0]
+        if name in self.hw_metrics_surrogate and device is None:
+            raise InputError(
+                f"metric {name!r} depends on the device; name one of {', '.join(DEVICES)}"
+            )
+        return self._ground_truth.every(name, device)
+
+    # -- behind the door -----------------------------------------------------------------------
+
+    @cached_property
+    def _ground_truth(self) -> GroundTruth:
+        return GroundTruth(self._encoding.space, self.unit_system)
+
+    def _repeats(self, seed: int | None) -> NDArray[np.uint64] | None:
+        """Numbers of the repeats that answer, one for all or one each; None: expected values."""
+        repeat = self.seed if seed is None else check_repeat(seed)
+        if not self.noise:
+            return None
+        if repeat is not None:
+            return np.array([repeat], dtype=np.uint64)
+        return self._rng.integers(MAX_REPEAT, size=len(self._matrix), dtype=np.uint64)
+
+    def _rows(self) -> IntMatrix:
+        if not len(self._matrix):
+            raise InputError("no architecture is set; call set_arch(…) or sample_arch() first")
+        return self._matrix
+
+    def _shaped(self, values: NDArray[Any]) -> Any:
+        """A number for one architecture, an array for a list."""
+        return values.copy() if self._several else values[0].item()
+
+
+def _model_has_biases(architecture: Any) -> bool:
+    """Whether the model that the published package builds has biases: any text counts as true."""
+    if isinstance(architecture, str):
+        return True
+    return bool(architecture.get(BIASES, architecture.get("bias")))

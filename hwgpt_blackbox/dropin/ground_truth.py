@@ -1,0 +1,183 @@
+"""The measured table behind the published ground-truth queries, and the supernet's perplexities."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.artifact import check_files, read_manifest
+from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.dropin.names import (
+    METRIC_NAMES,
+    OURS,
+    PUBLISHED,
+    as_names,
+    measured_energy_unit,
+)
+from hwgpt_blackbox.dropin.samples import Samples
+from hwgpt_blackbox.encoding import Encoding, IntMatrix
+from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.metrics import METRICS
+from hwgpt_blackbox.names import artifact_name
+from hwgpt_blackbox.places import find
+from hwgpt_blackbox.spaces import Space
+from hwgpt_blackbox.surrogate import COUNTED
+
+SIDE_FILE = "side.npz"
+"""Beside the table: which perplexities were filled, and accuracy where measured."""
+
+MAX_SIDE_BYTES = 16 << 20
+
+REPEATS = {"latency": ("latency_repeats", 10), "energy": ("energy_repeats", 50)}
+"""Metric to the key of the manifest that says how often each device measured it, and how often a
+table holds at most."""
+
+
+class GroundTruth:
+    """The measured table of a space.
+
+    :param space: the space
+    :param unit_system: ``ours``: ms, Wh, MB; ``published``: energies of GPUs in kWh
+    :raises MissingArtifactError: the table is not on this machine; names the command that makes it
+    :raises DataError: it is not sound
+    """
+
+    def __init__(self, space: Space, unit_system: str = OURS) -> None:
+        from hwgpt_blackbox.tabular import Table  # loads Syne Tune
+
+        self.folder = find(artifact_name(space.name, tabular=True)).path
+        self.table = Table.read(self.folder)
+        if self.table.space.name != space.name:
+            raise DataError(
+                f"{self.folder} holds the space {self.table.space.name!r}, its name says "
+                f"{space.name!r}; rename it, or convert it again"
+            )
+        self.unit_system = unit_system
+        self.samples = Samples(Encoding(space))
+        manifest = read_manifest(self.folder, kind="tabular")
+        counts = manifest.get("counts")
+        self._counts = counts if isinstance(counts, dict) else {}
+        self._measured, self._accuracy = self._read_side(manifest)
+
+    def __len__(self) -> int:
+        """Number of architectures."""
+        return len(self.table.matrix)
+
+    def one(self, architecture: str, metric: str, device: str | None = None) -> Any:
+        """What was measured of one architecture.
+
+        :param architecture: its string
+        :param metric: under its published name
+        :param device: for latencies and energies
+        :return: a list of ms or of energies; a number of what was measured once, or exactly
+        :raises InputError: unknown device, or it was not measured
+        """
+        row = np.array(self.samples.from_string(architecture), dtype=np.uint8)
+        number = self.table.rows.get(row.tobytes())
+        if number is None:
+            raise InputError(
+                f"{architecture} is not among the {len(self)} measured architectures; query() "
+                "answers for every one of the space"
+            )
+        (value,) = self._values(metric, device, slice(number, number + 1))
+        if value is None:
+            raise InputError(
+                f"the perplexity of {architecture} was not measured; query(metric='perplexity') "
+                "predicts it"
+            )
+        return value
+
+    def every(self, metric: str, device: str | None = None) -> dict[str, Any]:
+        """What was measured of every architecture, by string, in the order of measurement.
+
+        :param metric: under its published name
+        :param device: for latencies and energies
+        :return: those on which it was measured, values as :meth:`one` returns them
+        :raises InputError: unknown device
+        """
+        strings = map(self.samples.strings.to_string, self.table.matrix.tolist())
+        found = zip(strings, self._values(metric, device, slice(None)), strict=True)
+        return {string: value for string, value in found if value is not None}
+
+    def _values(self, metric: str, device: str | None, rows: slice) -> list[Any]:
+        """What was measured of some rows, None where nothing was."""
+        ours = METRIC_NAMES[metric]
+        if METRICS[ours].per_device:
+            return self._repeats(ours, as_names("device", device, tuple(DEVICES))[0], rows)
+        column = self.table.objectives[0, :, 0, 0, _column(ours)]
+        values = np.asarray(column[rows], dtype=np.float64).tolist()
+        if ours in COUNTED:
+            return [int(value) for value in values]
+        if ours != "perplexity":
+            return values  # type: ignore[no-any-return]
+        known = self._measured[rows].tolist()
+        return [value if sure else None for value, sure in zip(values, known, strict=True)]
+
+    def _repeats(self, metric: str, device: str, rows: slice) -> list[Any]:
+        """Every measurement of some rows: a list each, or a number where means alone are known."""
+        key, most = REPEATS[metric]
+        stored = self.table.objectives[list(DEVICES).index(device), :, :, 0, _column(metric)]
+        counted = self._counts.get(key)
+        times = counted.get(device) if isinstance(counted, dict) else None
+        if type(times) is not int or not 1 <= times <= most:
+            times = most
+        values = np.asarray(stored[rows, : min(times, stored.shape[1])], dtype=np.float64)
+        if metric == "energy":
+            if self.unit_system == PUBLISHED:
+                values = values / measured_energy_unit(device)
+            if times == 1:
+                return values[:, 0].tolist()  # type: ignore[no-any-return]
+        return values.tolist()  # type: ignore[no-any-return]
+
+    def supernet(self, matrix: IntMatrix) -> dict[str, NDArray[np.float64]]:
+        """What the trained supernet was measured to have.
+
+        :param matrix: canonical choice indices, shape (n, num_columns)
+        :return: ``accuracy`` (share of next tokens, NaN where it is not known) and ``perplexity``,
+            each of shape (n,)
+        :raises InputError: an architecture was not measured; says what would be needed
+        """
+        rows = [self.table.rows.get(row.tobytes(), -1) for row in matrix.astype(np.uint8)]
+        for row, choices in zip(rows, matrix.tolist(), strict=True):
+            if row < 0 or not self._measured[row]:
+                raise InputError(
+                    f"the perplexity of {self.samples.strings.to_string(choices)} was not measured "
+                    f"on the supernet: the table has {int(self._measured.sum())} that were. To "
+                    "evaluate it needs the published supernet checkpoint, torch, a GPU and "
+                    "OpenWebText, with the published package; predictor='mlp' predicts it"
+                )
+        stored = self.table.objectives[0, :, 0, 0, _column("perplexity")]
+        perplexity = np.asarray(stored[rows], dtype=np.float64)
+        return {"accuracy": self._accuracy[rows], "perplexity": perplexity}
+
+    def _read_side(self, manifest: dict[str, Any]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Whether each perplexity was measured, and accuracies, each of shape (n,)."""
+        check_files(self.folder, manifest, [SIDE_FILE])
+        path, shape = self.folder / SIDE_FILE, (len(self),)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                declared = sum(entry.file_size for entry in archive.infolist())
+            if declared > MAX_SIDE_BYTES:
+                raise ValueError(f"it unpacks to {declared} bytes")
+            with np.load(path, allow_pickle=False) as arrays:  # NaN, where not measured
+                filled, accuracy = arrays["perplexity_filled"], arrays["accuracy"]
+        except Exception as error:  # readers of hostile bytes raise many kinds
+            raise DataError(_unsound(path, f"{type(error).__name__}: {error}")) from error
+        kinds = (filled.dtype.kind, accuracy.dtype.kind)
+        if filled.shape != shape or accuracy.shape != shape or kinds != ("b", "f"):
+            raise DataError(
+                _unsound(path, f"expected truth values and floats, each of shape {shape}")
+            )
+        return ~filled, accuracy.astype(np.float64)
+
+
+def _column(metric: str) -> int:
+    return list(METRICS).index(metric)
+
+
+def _unsound(path: Path, reason: str) -> str:
+    return f"{path} is no sound part of a table ({reason}); convert or pull it again"
