@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.noise import Dependence
+from hwgpt_blackbox.npz import read_numbers
 from hwgpt_blackbox.places import MANIFEST
 from hwgpt_blackbox.spaces import Space
 
@@ -26,11 +26,32 @@ MAX_MANIFEST_BYTES = 4 << 20
 MAX_ARRAYS_BYTES = 256 << 20
 """A manifest or the arrays of an artifact beyond this are refused unread."""
 
+_CURE = "convert or pull the artifact again"
+
 
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_small(path: Path, limit: int, cure: str = _CURE) -> bytes:
+    """The bytes of a regular file that must be small: no device or pipe, which never ends.
+
+    :param limit: largest size in bytes
+    :param cure: what to do if it cannot be read
+    :raises DataError: it is missing, larger, or no regular file
+    """
+    try:
+        if not path.is_file():
+            raise DataError(f"{path} is no file; {cure}")
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error}); {cure}") from error
+    if len(content) > limit:
+        raise DataError(f"{path} is larger than {limit} bytes; {cure}")
+    return content
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -52,42 +73,61 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     temporary.replace(folder / MANIFEST)
 
 
-def read_manifest(folder: Path, *, kind: str) -> dict[str, Any]:
+def read_manifest(folder: Path, *, kind: str | Collection[str]) -> dict[str, Any]:
     """The manifest of an artifact, its form checked.
 
-    :param kind: the kind it must have, ``surrogate`` or ``tabular``
+    :param kind: the kind it must have, or several of which it must have one
     :raises DataError: it is unreadable, of a future version or of another kind
     """
     path = folder / MANIFEST
-    cure = "convert or pull the artifact again"
+    content = read_small(path, MAX_MANIFEST_BYTES)
+    return parse_manifest(content, str(path), kind=kind)
+
+
+def parse_manifest(content: bytes, where: str, *, kind: str | Collection[str]) -> dict[str, Any]:
+    """The manifest that a file holds, its form checked.
+
+    :param content: of the file
+    :param where: the file, for messages
+    :param kind: the kind it must have, or several of which it must have one
+    :raises DataError: it is unreadable, of a future version or of another kind
+    """
     try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise DataError(f"{path} is larger than {MAX_MANIFEST_BYTES} bytes; {cure}")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} cannot be read ({error}); {cure}") from error
+        manifest = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where} cannot be read ({error}); {_CURE}") from error
     if not isinstance(manifest, dict):
-        raise DataError(f"{path} holds a {type(manifest).__name__}, not an object; {cure}")
+        raise DataError(f"{where} holds a {type(manifest).__name__}, not an object; {_CURE}")
     version = manifest.get("schema_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise DataError(f"{path} has schema_version {version!r}; expected {SCHEMA_VERSION}; {cure}")
+        raise DataError(
+            f"{where} has schema_version {version!r:.200}; expected {SCHEMA_VERSION}; {_CURE}"
+        )
     if version > SCHEMA_VERSION:
         raise DataError(
-            f"{path} has schema_version {version}, this release reads up to {SCHEMA_VERSION}; "
+            f"{where} has schema_version {version}, this release reads up to {SCHEMA_VERSION}; "
             "update with: pip install --upgrade hwgpt-blackbox"
         )
-    if manifest.get("kind") != kind:
-        raise DataError(f"{path} is of kind {manifest.get('kind')!r}, expected {kind!r}; {cure}")
+    kinds = [kind] if isinstance(kind, str) else list(kind)
+    if manifest.get("kind") not in kinds:
+        expected = " or ".join(map(repr, kinds))
+        found = f"{manifest.get('kind')!r:.200}"
+        raise DataError(f"{where} is of kind {found}, expected {expected}; {_CURE}")
     return manifest
 
 
-def check_files(folder: Path, manifest: Mapping[str, Any], names: list[str]) -> None:
+def check_files(
+    folder: Path,
+    manifest: Mapping[str, Any],
+    names: list[str],
+    *,
+    limit: int | None = MAX_ARRAYS_BYTES,
+) -> None:
     """Compare size and sha256 of files with the manifest.
 
     :param names: files to check; each must be listed in the manifest
-    :raises DataError: a file is missing, not listed, or not what the manifest says
+    :param limit: largest size of a file, in bytes: it is not even hashed beyond; None: any
+    :raises DataError: a file is missing, not listed, too large, or not what the manifest says
     """
     listed = manifest.get("files")
     for name in names:
@@ -95,6 +135,8 @@ def check_files(folder: Path, manifest: Mapping[str, Any], names: list[str]) -> 
         path = folder / name
         if not isinstance(entry, dict) or not path.is_file():
             raise DataError(f"{path} is missing or not in the manifest; convert or pull it again")
+        if limit is not None and path.stat().st_size > limit:
+            raise DataError(f"{path} is larger than {limit} bytes; {_CURE}")
         if path.stat().st_size != entry.get("bytes") or sha256(path) != entry.get("sha256"):
             raise DataError(
                 f"{path} is not the file of its manifest (size or sha256 differ); "
@@ -109,27 +151,14 @@ def read_arrays(path: Path, *, limit: int = MAX_ARRAYS_BYTES) -> dict[str, NDArr
     :raises DataError: the file is corrupt, too large, or holds objects
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            declared = sum(info.file_size for info in archive.infolist())
-        if declared > limit:
-            raise DataError(f"{path} unpacks to {declared} bytes, more than {limit}; refused")
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: _checked(archive[name], path, name) for name in archive.files}
+        return read_numbers(path, limit)
     except DataError:
         raise
-    except Exception as error:  # zipfile, zlib and numpy raise many kinds on hostile bytes
+    except Exception as error:  # zipfile and zlib raise many kinds on hostile bytes
         raise DataError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); "
+            f"{path} cannot be read ({type(error).__name__}: {error!s:.200}); "
             "convert or pull the artifact again"
         ) from error
-
-
-def _checked(array: NDArray[Any], path: Path, name: str) -> NDArray[Any]:
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"{path}: array {name!r} has dtype {array.dtype}; expected numbers")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise DataError(f"{path}: array {name!r} has values that are not finite")
-    return array
 
 
 LINKS = ("identity", "log")

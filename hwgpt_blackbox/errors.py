@@ -34,6 +34,13 @@ class OutputError(HWGPTError, OSError):
         return str(self.args[0]) if self.args else ""
 
 
+class TransferError(HWGPTError, ConnectionError):
+    """A host refused, failed, or cannot be reached; or the network is not to be used."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
 class MissingExtraError(HWGPTError, ImportError):
     """An optional dependency is not installed; the message holds the command that installs it."""
 
@@ -55,4 +62,4 @@ def require(module: str, *, extra: str) -> None:
 def unknown(what: str, value: object, known: object) -> InputError:
     """The error for a name that is in no table: says what was asked for and what there is."""
     names = ", ".join(str(name) for name in known)  # type: ignore[attr-defined]
-    return InputError(f"unknown {what} {value!r}; known: {names}")
+    return InputError(f"unknown {what} {value!r:.200}; known: {names}")

@@ -62,7 +62,7 @@ def load(
         if value not in known:
             raise unknown(what, value, known)
     part = "" if models == "default" else models
-    surrogate = _read_surrogate(artifact_name(row.name, part=part), row.name)
+    surrogate = _read_surrogate(find(artifact_name(row.name, part=part)).path, row.name)
     dataset_columns(device, surrogate.own_devices)  # an unknown device comes before a missing file
     targets = ["perplexity"] if perplexity == PUBLISHED_MLP else []
     targets += _MEMORY_METRICS if memory == PUBLISHED_MLP else ()
@@ -83,22 +83,23 @@ class Datasets(dict[str, Any]):
         raise UnknownDatasetError(str(unknown("dataset", name, self)))
 
 
-def load_all(name: str) -> Datasets:
+def load_all(name: str, folder: Path | None = None) -> Datasets:
     """The blackboxes of every dataset of a name, as Syne Tune's ``load_blackbox`` returns them.
 
     :param name: ``hwgpt-s``, ``hwgpt-s-repeats``, ``hwgpt-s-tabular`` …
+    :param folder: of the artifact; default: the one in use
     :raises InputError: unknown name
     :raises MissingArtifactError: the table is not on this machine
     """
     if name not in BLACKBOXES:
         raise unknown("blackbox", name, BLACKBOXES)
     row = BLACKBOXES[name]
+    path = find(row.artifact).path if folder is None else folder
     if row.tabular:
-        path = find(row.artifact).path
         table = Table.read(path)
         _check_space(path, table.space, row.space)
         return Datasets(table.blackboxes())
-    surrogate = _read_surrogate(row.artifact, row.space)
+    surrogate = _read_surrogate(path, row.space)
     return Datasets(
         {
             dataset: HWGPTBlackbox(surrogate, dataset, fidelity=row.fidelity)
@@ -107,8 +108,7 @@ def load_all(name: str) -> Datasets:
     )
 
 
-def _read_surrogate(artifact: str, space: str) -> Surrogate:
-    path = find(artifact).path
+def _read_surrogate(path: Path, space: str) -> Surrogate:
     surrogate = Surrogate.read(path)
     _check_space(path, surrogate.space, space)
     return with_own_devices(surrogate)

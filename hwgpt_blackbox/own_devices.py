@@ -92,7 +92,7 @@ def own_devices(space: str) -> dict[str, OwnDevice]:
     for path in sorted(folder.glob(f"{prefix}*")) if folder.is_dir() else ():
         if (path / MANIFEST).is_file():
             try:
-                device = _read_device(path, space)
+                device = read_device(path, space)
             except DataError as error:
                 logger.warning("%s is left out: %s", path, error)
             else:
@@ -107,7 +107,11 @@ def measured_on_own(space: str) -> OwnDevices:
     return {name: device.metrics for name, device in own_devices(space).items()}
 
 
-def _read_device(path: Path, space: str) -> OwnDevice:
+def read_device(path: Path, space: str) -> OwnDevice:
+    """What the manifest of a device's artifact says.
+
+    :raises DataError: it is not sound, or not of this space and of the folder's name
+    """
     manifest = read_manifest(path, kind=KIND)
     name, metrics = manifest.get("device"), manifest.get("metrics")
     bounds = manifest.get("bounds")
@@ -116,8 +120,9 @@ def _read_device(path: Path, space: str) -> OwnDevice:
     stated = (manifest.get("space"), device_artifact(space, str(name)))
     if not sound or stated != (space, path.name):
         raise DataError(
-            f"{path} says it is of device {name!r} and space {manifest.get('space')!r} with "
-            f"{metrics!r}; its name says otherwise, or it is incomplete; convert it again"
+            f"{path} says it is of device {name!r:.100} and space "
+            f"{manifest.get('space')!r:.100} with {metrics!r:.100}; its name says otherwise, or it "
+            "is incomplete; convert it again"
         )
     try:
         check_name(str(name))
@@ -126,25 +131,32 @@ def _read_device(path: Path, space: str) -> OwnDevice:
     return OwnDevice(str(name), space, tuple(metrics or ()), table or {}, path)
 
 
-def read_models_of(device: OwnDevice, levels: NDArray[np.float64]) -> dict[str, AdditiveModel]:
-    """Models of a user's device by target, their noise at ``levels``.
+def surrogate_of(device: OwnDevice) -> Surrogate:
+    """The models of a user's device alone, as its artifact holds them.
 
     :raises DataError: the artifact is not sound
     """
     manifest = read_manifest(device.path, kind=KIND)
     check_files(device.path, manifest, [ARRAYS])
-    arrays = read_arrays(device.path / ARRAYS)
+    arrays, space = read_arrays(device.path / ARRAYS), get_space(device.space)
     try:
-        own, models = read_models(
-            get_space(device.space), manifest["links"], arrays, device.targets
-        )
+        levels, models = read_models(space, manifest["links"], arrays, device.targets)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{device.path} is no complete artifact of a device ({error}); convert it again"
         ) from None
-    if not np.array_equal(own, levels):
-        models = {target: _at_levels(model, own, levels) for target, model in models.items()}
-    return models
+    return Surrogate(space, models, levels, manifest)
+
+
+def read_models_of(device: OwnDevice, levels: NDArray[np.float64]) -> dict[str, AdditiveModel]:
+    """Models of a user's device by target, their noise at ``levels``.
+
+    :raises DataError: the artifact is not sound
+    """
+    own = surrogate_of(device)
+    if np.array_equal(own.levels, levels):
+        return own.models
+    return {target: _at_levels(model, own.levels, levels) for target, model in own.models.items()}
 
 
 def _at_levels(

@@ -8,6 +8,7 @@ import keep working, because the function itself stays, and every foreign name g
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -15,17 +16,12 @@ from typing import Any
 
 import wrapt
 
-from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.errors import MissingArtifactError
 from hwgpt_blackbox.names import BLACKBOXES
+from hwgpt_blackbox.places import find
 
 REPOSITORY = "syne_tune.blackbox_repository.repository"
 """The module of Syne Tune that is extended, when it is imported or at once if it was."""
-
-CITATION = (
-    "HW-GPT-Bench: Hardware-Aware Architecture Benchmark for Language Models. "
-    "Sukthanker, R. S., Zela, A., Staffler, B., Klein, A., Purucker, L., Franke, J. K. H. and "
-    "Hutter, F. NeurIPS 2024 Datasets and Benchmarks. arXiv:2405.10299"
-)
 
 _MARK = "_hwgpt_blackbox_registered"
 
@@ -38,11 +34,11 @@ def register() -> None:
 def _extend(repository: ModuleType) -> None:
     if hasattr(repository.snapshot_download, _MARK):
         return
-    from syne_tune.blackbox_repository.conversion_scripts.blackbox_recipe import BlackboxRecipe
+    from hwgpt_blackbox.recipe import HWGPTRecipe
 
     for name in BLACKBOXES:
-        repository.generate_blackbox_recipes[name] = BlackboxRecipe(name, CITATION)
-    repository.snapshot_download = _no_download_of_ours(  # type: ignore[attr-defined]
+        repository.generate_blackbox_recipes[name] = HWGPTRecipe(name)
+    repository.snapshot_download = _ours_pulled(  # type: ignore[attr-defined]
         repository.snapshot_download, repository.repo_id
     )
     for function in ("deserialize_tabular", "deserialize_offline"):
@@ -50,24 +46,56 @@ def _extend(repository: ModuleType) -> None:
     setattr(repository.snapshot_download, _MARK, True)
 
 
-def _no_download_of_ours(original: Callable[..., Any], default_repo: str) -> Callable[..., Any]:
-    """``snapshot_download`` that fetches nothing for our names."""
-    patterns = {f"{name}/*" for name in BLACKBOXES}
+class _Chosen(threading.local):
+    """Between the two calls of one ``load_blackbox``: the folder of a name, if not the usual."""
+
+    def __init__(self) -> None:
+        self.folders: dict[str, Path] = {}
+
+
+_chosen = _Chosen()
+
+
+def _ours_pulled(original: Callable[..., Any], default_repo: str) -> Callable[..., Any]:
+    """``snapshot_download`` that, for our names, pulls from a repository the user names, or not."""
+    patterns = {f"{name}/*": name for name in BLACKBOXES}
 
     @functools.wraps(original)
     def snapshot_download(*args: Any, **kwargs: Any) -> Any:
         asked = kwargs.get("allow_patterns")
-        if not isinstance(asked, str) or asked not in patterns:
+        name = patterns.get(asked) if isinstance(asked, str) else None
+        if name is None or "repo_id" not in kwargs:
             return original(*args, **kwargs)
+        _chosen.folders.pop(name, None)
         if kwargs.get("repo_id") != default_repo:
-            name = asked.removesuffix("/*")
-            raise InputError(
-                f"custom_repo_id is {kwargs.get('repo_id')!r}; {name} is not loaded from a hub: "
-                "leave custom_repo_id out"
-            )
+            _chosen.folders[name] = _pull(name, **kwargs)
         return str(kwargs.get("local_dir"))
 
     return snapshot_download
+
+
+def _pull(name: str, repo_id: str, **kwargs: Any) -> Path:
+    """The folder of what a repository holds; it becomes the one in use where there is none."""
+    from hwgpt_blackbox.hosting import pull
+
+    artifact = BLACKBOXES[name].artifact
+    try:
+        find(artifact)
+    except MissingArtifactError:
+        missing = True
+    else:
+        missing = False
+    token = kwargs.get("token")
+    return pull(
+        artifact,
+        repository=f"hf://datasets/{repo_id}",
+        revision=kwargs.get("revision"),
+        endpoint=kwargs.get("endpoint"),
+        token=token if isinstance(token, str) else None,
+        anonymous=token is False,
+        offline=True if kwargs.get("local_files_only") else None,
+        activate=missing,
+    ).path
 
 
 def _ours_first(original: Callable[..., Any], repository: ModuleType) -> Callable[..., Any]:
@@ -80,6 +108,6 @@ def _ours_first(original: Callable[..., Any], repository: ModuleType) -> Callabl
             return original(path)
         from hwgpt_blackbox.loading import load_all
 
-        return load_all(folder.name)
+        return load_all(folder.name, _chosen.folders.pop(folder.name, None))
 
     return deserialize

@@ -19,7 +19,7 @@ from syne_tune.blackbox_repository import (
 import hwgpt_blackbox
 from hwgpt_blackbox.blackbox import HWGPTBlackbox
 from hwgpt_blackbox.devices import DEVICES
-from hwgpt_blackbox.errors import InputError, MissingArtifactError
+from hwgpt_blackbox.errors import MissingArtifactError
 from hwgpt_blackbox.names import BLACKBOXES
 from hwgpt_blackbox.tabular import TabularBlackbox
 
@@ -77,13 +77,6 @@ def test_arguments_of_load_blackbox_are_taken(no_download):
         {"max_workers": 2},
     ):
         assert list(load_blackbox("hwgpt-s", **arguments)) == DATASETS
-
-
-def test_a_repository_of_the_users_own_is_refused_with_the_cure(no_download):
-    with pytest.raises(InputError) as error:
-        load_blackbox("hwgpt-s", custom_repo_id="me/mine")
-    for text in ("me/mine", "hwgpt-s", "leave custom_repo_id out"):
-        assert text in str(error.value)
 
 
 def test_a_table_in_syne_tunes_own_folder_is_ours_too(tmp_path, monkeypatch, no_download):

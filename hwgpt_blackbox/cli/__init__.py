@@ -33,6 +33,9 @@ COMMANDS: dict[str, Command] = {
         Command("query", "metrics of an architecture", "hwgpt_blackbox.cli.query"),
         Command("convert", "measurements to artifacts", "hwgpt_blackbox.cli.convert"),
         Command("verify", "soundness and accuracy of an artifact", "hwgpt_blackbox.cli.verify"),
+        Command("pull", "fetch an artifact", "hwgpt_blackbox.cli.pull"),
+        Command("push", "publish an artifact", "hwgpt_blackbox.cli.push"),
+        Command("remove", "delete pulled artifacts", "hwgpt_blackbox.cli.remove"),
         Command("run", "search in simulated time", "hwgpt_blackbox.cli.run"),
         Command("report", "tables, figures and a page of results", "hwgpt_blackbox.cli.report"),
     )

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from typing import Any
 
+from hwgpt_blackbox.cli.pull import add_home
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
-from hwgpt_blackbox.errors import MissingArtifactError
-from hwgpt_blackbox.names import BLACKBOXES, artifact_name
+from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
+from hwgpt_blackbox.names import BLACKBOXES, artifact_name, part_of
 from hwgpt_blackbox.own_devices import OwnDevice, own_devices
-from hwgpt_blackbox.places import find, home
+from hwgpt_blackbox.places import find, home, parts
 from hwgpt_blackbox.spaces import MEASURED_SPACES
+
+logger = logging.getLogger(__name__)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.add_argument(
-        "--report", action="store_true", help="how good the surrogate of each space is"
+        "--report", action="store_true", help="how good the models of each artifact are"
     )
+    parser.add_argument(
+        "--cached", action="store_true", help="every version that was pulled, and from where"
+    )
+    add_home(parser)
 
 
 def rows() -> list[dict[str, Any]]:
@@ -40,11 +48,24 @@ def _own() -> list[OwnDevice]:
     return [device for space in MEASURED_SPACES for device in own_devices(space).values()]
 
 
+def _others() -> list[dict[str, str]]:
+    """Published models on this machine: name, folder of the artifact, and Python that loads it."""
+    return [
+        {"name": name, "artifact": str(home() / name), "load": part.load}
+        for name in parts()
+        if (part := part_of(name)) and not part.own_device
+    ]
+
+
 def run(args: argparse.Namespace) -> int:
     """Print the table, or the line of each report card."""
+    if args.cached:
+        return _print_cached(args.home, as_json=args.json)
+    if args.home is not None:
+        raise InputError("--home is for --cached; otherwise set HWGPT_BLACKBOX_HOME")
     if args.report:
         return _print_reports(as_json=args.json)
-    table, own = rows(), _own()
+    table, own, others = rows(), _own(), _others()
     if args.json:
         print(
             json.dumps(
@@ -54,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
                     "own_devices": [
                         {"name": d.name, "space": d.space, "artifact": str(d.path)} for d in own
                     ],
+                    "other_models": others,
                     "blackboxes": table,
                 },
                 indent=1,
@@ -63,33 +85,75 @@ def run(args: argparse.Namespace) -> int:
     width = max(len(row["name"]) for row in table)
     for row in table:
         where = row["artifact"] or (
-            f"make it with: hwgpt-blackbox convert SOURCE --space {row['space']}"
+            f"make it with: hwgpt-blackbox convert SOURCE --space {row['space']}; or fetch it "
+            f"with: hwgpt-blackbox pull {row['name']} --from REPOSITORY"
         )
         print(f"{row['name']:{width}}  {row['status']:8}  {where}")
     print(f"\ndatasets: {' '.join([*DEVICES, ALL_DEVICES])}")
     for device in own:
         print(f"own device: {device.name} in hwgpt-{device.space}  {device.path}")
+    for other in others:
+        print(f"other models: {other['name']}  {other['artifact']}  {other['load']}")
     print(f"home of local artifacts: {home()}")
     return 0
 
 
-def reports() -> list[dict[str, Any]]:
-    """One row per space: name, folder of the artifact in use, and its report card or None.
+def _print_cached(folder: str | None, *, as_json: bool) -> int:
+    """Print every pulled version: name, digest, size, time, state, and where it is from."""
+    from hwgpt_blackbox.hosting import cached
 
-    :raises DataError: a card is not sound
+    versions = cached(folder)
+    if as_json:
+        table = [
+            {
+                "name": v.name,
+                "digest": v.digest,
+                "active": v.active,
+                "bytes": v.size,
+                "artifact": str(v.path),
+                "origins": [dict(row) for row in v.origins],
+            }
+            for v in versions
+        ]
+        print(json.dumps({"home": folder or str(home()), "cached": table}, indent=1))
+        return 0
+    width = max((len(v.name) for v in versions), default=0)
+    for v in versions:
+        state = "in use" if v.active else ""
+        origin = v.origins[-1] if v.origins else {}
+        pinned = f" at {origin['revision'][:12]}" if origin.get("revision") else ""
+        print(
+            f"{v.name:{width}}  {v.digest[:16]}  {v.size / 1e6:8.1f} MB  {v.pulled[:16]:16}  "
+            f"{state:6}  {origin.get('source', '')}{pinned}"
+        )
+    if not versions:
+        print(f"nothing was pulled to {folder or home()}")
+    return 0
+
+
+def reports() -> list[dict[str, Any]]:
+    """One row per artifact of models: name, folder of the one in use, and its card or None.
+
+    Users' devices and published models that cannot be read are left out with a warning in the log.
+
+    :raises DataError: the card of a space is not sound
     """
     from hwgpt_blackbox.convert.card_store import read_card
 
-    table = []
-    for space in MEASURED_SPACES:
-        name = artifact_name(space)
+    table, others = [], parts()
+    for name in (*map(artifact_name, MEASURED_SPACES), *others):
         folder = find(name).path
-        table.append({"name": name, "artifact": str(folder), "report": read_card(folder)})
+        try:
+            table.append({"name": name, "artifact": str(folder), "report": read_card(folder)})
+        except DataError as error:
+            if name not in others:
+                raise
+            logger.warning("%s is left out: %s", folder, error)
     return table
 
 
 def _print_reports(*, as_json: bool) -> int:
-    """Print what the report card of each space says in one line."""
+    """Print what the report card of each artifact says in one line."""
     from hwgpt_blackbox.convert.card_text import LIST_HEADINGS, list_row
 
     table = reports()

@@ -1,115 +1,22 @@
-"""Whether an artifact is what its manifest says, and whether a table is what its source says."""
+"""Whether an artifact, or a table, is what its source says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwgpt_blackbox.artifact import check_files, read_manifest
+from hwgpt_blackbox.convert.device_measurements import DeviceMeasurements
 from hwgpt_blackbox.convert.measurements import Measurements
 from hwgpt_blackbox.devices import DEVICES
-from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS
-from hwgpt_blackbox.names import BLACKBOXES
-from hwgpt_blackbox.places import MANIFEST, find
-from hwgpt_blackbox.spaces import Space
-from hwgpt_blackbox.surrogate import Surrogate
 
 if TYPE_CHECKING:
     from hwgpt_blackbox.tabular import Table
 
 
-def _read_table(folder: Path) -> Table:
-    from hwgpt_blackbox.tabular import Table  # brings Syne Tune, which takes seconds
-
-    return Table.read(folder)
-
-
-READERS: dict[str, Callable[[Path], Any]] = {"surrogate": Surrogate.read, "tabular": _read_table}
-"""Kinds of artifacts, and what reads and checks each."""
-
-
-@dataclass(frozen=True)
-class Sound:
-    """An artifact that was found sound.
-
-    :param folder: where it is
-    :param kind: ``surrogate`` or ``tabular``
-    :param manifest: what it says of itself
-    :param content: its models, or its table
-    """
-
-    folder: Path
-    kind: str
-    manifest: dict[str, Any]
-    content: Any
-
-    @property
-    def space(self) -> Space:
-        """Its space."""
-        space: Space = self.content.space
-        return space
-
-
-def locate(artifact: str) -> Path:
-    """The folder that a user means.
-
-    :param artifact: a name (``hwgpt-s``: the one in use), or a folder
-    :raises InputError: it is neither
-    :raises MissingArtifactError: no artifact of that name is on this machine
-    """
-    if artifact in BLACKBOXES:
-        return find(BLACKBOXES[artifact].artifact).path
-    folder = Path(artifact).expanduser()
-    if not (folder / MANIFEST).is_file():
-        raise InputError(
-            f"{artifact!r} is no artifact: neither a name ({', '.join(BLACKBOXES)}) nor a folder "
-            f"with a {MANIFEST}"
-        )
-    return folder
-
-
-def check_artifact(folder: Path) -> Sound:
-    """Check manifest, size and sha256 of every file, that no file is unlisted, and the content.
-
-    :raises DataError: says what is wrong
-    """
-    manifest = _read_manifest(folder)
-    listed = manifest.get("files")
-    if not isinstance(listed, dict):
-        raise DataError(f"{folder / MANIFEST} lists no files; convert or pull the artifact again")
-    unlisted = sorted({path.name for path in folder.iterdir()} - {MANIFEST, *listed})
-    if unlisted:
-        raise DataError(
-            f"{folder} holds {', '.join(unlisted)}, which {MANIFEST} does not list; remove it, or "
-            "convert or pull the artifact again"
-        )
-    odd = sorted(name for name in listed if Path(name).name != name)
-    if odd:
-        raise DataError(f"{folder / MANIFEST} lists {odd[0]!r}, which is no name of a file in it")
-    check_files(folder, manifest, list(listed))
-    kind = manifest["kind"]
-    return Sound(folder, kind, manifest, READERS[kind](folder))
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    first, *others = READERS
-    try:
-        return read_manifest(folder, kind=first)
-    except DataError as error:
-        for kind in others:
-            try:
-                return read_manifest(folder, kind=kind)
-            except DataError:
-                continue
-        raise error
-
-
-def same_source(manifest: dict[str, Any], data: Measurements) -> bool | None:
+def same_source(manifest: dict[str, Any], data: Measurements | DeviceMeasurements) -> bool | None:
     """Whether an artifact was made from these very files; None if its manifest does not say."""
     source = manifest.get("source")
     made_from = source.get("files") if isinstance(source, dict) else None

@@ -19,6 +19,9 @@ from hwgpt_blackbox.places import MANIFEST
 
 logger = logging.getLogger(__name__)
 
+OTHER_FOLDER = "choose another folder with --out"
+"""How users of most commands choose where something is written."""
+
 _SPARE = 64 << 20
 """Bytes beyond the estimate that must be free."""
 
@@ -34,12 +37,16 @@ class Outputs:
     :param folder: the folder that will hold the artifacts; made if need be
     :param names: their names
     :param overwrite: replace artifacts of these names
+    :param other: how users choose another folder, for messages
     :raises OutputError: an artifact exists, or the folder cannot be written
     """
 
-    def __init__(self, folder: Path, names: list[str], *, overwrite: bool) -> None:
+    def __init__(
+        self, folder: Path, names: list[str], *, overwrite: bool, other: str = OTHER_FOLDER
+    ) -> None:
         self.folder = folder
         self.overwrite = overwrite
+        self.other = other
         self._temporary: dict[str, Path] = {}
         self._made: list[Path] = []
         self._tidy()
@@ -51,18 +58,17 @@ class Outputs:
             return
         if not self.overwrite:
             raise OutputError(
-                f"{target} exists; replace it with --overwrite (overwrite=True), or choose another "
-                "folder with --out"
+                f"{target} exists; replace it with --overwrite (overwrite=True), or {self.other}"
             )
         if not (target / MANIFEST).is_file():
             raise OutputError(
                 f"{target} exists and is no artifact (it has no {MANIFEST}), so it is not "
-                "replaced; move it away, or choose another folder with --out"
+                f"replaced; move it away, or {self.other}"
             )
 
     def __enter__(self) -> Outputs:
         try:
-            with writing(self.folder):
+            with writing(self.folder, self.other):
                 missing = [p for p in (self.folder, *self.folder.parents) if not p.exists()]
                 for path in reversed(missing):
                     path.mkdir()
@@ -75,7 +81,7 @@ class Outputs:
         return self
 
     def _tidy(self) -> None:
-        """Remove what a conversion that was killed left; put back what it had set aside.
+        """Remove what a process that was killed left; put back what it had set aside.
 
         Temporary folders carry the number of their process: those of a living one stay.
         """
@@ -86,9 +92,9 @@ class Outputs:
             for old in path.glob("hwgpt-*"):
                 if old.is_dir() and not os.path.lexists(self.folder / old.name):
                     old.rename(self.folder / old.name)
-                    logger.warning("put back %s, which a killed conversion had set aside", old.name)
+                    logger.warning("put back %s, which a killed process had set aside", old.name)
             shutil.rmtree(path, ignore_errors=True)
-            logger.warning("removed %s, left by a conversion that was killed", path)
+            logger.warning("removed %s, left by a process that was killed", path)
 
     def __exit__(
         self,
@@ -112,20 +118,14 @@ class Outputs:
 
         :raises OutputError: less is free
         """
-        with writing(self.folder):
-            free = shutil.disk_usage(self.folder).free
-        if free < size + _SPARE:
-            raise OutputError(
-                f"{self.folder}: {(size + _SPARE) >> 20} MB are needed, {free >> 20} MB are free; "
-                "make room, or choose another folder with --out"
-            )
+        need(self.folder, size, self.other)
 
     def build(self, name: str) -> Path:
         """A new temporary folder in which the artifact ``name`` is built.
 
         :raises OutputError: it cannot be made
         """
-        with writing(self.folder):
+        with writing(self.folder, self.other):
             path = Path(tempfile.mkdtemp(prefix=_prefix(name), dir=self.folder))
         self._temporary[name] = path
         return path
@@ -141,13 +141,28 @@ class Outputs:
         targets = []
         for name, temporary in list(self._temporary.items()):
             target = self.folder / name
-            with writing(target):
-                temporary.chmod(0o755 & ~_umask())
-                _sync(temporary)
+            with writing(target, self.other):
+                apply_umask(temporary)
+                sync(temporary)
                 _swap(temporary, target)
             del self._temporary[name]
             targets.append(target)
         return targets
+
+
+def need(folder: Path, size: int, other: str = OTHER_FOLDER) -> None:
+    """Raise early when the disk of a folder cannot hold ``size`` bytes and a reserve.
+
+    :param other: how users choose another folder, for the message
+    :raises OutputError: less is free
+    """
+    with writing(folder, other):
+        free = shutil.disk_usage(folder).free
+    if free < size + _SPARE:
+        raise OutputError(
+            f"{folder}: {(size + _SPARE) >> 20} MB are needed, {free >> 20} MB are free; make "
+            f"room, or {other}"
+        )
 
 
 def _prefix(name: str = "") -> str:
@@ -184,7 +199,7 @@ def _swap(new: Path, target: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
     """Have the files on the disk before their folder gets its name."""
     for path in (*folder.iterdir(), folder):
         descriptor = os.open(path, os.O_RDONLY)
@@ -194,6 +209,11 @@ def _sync(folder: Path) -> None:
             os.close(descriptor)
 
 
+def apply_umask(folder: Path) -> None:
+    """Give a temporary folder, which its maker alone may read, the rights of any new folder."""
+    folder.chmod(0o777 & ~_umask())
+
+
 def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
@@ -201,10 +221,11 @@ def _umask() -> int:
 
 
 @contextlib.contextmanager
-def writing(what: Path) -> Iterator[None]:
+def writing(what: Path, other: str = OTHER_FOLDER) -> Iterator[None]:
     """Turn operating system errors of a block that writes into ours.
 
     :param what: what is written, for the message
+    :param other: how users choose another folder, for the message
     :raises OutputError: says what could not be written, why, and the cure
     """
     try:
@@ -215,7 +236,7 @@ def writing(what: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         cure = "make room" if error.errno in _FULL else "check the path and its rights"
         raise OutputError(
-            f"{what} could not be written ({reason}); {cure}, or choose another folder with --out; "
+            f"{what} could not be written ({reason}); {cure}, or {other}; "
             "nothing half-written stays"
         ) from error
 

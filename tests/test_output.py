@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hwgpt_blackbox.convert import output
-from hwgpt_blackbox.convert.output import Outputs, writing
+from hwgpt_blackbox import output
 from hwgpt_blackbox.errors import OutputError
+from hwgpt_blackbox.output import Outputs, writing
 
 
 def make(outputs: Outputs, name: str, content: str) -> None:

@@ -1,0 +1,10 @@
+"""Artifacts of others: fetched, published, and kept side by side on this machine."""
+
+from __future__ import annotations
+
+from hwgpt_blackbox.hosting.cache import cached, remove
+from hwgpt_blackbox.hosting.pulling import pull
+from hwgpt_blackbox.hosting.pushing import push
+from hwgpt_blackbox.hosting.versions import Version
+
+__all__ = ["Version", "cached", "pull", "push", "remove"]

@@ -1,0 +1,174 @@
+"""Publishing an artifact: checked first, complete at the end, read back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hwgpt_blackbox import places
+from hwgpt_blackbox.artifact import MAX_MANIFEST_BYTES
+from hwgpt_blackbox.errors import (
+    DataError,
+    HWGPTError,
+    InputError,
+    MissingArtifactError,
+    OutputError,
+    TransferError,
+)
+from hwgpt_blackbox.hosting.download import fetch_manifest
+from hwgpt_blackbox.hosting.folders import push_to_folder
+from hwgpt_blackbox.hosting.listing import Listing, artifact_of, check_entries, read_listing
+from hwgpt_blackbox.hosting.sources import (
+    Access,
+    Address,
+    FolderSource,
+    Source,
+    open_source,
+    parse,
+)
+from hwgpt_blackbox.hosting.transfer import insist
+from hwgpt_blackbox.integrity import check_artifact
+from hwgpt_blackbox.output import terminate_as_exit
+
+
+def push(
+    artifact: str | Path,
+    url: str,
+    *,
+    endpoint: str | None = None,
+    token: str | None = None,
+    anonymous: bool = False,
+    options: Mapping[str, Any] | None = None,
+    offline: bool | None = None,
+    create: bool = False,
+    overwrite: bool = False,
+    branch: str | None = None,
+    message: str | None = None,
+    progress: bool = True,
+) -> str:
+    """Publish an artifact of this machine, so that :func:`pull` finds it.
+
+    It is checked whole before anything is sent, and what arrived is compared with it afterwards.
+    On the hub it is one commit; elsewhere the manifest, without which it is no artifact, is last.
+
+    :param artifact: a name (``hwgpt-s-tabular``: the one in use), or its folder
+    :param url: a repository: the artifact gets the folder of its name in it, unless the address
+        ends in that name. ``hf://datasets/owner/repo`` (or ``owner/repo``), ``s3://bucket/prefix``,
+        any URL of fsspec, or a folder
+    :param endpoint: of the hub or of an S3-compatible store; default: ``HF_ENDPOINT``,
+        ``AWS_ENDPOINT_URL``
+    :param token: for the hub; default: ``HF_TOKEN``, or the hub's own login
+    :param anonymous: send no credentials
+    :param options: further arguments of the file system of fsspec
+    :param offline: never touch the network; default: as ``HWGPT_BLACKBOX_OFFLINE`` or
+        ``HF_HUB_OFFLINE`` says
+    :param create: make the repository on the hub if there is none; it is private
+    :param overwrite: replace another version there; on the hub, which keeps them all, without
+        meaning
+    :param branch: on the hub; default: the default branch
+    :param message: of the commit on the hub
+    :param progress: show the progress of libraries that have one
+    :return: the revision that :func:`pull` takes: a commit on the hub, else the manifest's sha256
+    :raises InputError: there is no such artifact, or the address is malformed
+    :raises MissingArtifactError: the artifact, or the repository, is not there
+    :raises DataError: the artifact is not sound, or what arrived is not what was sent
+    :raises OutputError: another version is there, or the folder cannot be written
+    :raises TransferError: the host refuses or fails, or offline
+    """
+    folder = _locate(artifact)
+    check_artifact(folder)
+    content = (folder / places.MANIFEST).read_bytes()
+    listing = read_listing(content, str(folder / places.MANIFEST))
+    check_entries(listing, insist(FolderSource(folder).entries, str(folder)), str(folder))
+    address = parse(url).below(listing.name)
+    offline = places.offline() if offline is None else offline
+    access = Access(endpoint, token, anonymous, options or {}, offline)
+    if access.offline and address.scheme != "file":
+        raise TransferError(f"{address.shown} is on the network, which offline mode does not touch")
+    if address.scheme != "hf" and (branch or create or message):
+        raise InputError(f"branch, create and message are for the hub; leave them out for {url}")
+    with terminate_as_exit():
+        if address.scheme == "hf":
+            from hwgpt_blackbox.hosting.hub_push import push_to_hub
+
+            pinned = push_to_hub(
+                folder, listing, address.url, access, create, branch, message, progress
+            )
+            _compare(open_source(address, pinned, access), listing)
+            return pinned
+        _compare(_push(folder, listing, address, access, overwrite), listing)
+        return listing.digest
+
+
+def _locate(artifact: str | Path) -> Path:
+    """The folder of a name or of an address on this machine."""
+    text = str(artifact)
+    if "/" not in text and not text.startswith(".") and not isinstance(artifact, Path):
+        return places.find(artifact_of(text)).path
+    folder = Path(text).expanduser()
+    if not (folder / places.MANIFEST).is_file():
+        raise MissingArtifactError(f"{folder} is no artifact: it has no {places.MANIFEST}")
+    return folder
+
+
+def _push(
+    folder: Path, listing: Listing, address: Address, access: Access, overwrite: bool
+) -> Source:
+    """Write to a folder or a store, unless the same artifact is there already.
+
+    :return: what reads it back
+    """
+    if address.scheme == "file":
+        target = Path(address.url)
+        there = _digest_at(FolderSource(target)) if target.is_dir() else None
+        if not _is_there(there, listing, address, overwrite):
+            push_to_folder(folder, listing, target, overwrite=overwrite)
+        return FolderSource(target)
+    from hwgpt_blackbox.hosting.stores import StoreSource
+
+    store = StoreSource(address, access)
+    if not _is_there(_digest_at(store), listing, address, overwrite):
+        store.write(folder, listing, overwrite=overwrite)
+    return store
+
+
+def _is_there(there: str | None, listing: Listing, address: Address, overwrite: bool) -> bool:
+    """Whether what is at an address (its digest, or None) is what would be pushed.
+
+    :raises OutputError: it is another version, which is not to be replaced
+    """
+    if there not in (None, listing.digest) and not overwrite:
+        raise OutputError(
+            f"{address.shown} holds another version, {there}; replace it with --overwrite "
+            "(overwrite=True), or choose another address: stores keep no earlier versions"
+        )
+    return there == listing.digest
+
+
+def _digest_at(source: Source) -> str | None:
+    """sha256 of the manifest at a source; None if there is none."""
+    try:
+        return hashlib.sha256(fetch_manifest(source, MAX_MANIFEST_BYTES)).hexdigest()
+    except MissingArtifactError:
+        return None
+
+
+def _compare(source: Source, listing: Listing) -> None:
+    """Read back what can be read without fetching everything again.
+
+    :raises DataError: it is not what was sent
+    """
+    try:
+        arrived = fetch_manifest(source, MAX_MANIFEST_BYTES)
+        if arrived != listing.content:
+            raise DataError("its manifest is another one")
+        entries = insist(source.entries, source.url)
+        if entries is not None:
+            check_entries(listing, entries, source.url, source.ignored)
+    except HWGPTError as error:
+        raise DataError(
+            f"what arrived at {source.url} is not what was sent ({error}); somebody else may be "
+            "pushing there: push again"
+        ) from error

@@ -1,0 +1,91 @@
+"""Reading arrays of numbers from an npz file that somebody else wrote.
+
+``numpy.load`` evaluates headers as Python literals, and allocates what they declare before it reads
+a byte. Here a header must have the form that numpy writes, and declare just the bytes that follow.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.errors import DataError
+
+MAX_ENTRIES = 10_000
+"""Arrays in one file; an artifact has some 160."""
+
+_SUFFIX = ".npy"
+_MAGIC = b"\x93NUMPY\x01\x00"
+_HEADER = re.compile(
+    rb"\{'descr': '([^']{1,20})', 'fortran_order': (True|False), "
+    rb"'shape': \(((?:\d{1,10}, ?)*(?:\d{1,10})?)\), \} *\n"
+)
+_NUMBERS = re.compile(r"[<>|](?:f[248]|[iu][1248]|b1)")
+
+
+def read_numbers(path: Path, limit: int) -> dict[str, NDArray[Any]]:
+    """All arrays of an npz file; each must hold finite numbers or truth values.
+
+    :param limit: largest size of the arrays together, and of the file, in bytes
+    :raises DataError: the file is too large, or holds something else
+    :raises Exception: the file is corrupt: zipfile and zlib raise many kinds
+    """
+    size = path.stat().st_size
+    if size > limit:
+        raise DataError(f"{path} has {size} bytes, more than {limit}; refused")
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        declared = sum(entry.file_size for entry in entries)
+        if declared > limit or len(entries) > MAX_ENTRIES:
+            raise DataError(
+                f"{path} unpacks to {declared} bytes in {len(entries)} arrays, more than {limit} "
+                f"or {MAX_ENTRIES}; refused"
+            )
+        arrays = {}
+        for entry in entries:
+            name = entry.filename.removesuffix(_SUFFIX)
+            if name == entry.filename or name in arrays:
+                raise DataError(f"{path}: {entry.filename!r:.100} is no array, or there twice")
+            content = archive.read(entry)
+            if len(content) != entry.file_size:
+                raise DataError(f"{path}: array {name!r:.100} has another size than stated")
+            arrays[name] = _array(content, path, name)
+    return arrays
+
+
+def _array(content: bytes, path: Path, name: str) -> NDArray[Any]:
+    """The array of an npy file.
+
+    :raises DataError: it holds no finite numbers, or not as many as it says
+    """
+    length = int.from_bytes(content[8:10], "little")
+    begin = 10 + length
+    header = _HEADER.fullmatch(content[10:begin])
+    if not content.startswith(_MAGIC) or header is None:
+        raise DataError(
+            f"{path}: array {name!r:.100} has the header {content[:80]!r}, which numpy does not "
+            "write for numbers"
+        )
+    kind = header[1].decode("ascii", "replace")
+    if not _NUMBERS.fullmatch(kind):
+        raise DataError(f"{path}: array {name!r:.100} has dtype {kind!r}; expected numbers")
+    dtype = np.dtype(kind)
+    shape = tuple(int(n) for n in header[3].replace(b" ", b"").split(b",") if n)
+    if math.prod(shape) * dtype.itemsize != len(content) - begin:
+        raise DataError(
+            f"{path}: array {name!r:.100} has shape {shape!s:.100} and dtype {dtype}; "
+            f"{len(content) - begin} bytes follow"
+        )
+    array = np.frombuffer(content, dtype, offset=begin)
+    array = array.reshape(shape, order="F" if header[2] == b"True" else "C").copy()
+    if dtype.kind == "b":
+        array = np.array(array.view(np.uint8) != 0)  # other bytes than 0 and 1 are no truth values
+    if dtype.kind == "f" and not np.isfinite(array).all():
+        raise DataError(f"{path}: array {name!r:.100} has values that are not finite")
+    return array
