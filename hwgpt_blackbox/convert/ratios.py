@@ -1,4 +1,10 @@
-"""Calibrated noise: quantiles of measurement over expected value, tails and mean included."""
+"""Calibrated noise: quantiles of measurement over expected value, tails and mean included.
+
+Where a cell has values enough, its quantiles are its own. Beyond, outliers are those of the device:
+every cell has its own rate of them (drawn towards the device's as far as the cells do not differ)
+and their sizes from all cells. Nothing else moves a quantile: what the mean of the quantiles says
+is put into the expected value, so that a rate that was measured is a rate that is drawn.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +17,22 @@ from hwgpt_blackbox.convert.design import Array
 from hwgpt_blackbox.convert.location import CELLS, Fold
 from hwgpt_blackbox.noise import mean_ratio
 
-TAIL_COUNT = 20.0
-"""Measurements that a tail of one cell needs; beyond, the tail's shape is the device's."""
+TAIL_COUNT = 10.0
+"""Measurements beyond which the tail of the smallest cell is not its own."""
 
-STRETCH_FROM, STRETCH_LIMIT = 0.2, 2.0
-"""The mean is set by stretching the heavier tail beyond this level, by at most this factor."""
+MAX_TAIL = 0.05
+"""Largest share of a cell's measurements in a tail that is not its own."""
 
 
 def quantile_levels(body: int = 128, halvings: int = 12) -> Array:
-    """Levels of the noise tables: even in the body, halving towards 0 and 1 in the tails.
+    """Levels of the noise tables: even in the body, ever closer towards 0 and 1 in the tails.
 
     :param body: cells of the even part
-    :param halvings: knots in each tail, the outermost at 2^-halvings / body
+    :param halvings: in each tail; two knots for each, the outermost at 2^-halvings / body
     :return: ascending from 0 to 1, exact binary fractions
     """
-    tail = 2.0 ** -np.arange(halvings, 0, -1) / body
+    power = 2.0 ** -np.arange(halvings, 0, -1) / body
+    tail = np.sort(np.concatenate([power, 1.5 * power]))
     return np.concatenate([[0.0], tail, np.arange(1, body) / body, 1.0 - tail[::-1], [1.0]])
 
 
@@ -67,61 +74,67 @@ def align_folds(
     return out
 
 
-def quantile_tables(ratio: Array, cell: NDArray[np.intp], weights: Array, levels: Array) -> Array:
-    """Quantiles per cell; where a cell has too few values, the tails' shape is pooled over cells.
+def outlier_rates(far: NDArray[np.bool_], cell: NDArray[np.intp], weights: Array) -> Array:
+    """Share of measurements that are outliers, per cell, shape (6,).
 
-    A 1,000-fold outlier so keeps its rate over the device and belongs to no cell alone.
+    A cell's own share and that of all cells, mixed by how much of the cells' differences is more
+    than chance (a method of moments). An architecture counts once: its outliers come together.
+
+    :param far: whether a measurement is an outlier, shape (n, r)
+    :param cell: shape (n,)
+    :param weights: shape (n,)
+    """
+    total = np.bincount(cell, weights, minlength=CELLS)
+    hit = np.bincount(cell, weights * far.mean(axis=1), minlength=CELLS)
+    own, pooled = hit / total, float(hit.sum() / total.sum())
+    counts = np.bincount(cell, minlength=CELLS)
+    share = np.bincount(cell, far.any(axis=1), minlength=CELLS) / counts
+    middle = float(far.any(axis=1).mean())
+    chance = middle * (1.0 - middle) / float(counts.mean())
+    real = max(0.0, float(share.var(ddof=1)) - chance)
+    trust = real / (real + chance) if real > 0.0 else 0.0
+    return np.asarray(trust * own + (1.0 - trust) * pooled)
+
+
+def quantile_tables(ratio: Array, cell: NDArray[np.intp], weights: Array, levels: Array) -> Array:
+    """Quantiles per cell; what lies beyond the tails of all cells is pooled, by rate and by size.
 
     :param ratio: measurements over expected values, shape (n, r)
-    :param cell: shape (n,)
+    :param cell: shape (n,); every cell has members
     :param weights: shape (n,)
     :return: shape (6, levels), ascending
     """
-    repeats = ratio.shape[1]
-    counts = np.bincount(cell, minlength=CELLS)
-    tail = float(np.clip(TAIL_COUNT / (counts[counts > 0].min() * repeats), 0.002, 0.05))
-    low, high = levels < tail, levels > 1.0 - tail
-    body = ~(low | high)
+    members = [cell == c for c in range(CELLS)]
+    each = np.repeat(weights[:, None], ratio.shape[1], axis=1)
+    fewest = min(int(own.sum()) for own in members) * ratio.shape[1]
+    tail = min(TAIL_COUNT / fewest, MAX_TAIL)
+    ends = np.array([tail, 1.0 - tail])
+    first, last = np.transpose(
+        [weighted_quantile(ratio[own].ravel(), each[own].ravel(), ends) for own in members]
+    )
+    sides = [ratio < first.min(), ratio > last.max()]
+    rates = [outlier_rates(far, cell, weights) for far in sides]
+    near = ~(sides[0] | sides[1])
     out = np.empty((CELLS, len(levels)))
-    below, above = [], []
-    for c in range(CELLS):
-        rows = cell == c if counts[c] else np.ones(len(cell), dtype=bool)
-        values, w = ratio[rows].ravel(), np.repeat(weights[rows], repeats)
-        found = weighted_quantile(values, w, np.concatenate([levels[body], [tail, 1.0 - tail]]))
-        first, last = found[-2:]
-        out[c, body], out[c, low], out[c, high] = found[:-2], first, last
-        below.append(values[values <= first] / first)
-        above.append(values[values >= last] / last)
-    down, up = np.concatenate(below), np.concatenate(above)
-    out[:, low] *= np.quantile(down, levels[low] / tail, method="hazen")
-    out[:, high] *= np.quantile(up, 1.0 - (1.0 - levels[high]) / tail, method="hazen")
-    return np.asarray(np.maximum.accumulate(out, axis=1))
+    for c, own in enumerate(members):
+        parts = [near & own[:, None], *sides]
+        shares = [1.0 - rates[0][c] - rates[1][c], rates[0][c], rates[1][c]]
+        values = np.concatenate([ratio[part] for part in parts])
+        scaled = [
+            each[part] * share / max(float(each[part].sum()), 1e-300)
+            for part, share in zip(parts, shares, strict=True)
+        ]
+        out[c] = weighted_quantile(values, np.concatenate(scaled), levels)
+    return out
 
 
 def with_unit_mean(tables: Array, levels: Array) -> Array:
-    """Tables whose mean is 1, by stretching the heavier of the two tails of each.
-
-    The body, which decides calibration, stays where the measurements put it. What stretching
-    cannot do, scaling does.
+    """Tables divided by their mean, and rounded to single precision.
 
     :param tables: shape (6, levels), positive and ascending
     """
-    out = tables.copy()
-    low = int(np.searchsorted(levels, STRETCH_FROM))
-    high = int(np.searchsorted(levels, 1.0 - STRETCH_FROM))
-    for c, table in enumerate(tables):
-        up, down = np.maximum(table - table[high], 0.0), np.maximum(table[low] - table, 0.0)
-        gap = 1.0 - float(mean_ratio(levels, table))
-        above, below = float(mean_ratio(levels, up)), float(mean_ratio(levels, down))
-        if above >= below and above > 0.0:
-            factor = np.clip(1.0 + gap / above, 1.0 / STRETCH_LIMIT, STRETCH_LIMIT)
-            out[c] = table + (factor - 1.0) * up
-        elif below > 0.0:
-            most = min(STRETCH_LIMIT, 0.9 * float(table[low] / down.max()))
-            factor = np.clip(1.0 - gap / below, 1.0 / STRETCH_LIMIT, most)
-            out[c] = table - (factor - 1.0) * down
-        out[c] /= mean_ratio(levels, out[c])
-    return out
+    out = tables / mean_ratio(levels, tables)[:, None]
+    return out.astype(np.float32).astype(np.float64)
 
 
 def fit_ratios(
@@ -131,17 +144,18 @@ def fit_ratios(
     order: NDArray[np.intp],
     length: int,
     levels: Array,
-) -> Array:
-    """Noise tables of one metric of one device.
+) -> tuple[Array, Array]:
+    """Noise tables of one metric of one device, and what they say of the expected value.
 
     :param repeats: measurements, shape (n, r), positive
     :param expected: expected value of each architecture as predicted without it, shape (n,)
     :param cell: (embed_dim, bias) cell, shape (n,)
     :param order: positions while profiling, shape (n,)
     :param length: number of positions
-    :return: shape (3, 1, 2, levels): positive, ascending, mean 1, single precision values
+    :return: tables, shape (3, 1, 2, levels): positive, ascending, mean 1, single precision values;
+        and the factor per cell by which expected values are to be multiplied, shape (6,), near 1
     """
     weights = time_weights(order, length)
     tables = quantile_tables(repeats / expected[:, None], cell, weights, levels)
-    tables = with_unit_mean(tables, levels).astype(np.float32).astype(np.float64)
-    return tables.reshape(CELLS // 2, 1, 2, len(levels))
+    unit = with_unit_mean(tables, levels).reshape(CELLS // 2, 1, 2, len(levels))
+    return unit, mean_ratio(levels, tables)
