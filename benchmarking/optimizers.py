@@ -2,9 +2,12 @@ r"""The eight methods on the embedded blackboxes: normalised hypervolume and dec
 
     python benchmarking/optimizers.py --space s --objectives perplexity energy@rtx2080 \
         --methods RS RE NSGA2 LS --trials 1000 --seeds 10 [--noise]
+    python benchmarking/optimizers.py --space l --growth
 
-Search as the harness runs it (4 simulated workers); beside every figure the exact optimum of the
-same surrogate, from its reference front.
+Search as the harness runs it (4 simulated workers); beside every figure the optimum of the same
+surrogate, from its reference front. MOASHA is run on for as long, in simulated time, as RS takes
+for the trials. ``--growth`` measures the time of a suggestion by the number of results instead.
+Times are processor time.
 """
 
 from __future__ import annotations
@@ -16,20 +19,125 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from hwgpt_blackbox import load
 from hwgpt_blackbox.experiments.analysis import hypervolume
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.runs import RunSettings, execute
+from hwgpt_blackbox.experiments.runs import SIMULATED_TIME, RunSettings, execute
 from hwgpt_blackbox.fronts import reference_front
-from hwgpt_blackbox.optimizers import make_scheduler
+from hwgpt_blackbox.optimizers import METHODS, make_scheduler
 
-EXTRA = {"EHVI-additive": "optimizers:additive_ehvi"}
+VARIANTS = {"EHVI-plain": "optimizers:plain_ehvi"}
 """Variants of methods, by import path (this file's folder is on the path when it runs)."""
 
+GROWTH = (50, 100, 200, 500, 1000)
+SUGGESTIONS = 12  # made at each of these numbers of results; the refits of the models among them
 
-def additive_ehvi(config_space: Any, metrics: Any, **options: Any) -> Any:
-    """EHVI whose kernel knows sums over layers."""
-    return make_scheduler("EHVI", config_space, metrics, kernel="additive", **options)
+
+def plain_ehvi(config_space: Any, metrics: Any, **options: Any) -> Any:
+    """EHVI whose kernel knows nothing of layers."""
+    return make_scheduler("EHVI", config_space, metrics, kernel="plain", **options)
+
+
+def run_for(run: RunSettings, seconds: float) -> pd.DataFrame:
+    """The trials of a method that stops some of them, up to a simulated time."""
+    trials = run.trials
+    while True:
+        settings = RunSettings(run.problem, run.method, run.seed, trials, run.workers, run.noise)
+        frame = execute(settings)
+        if frame[SIMULATED_TIME].max() >= seconds:
+            return frame[frame[SIMULATED_TIME] <= seconds]
+        trials *= 2
+
+
+def measure(problem: Problem, method: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Mean, standard error, smallest mean objective and time of one method over the seeds."""
+    scores, sums, spent = [], [], []
+    stops = method in METHODS and METHODS[method].over_fidelity
+    for seed in range(args.first_seed, args.first_seed + args.seeds):
+        name = VARIANTS.get(method, method)
+        run = RunSettings(problem, name, seed, args.trials, args.workers, args.noise)
+        budget = 0.0
+        if stops:
+            random = RunSettings(problem, "RS", seed, args.trials, args.workers, args.noise)
+            budget = float(execute(random)[SIMULATED_TIME].max())
+        start = time.process_time()
+        frame = run_for(run, budget) if stops else execute(run)
+        spent.append((time.process_time() - start) / len(frame) * 1e3)
+        values = frame[[f"expected_{c.target}" for c in problem.objectives]].to_numpy()
+        scores.append(hypervolume(problem, values))
+        sums.append(float(problem.normalise(values).mean(axis=1).min()))
+    return {
+        "trials": args.trials,
+        "hypervolume": float(np.mean(scores)),
+        "standard_error": float(np.std(scores, ddof=1) / len(scores) ** 0.5) if scores[1:] else 0.0,
+        "best_mean": float(np.mean(sums)),
+        "cpu_ms_per_trial": float(np.mean(spent)),
+        "hypervolumes": scores,
+    }
+
+
+def growth(method: str, space: str) -> dict[int, tuple[float, float]]:
+    """Mean and largest time of a suggestion in seconds, by number of results."""
+    blackbox = load(space, "rtx2080", noise=False)
+    names = ["metric_perplexity", "metric_energy"]
+    columns = [list(blackbox.objectives_names).index(name) for name in names]
+    options = {"canonical_form": blackbox.canonical_form, "random_seed": 0}
+    factory = plain_ehvi if method in VARIANTS else None
+    scheduler = (
+        factory(blackbox.configuration_space, names, **options)
+        if factory
+        else make_scheduler(method, blackbox.configuration_space, names, **options)
+    )
+    searcher, found, trial = scheduler.searcher, {}, 0
+
+    def tell(configs: list[dict[str, Any]]) -> None:
+        nonlocal trial
+        for config, row in zip(configs, blackbox.expected_values(configs), strict=True):
+            searcher.on_trial_complete(trial, config, row[columns])
+            trial += 1
+
+    for number in GROWTH:
+        codes = searcher.space.sample(np.random.default_rng(number), number - trial)
+        tell([searcher.space.decode(row) for row in codes])
+        spent = []
+        for _ in range(SUGGESTIONS):
+            start = time.process_time()
+            config = searcher.suggest()
+            spent.append(time.process_time() - start)
+            tell([config])
+        found[number] = (float(np.mean(spent)), max(spent))
+    return found
+
+
+def print_growth(methods: list[str], space: str) -> dict[str, Any]:
+    print(f"{space}: seconds of a suggestion, mean (largest), after so many results", flush=True)
+    report = {}
+    for method in methods:
+        report[method] = growth(method, space)
+        cells = (f"{n}: {mean:.4f} ({top:.4f})" for n, (mean, top) in report[method].items())
+        print(f"  {method:10}", "  ".join(cells), flush=True)
+    return report
+
+
+def print_quality(args: argparse.Namespace) -> dict[str, Any]:
+    problem = Problem.parse(args.space, args.objectives)
+    front = reference_front(args.space, args.objectives)
+    optimum = front.hypervolume(problem.ideal, problem.nadir)
+    best_mean = float(problem.normalise(front.objectives).mean(axis=1).min())
+    report: dict[str, Any] = {"problem": problem.name, "optimum": optimum, "best_mean": best_mean}
+    print(f"{problem.name}: optimum {optimum:.4f}, smallest mean objective {best_mean:.4f}")
+    for method in args.methods:
+        row = report[method] = measure(problem, method, args)
+        print(
+            f"  {method:10} {args.trials} trials: {row['hypervolume']:.4f} "
+            f"± {row['standard_error']:.4f} s.e. (of optimum {row['hypervolume'] / optimum:.3f}), "
+            f"smallest mean objective {row['best_mean']:.4f}, "
+            f"{row['cpu_ms_per_trial']:.2f} ms per trial",
+            flush=True,
+        )
+    return report
 
 
 def main() -> None:
@@ -39,43 +147,13 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["RS", "RE", "NSGA2", "LS"])
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--noise", action="store_true", help="search sees measurements")
+    parser.add_argument("--growth", action="store_true", help="decision time by number of results")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    problem = Problem.parse(args.space, args.objectives)
-    front = reference_front(args.space, args.objectives)
-    points = problem.normalise(front.objectives)
-    optimum = front.hypervolume(problem.ideal, problem.nadir)
-    best_sum = float(points.mean(axis=1).min())
-    report: dict[str, Any] = {"problem": problem.name, "optimum": optimum, "best_sum": best_sum}
-    print(f"{problem.name}: optimum {optimum:.4f}, smallest mean objective {best_sum:.4f}")
-    for method in args.methods:
-        scores, sums, spent = [], [], []
-        for seed in range(args.seeds):
-            run = RunSettings(
-                problem, EXTRA.get(method, method), seed, args.trials, args.workers, args.noise
-            )
-            start = time.process_time()
-            frame = execute(run)
-            spent.append((time.process_time() - start) / args.trials * 1e3)
-            values = frame[[f"expected_{c.target}" for c in problem.objectives]].to_numpy()
-            scores.append(hypervolume(problem, values))
-            sums.append(float(problem.normalise(values).mean(axis=1).min()))
-        report[method] = {
-            "trials": args.trials,
-            "hypervolume": float(np.mean(scores)),
-            "sd": float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0,
-            "best_sum": float(np.mean(sums)),
-            "cpu_ms_per_trial": float(np.mean(spent)),
-        }
-        row = report[method]
-        print(
-            f"  {method:6} {args.trials} trials: {row['hypervolume']:.4f} ± {row['sd']:.4f} "
-            f"(of optimum {row['hypervolume'] / optimum:.3f}), best mean objective "
-            f"{row['best_sum']:.4f}, {row['cpu_ms_per_trial']:.2f} ms per trial",
-            flush=True,
-        )
+    report = print_growth(args.methods, args.space) if args.growth else print_quality(args)
     if args.out:
         args.out.write_text(json.dumps(report, indent=1) + "\n")
 

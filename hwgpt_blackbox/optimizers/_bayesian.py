@@ -39,8 +39,9 @@ class RSBO(BayesianSearcher):
     objectives, scaled to the front so far.
 
     Args:
-        config_space: See :class:`BayesianSearcher`, as for the arguments not listed.
+        config_space: See :class:`BayesianSearcher`, as for ``options``.
         rho: Weight of the sum beside the maximum; 0.05 as in Knowles (2006).
+        **options: Arguments of :class:`BayesianSearcher`.
     """
 
     def __init__(
@@ -48,22 +49,9 @@ class RSBO(BayesianSearcher):
         config_space: Mapping[str, Any],
         *,
         rho: float = 0.05,
-        initial: int = 10,
-        kernel: str = "plain",
-        groups: Mapping[str, Sequence[str]] | None = None,
-        max_observations: int = 300,
-        logarithms: bool = False,
-        **common: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            config_space,
-            initial=initial,
-            kernel=kernel,
-            groups=groups,
-            max_observations=max_observations,
-            logarithms=logarithms,
-            **common,
-        )
+        super().__init__(config_space, **options)
         if not rho >= 0:
             raise InputError(f"rho={rho!r}: expected a number of at least 0")
         self.rho = rho
@@ -93,8 +81,9 @@ class LSBO(BayesianSearcher):
     one makes the sum Gaussian, the expectation exact, and lets the scale move with the results.
 
     Args:
-        config_space: See :class:`BayesianSearcher`, as for the arguments not listed.
-        weights: One positive number per metric; None: equal weights.
+        config_space: See :class:`BayesianSearcher`, as for ``options``.
+        weights: One positive number per metric; None: equal weights, as in HW-GPT-Bench.
+        **options: Arguments of :class:`BayesianSearcher`.
     """
 
     def __init__(
@@ -102,22 +91,9 @@ class LSBO(BayesianSearcher):
         config_space: Mapping[str, Any],
         *,
         weights: Sequence[float] | None = None,
-        initial: int = 10,
-        kernel: str = "plain",
-        groups: Mapping[str, Sequence[str]] | None = None,
-        max_observations: int = 300,
-        logarithms: bool = False,
-        **common: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            config_space,
-            initial=initial,
-            kernel=kernel,
-            groups=groups,
-            max_observations=max_observations,
-            logarithms=logarithms,
-            **common,
-        )
+        super().__init__(config_space, **options)
         if weights is not None and not (np.isfinite(weights).all() and min(weights) > 0):
             raise InputError(f"weights={weights!r}: expected positive numbers")
         self.weights = None if weights is None else [float(w) for w in weights]
@@ -147,8 +123,6 @@ class EHVI(BayesianSearcher):
     measured or running, which takes measurement noise away (a plug-in for the noisy variant of
     Daulton et al. 2021, which it averages over). The reference point lies a tenth of the front's
     range beyond its worst values (Ishibuchi et al. 2011, BoTorch's rule).
-
-    ``kernel="additive"`` is the variant that knows the structure of the space.
     See :class:`BayesianSearcher` for the arguments.
     """
 

@@ -178,6 +178,16 @@ METHODS: dict[str, Method] = {
 """The eight methods of HW-GPT-Bench, by name."""
 
 
+def _options(method: type[Any]) -> list[str]:
+    """Keyword arguments that a method and the classes that it is made of take."""
+    found: dict[str, None] = {}
+    for part in method.__mro__:
+        if part.__module__.startswith(_HERE) and "__init__" in vars(part):
+            parameters = inspect.signature(vars(part)["__init__"]).parameters.values()
+            found |= {p.name: None for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return list(found)
+
+
 def make_scheduler(
     name: str,
     config_space: Mapping[str, Any],
@@ -221,11 +231,7 @@ def make_scheduler(
         "canonical_form": canonical_form,
         "allow_repeats": allow_repeats,
     }
-    known = [
-        parameter.name
-        for parameter in inspect.signature(method).parameters.values()
-        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in common
-    ]
+    known = [option for option in _options(method) if option not in common]
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise InputError(f"{name} has no options {unknown}; it has {known}")

@@ -1,6 +1,6 @@
 """Gaussian processes of the objectives: BoTorch models, refitted rarely, of bounded size.
 
-BoTorch fits (``SingleTaskGP``, its priors, L-BFGS-B on the marginal likelihood). Prediction is
+BoTorch fits (``SingleTaskGP``, its priors, the marginal likelihood). Prediction is
 written out, because a model is used for thousands of candidates per suggestion, of which only
 the marginal mean and variance count: ``SingleTaskGP.posterior`` gives them with the full
 covariance of all candidates, several times slower. Nothing here draws random numbers.
@@ -29,7 +29,7 @@ from hwgpt_blackbox.optimizers._kernels import MakePrior
 
 logger = logging.getLogger(__name__)
 
-_STEPS = 30  # L-BFGS iterations of a first fit, and of one that starts from the last
+_EVALUATIONS = 40  # of the likelihood, in a first fit and in one that starts from the last
 _MIN_VARIANCE = 1e-18
 _GROWTH = 0.1  # share of new observations after which hyperparameters are fitted again
 
@@ -145,7 +145,8 @@ def _fit(model: SingleTaskGP) -> bool:
         # fit_gpytorch_mll would restart from random draws of torch's global generator.
         with warnings.catch_warnings(), gpytorch.settings.max_cholesky_size(100_000):
             warnings.simplefilter("ignore")
-            fit_gpytorch_mll_scipy(objective, options={"maxiter": _STEPS})
+            # TNC has its own loops; L-BFGS-B asks a BLAS, whose sums depend on the processor.
+            fit_gpytorch_mll_scipy(objective, method="TNC", options={"maxfun": _EVALUATIONS})
     except (NotPSDError, NanError, ModelFittingError, RuntimeError, ValueError) as error:
         logger.debug("hyperparameters kept: %s", error)
         return False

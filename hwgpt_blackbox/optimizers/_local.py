@@ -7,6 +7,7 @@ from typing import Any
 
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.optimizers._base import MultiObjectiveSearcher
+from hwgpt_blackbox.optimizers._denoising import Denoiser
 from hwgpt_blackbox.optimizers._pareto import ParetoFront, Values, crowding_distances
 from hwgpt_blackbox.optimizers._space import Codes
 
@@ -22,18 +23,23 @@ class LS(MultiObjectiveSearcher):
 
     Two deviations, since the plain walk (one random start, points of the front drawn evenly) comes
     out hardly above random search within 1,000 trials: it starts from ``initial`` random
-    architectures, and of two points drawn from the front it takes the one that lies farther from
-    its neighbours (crowding distance, Deb et al., 2002), which fills the gaps of the front.
-    With ``initial=1, even=True`` it is the plain walk.
+    architectures, and of ``sample_size`` points drawn from the front it takes the one that lies
+    farthest from its neighbours (crowding distance, Deb et al., 2002; at the ends of the front
+    twice the gap), which fills the gaps of the front. With ``initial=1, sample_size=1`` it is the
+    plain walk.
 
     Args:
         config_space: See :class:`MultiObjectiveSearcher`, as for ``common``.
-        initial: Results before the search starts; random architectures until then.
-        even: Draw the points of the front evenly.
+        initial: Results before the search starts; random architectures until then. 20, as NSGA2's
+            first generation.
+        sample_size: Points of the front among which one is chosen, drawn with replacement.
+            Hypervolume on s, perplexity and energy, 1,000 trials: 0.916 with 2, 0.940 with 5,
+            0.948 with 10 (0.960 with ends of a finite distance).
+        denoise: Take the front of the results without noise, as in :class:`RE`.
         **common: Arguments of :class:`MultiObjectiveSearcher`.
 
     Raises:
-        InputError: ``initial`` below 1.
+        InputError: ``initial`` or ``sample_size`` below 1.
     """
 
     def __init__(
@@ -41,28 +47,43 @@ class LS(MultiObjectiveSearcher):
         config_space: Mapping[str, Any],
         *,
         initial: int = 20,
-        even: bool = False,
+        sample_size: int = 10,
+        denoise: bool = True,
         **common: Any,
     ) -> None:
         super().__init__(config_space, **common)
-        if initial < 1:
-            raise InputError(f"initial={initial}: expected 1 or more")
-        self.initial, self.even = initial, even
+        for name, value in (("initial", initial), ("sample_size", sample_size)):
+            if value < 1:
+                raise InputError(f"{name}={value}: expected 1 or more")
+        self.initial, self.sample_size = initial, sample_size
+        known = None if self.canonical_form is None else self.canonical_codes
+        self._denoiser = Denoiser(self.space, known) if denoise else None
         self._front = ParetoFront()
         self._gaps: Values | None = None  # crowding distances of the front; None: not known
 
     def _propose(self) -> Codes | None:
         if len(self.observations) < self.initial:
             return self.random_new()
+        gaps = self._current_gaps()
+        return self.first_new(self._neighbour(gaps) for _ in range(_TRIES))
+
+    def _current_gaps(self) -> Values:
+        """Crowding distances of the front, (points,), brought up to date."""
+        seen = self.observations
+        values, changed = seen.Y, False
+        if self._denoiser is not None:
+            changed = self._denoiser.update(seen.X, seen.Y)
+            values = self._denoiser.values
+        if changed:
+            self._front, self._gaps = ParetoFront(), None
+        for row in range(self._front.added, len(seen)):
+            if self._front.add(values[row]):
+                self._gaps = None
         if self._gaps is None:
-            self._gaps = crowding_distances(self.observations.Y[self._front.rows])
-        return self.first_new(self._neighbour(self._gaps) for _ in range(_TRIES))
+            self._gaps = crowding_distances(values[self._front.rows], finite_ends=True)
+        return self._gaps
 
     def _neighbour(self, gaps: Values) -> Codes:
-        first, second = self.rng.integers(len(gaps), size=2)
-        chosen = first if self.even or gaps[first] >= gaps[second] else second
+        sample = self.rng.integers(len(gaps), size=self.sample_size)
+        chosen = int(sample[gaps[sample].argmax()])
         return self.space.change_one(self.rng, self.observations.X[self._front.rows[chosen]])
-
-    def _observed(self, codes: Codes, values: Values) -> None:
-        if self._front.add(values):
-            self._gaps = None

@@ -22,6 +22,7 @@ from pymoo.operators.mutation.pm import PM
 
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.optimizers._base import MultiObjectiveSearcher
+from hwgpt_blackbox.optimizers._denoising import Denoiser
 from hwgpt_blackbox.optimizers._pareto import Values
 from hwgpt_blackbox.optimizers._space import Codes, SearchSpace
 
@@ -139,6 +140,7 @@ class NSGA2(MultiObjectiveSearcher):
         population_size: Parents, and offspring in a generation; the first are random. 20 is
             the default of Syne Tune's former NSGA-II, which HW-GPT-Bench ran. Deb et al. take 100
             for 25,000 evaluations; within 1,000 trials it reaches less.
+        denoise: Let survival compare results without noise, as in :class:`RE`.
         **common: Arguments of :class:`MultiObjectiveSearcher`.
 
     Raises:
@@ -146,7 +148,12 @@ class NSGA2(MultiObjectiveSearcher):
     """
 
     def __init__(
-        self, config_space: Mapping[str, Any], *, population_size: int = 20, **common: Any
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        population_size: int = 20,
+        denoise: bool = True,
+        **common: Any,
     ) -> None:
         super().__init__(config_space, **common)
         if population_size < 2:
@@ -165,6 +172,8 @@ class NSGA2(MultiObjectiveSearcher):
         )
         self._algorithm.mating.n_max_iterations = _MATINGS
         self._algorithm.setup(self._problem, termination=NoTermination(), seed=self.random_seed)
+        known = None if self.canonical_form is None else self.canonical_codes
+        self._denoiser = Denoiser(self.space, known) if denoise else None
         self._offspring: list[Codes] | None = None  # those of the generation still to hand out
         self._returned: list[Individual] = []
 
@@ -198,7 +207,18 @@ class NSGA2(MultiObjectiveSearcher):
         return [individual.X for individual in offspring]
 
     def _observed(self, codes: Codes, values: Values) -> None:
-        self._returned.append(Individual(X=codes, F=values))
+        row = len(self.observations) - 1
+        self._returned.append(Individual(X=codes, F=values, row=row))
         if len(self._returned) == self.population_size:
+            self._denoise()
             self._algorithm.tell(Population(self._returned))
             self._returned, self._offspring = [], None
+
+    def _denoise(self) -> None:
+        """Let survival compare parents and offspring by what is known of them now."""
+        if self._denoiser is None:
+            return
+        self._denoiser.update(self.observations.X, self.observations.Y)
+        parents = self._algorithm.pop if self._algorithm.is_initialized else []
+        for individual in [*parents, *self._returned]:
+            individual.F = self._denoiser.values[individual.get("row")]

@@ -50,15 +50,17 @@ def nondominated_ranks(values: Values) -> Ranks:
     return ranks
 
 
-def crowding_distances(values: Values) -> Values:
+def crowding_distances(values: Values, *, finite_ends: bool = False) -> Values:
     """Crowding distance of each point of one front (Deb et al., 2002).
 
     The sum over objectives of the gap between a point's neighbours, divided by the objective's
-    range and by m; infinite at the ends. Of points with equal values one keeps its distance and
-    the others get 0, as in pymoo.
+    range and by m. At the ends it is infinite, or, with ``finite_ends`` and more than two points,
+    twice the gap to the one neighbour. Of points with equal values one keeps its distance and the
+    others get 0, as in pymoo.
 
     Args:
         values: One front, shape (n, m).
+        finite_ends: For parents chosen by distance: they would be the ends most of the time.
 
     Returns:
         Distances, shape (n,).
@@ -78,6 +80,9 @@ def crowding_distances(values: Values) -> Values:
     span = ordered[-1] - ordered[0]
     gaps = np.full((n, m), np.inf)
     gaps[1:-1] = (ordered[2:] - ordered[:-2]) / np.where(span > 0, span, 1)
+    if finite_ends:
+        ends = 2 * np.stack([ordered[1] - ordered[0], ordered[-1] - ordered[-2]])
+        gaps[[0, -1]] = ends / np.where(span > 0, span, 1)
     gaps[:, span == 0] = 0.0
     summed = np.zeros((n, m))
     np.put_along_axis(summed, order, gaps, axis=0)
@@ -85,13 +90,13 @@ def crowding_distances(values: Values) -> Values:
     return distances
 
 
-def rank_and_crowding(values: Values) -> tuple[Ranks, Values]:
-    """Ranks and, within each front, crowding distances: both of shape (n,)."""
+def rank_and_crowding(values: Values, *, finite_ends: bool = False) -> tuple[Ranks, Values]:
+    """Ranks and, within each front, :func:`crowding_distances`: both of shape (n,)."""
     ranks = nondominated_ranks(values)
     crowding = np.zeros(len(values))
     for rank in range(int(ranks.max(initial=-1)) + 1):
         front = np.flatnonzero(ranks == rank)
-        crowding[front] = crowding_distances(values[front])
+        crowding[front] = crowding_distances(values[front], finite_ends=finite_ends)
     return ranks, crowding
 
 
@@ -100,16 +105,17 @@ class ParetoFront:
 
     Attributes:
         rows: The number (0, 1, ... in the order of adding) of each point of the front.
+        added: How many points were added so far.
     """
 
     def __init__(self) -> None:
         self.rows: list[int] = []
         self._values: Values | None = None
-        self._added = 0
+        self.added = 0
 
     def add(self, values: Values) -> bool:
         """Add a point (shape (m,)); says whether the front changed. Equals of it may stay."""
-        row, self._added = self._added, self._added + 1
+        row, self.added = self.added, self.added + 1
         if self._values is None:
             self._values = np.empty((0, len(values)))
         if dominates(self._values, values).any():

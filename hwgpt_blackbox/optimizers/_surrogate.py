@@ -14,6 +14,7 @@ from hwgpt_blackbox.optimizers._features import Features
 from hwgpt_blackbox.optimizers._gp import OutcomeModel, Posterior
 from hwgpt_blackbox.optimizers._kernels import MakePrior
 from hwgpt_blackbox.optimizers._pareto import Values, rank_and_crowding
+from hwgpt_blackbox.optimizers._warping import warp, warp_sign
 
 _LEAST_FEASIBLE = 1e-3
 Rows = npt.NDArray[np.int64]
@@ -41,20 +42,6 @@ def kept_rows(values: Values, limit: int) -> Rows:
     count = limit - len(best)
     spread = others[np.linspace(0, len(others) - 1, count).round().astype(int)]
     return np.sort(np.concatenate([best, spread]))
-
-
-def warp_sign(values: npt.NDArray[np.float64]) -> float:
-    """How one objective (n,) is put into logarithms: 1 ``log(y)``, -1 ``-log(-y)``, 0 not at all.
-
-    Only values of one sign can be. Negative ones are positive quantities that are maximised.
-    """
-    if (values > 0).all():
-        return 1.0
-    return -1.0 if (values < 0).all() else 0.0
-
-
-def _warp(values: npt.NDArray[np.float64], sign: float) -> npt.NDArray[np.float64]:
-    return sign * np.log(sign * values) if sign else values
 
 
 @dataclass(frozen=True)
@@ -157,11 +144,11 @@ class Surrogate:
         oldest = min(self.models, key=lambda model: model.fitted_at)
         objectives = []
         for model, column in zip(self.models, values.T, strict=True):
-            warp = warp_sign(column) if self.logarithms else 0.0
-            y = torch.from_numpy(_warp(column[rows], warp))
+            sign = warp_sign(column) if self.logarithms else 0.0
+            y = torch.from_numpy(warp(column[rows], sign))
             refit = model is oldest and model.outdated(n)
             posterior = model.posterior(x, y, extra, make_prior, observations=n, refit=refit)
-            objectives.append(Objective(posterior, model.shift, model.scale, warp))
+            objectives.append(Objective(posterior, model.shift, model.scale, sign))
         seen, _ = _predict(objectives, np.concatenate([features[rows], pending]))
         success = self._success(features[rows], failed[-self.limit :], make_prior)
         return Belief(tuple(objectives), success, seen)

@@ -225,7 +225,7 @@ def test_models_are_bounded():
     ("options", "message"),
     [
         ({"kernel": "best"}, "kernel='best'"),
-        ({"groups": {"a": ["embed"]}}, "additive"),
+        ({"kernel": "plain", "groups": {"a": ["embed"]}}, "plain"),
         ({"initial": 1}, "initial=1"),
         ({"max_observations": 1}, "max_observations=1"),
         ({"kernel": "additive", "groups": {"a": ["nonsense"]}}, "nonsense"),

@@ -36,7 +36,7 @@ def test_the_oldest_member_dies_even_if_it_is_the_best(simulate: Any) -> None:
     searcher = RE(SPACE, random_seed=0, population_size=5, sample_size=5, points_to_evaluate=[best])
     scheduler = MultiObjectiveScheduler(SPACE, ["low", "high"], searcher)
     simulate(scheduler, lambda c: {k: metrics(c)["low"] for k in ("low", "high")}).run(6)
-    members = [tuple(codes) for codes, _ in searcher._population]
+    members = [tuple(searcher.observations.X[row]) for row in searcher._population]
     assert len(members) == 5
     assert (0.0,) * 8 not in members
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from syne_tune.config_space import choice
 
 from hwgpt_blackbox import optimizers
 from hwgpt_blackbox.errors import InputError, MissingExtraError
@@ -48,3 +49,12 @@ def test_importing_the_methods_imports_neither_torch_nor_pymoo() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_options_of_a_base_class_are_options_of_the_method() -> None:
+    pytest.importorskip("botorch")
+    space, metrics = {"x": choice([1, 2])}, ["a", "b"]
+    scheduler = make_scheduler("RSBO", space, metrics, random_seed=0, rho=0.1, kernel="plain")
+    assert scheduler.searcher.rho == 0.1
+    with pytest.raises(InputError, match=r"\['size'\].*rho.*initial.*kernel"):
+        make_scheduler("RSBO", space, metrics, random_seed=0, size=3)

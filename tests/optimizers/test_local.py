@@ -22,9 +22,9 @@ def dominated(a: dict[str, float], b: dict[str, float]) -> bool:
     return all(b[k] <= a[k] for k in a) and any(b[k] < a[k] for k in a)
 
 
-@pytest.mark.parametrize("even", [False, True])
-def test_suggests_neighbours_of_the_front(simulate: Any, even: bool) -> None:
-    searcher = LS(SPACE, random_seed=0, initial=4, even=even)
+@pytest.mark.parametrize("sample_size", [1, 10])
+def test_suggests_neighbours_of_the_front(simulate: Any, sample_size: int) -> None:
+    searcher = LS(SPACE, random_seed=0, initial=4, sample_size=sample_size)
     scheduler = MultiObjectiveScheduler(SPACE, ["low", "high"], searcher)
     configs = simulate(scheduler, metrics, workers=1).run(60).configs
     results = [metrics(config) for config in configs]
@@ -50,6 +50,7 @@ def test_goes_on_at_random_when_the_neighbourhood_is_used_up(simulate: Any) -> N
     assert sum(sum(v != 0 for v in config.values()) > 1 for config in configs) >= 40 - 25
 
 
-def test_initial_is_checked() -> None:
-    with pytest.raises(InputError, match="initial=0"):
-        LS(SPACE, random_seed=0, initial=0)
+@pytest.mark.parametrize("size", ["initial", "sample_size"])
+def test_sizes_are_checked(size: str) -> None:
+    with pytest.raises(InputError, match=f"{size}=0"):
+        LS(SPACE, random_seed=0, **{size: 0})

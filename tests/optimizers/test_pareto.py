@@ -69,3 +69,10 @@ def test_inputs_are_not_written_to() -> None:
     values = np.random.default_rng(0).random((20, 2))
     values.flags.writeable = False
     rank_and_crowding(values)
+
+
+def test_crowding_of_a_line_by_hand_with_finite_ends() -> None:
+    line = np.array([[0.0, 4.0], [1.0, 2.0], [3.0, 1.0], [4.0, 0.0]])
+    distances = crowding_distances(line, finite_ends=True)
+    assert distances.tolist() == [0.75, 0.75, 0.625, 0.5]
+    assert crowding_distances(line[:2], finite_ends=True).tolist() == [np.inf, np.inf]

@@ -1,0 +1,261 @@
+"""What results would be without measurement noise, for methods that select by rank.
+
+Selection keeps lucky draws: where noise is larger than the differences between architectures, the
+front of the measurements is a list of accidents, and its neighbours are no better than anywhere.
+A regression on all results tells what an architecture owes to its hyperparameters; what the
+regression leaves is shrunk by the share of it that is noise. The share is estimated: noise is
+what differs between neighbours. Without noise the share is 0 and values stay as they are.
+
+Needs numpy alone and draws no random numbers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgpt_blackbox.optimizers._canonical import Canonicaliser
+from hwgpt_blackbox.optimizers._features import FeatureMap, Features, infer_groups
+from hwgpt_blackbox.optimizers._pareto import Values
+from hwgpt_blackbox.optimizers._space import Codes, SearchSpace
+from hwgpt_blackbox.optimizers._warping import unwarp, warp, warp_sign
+
+Vector = npt.NDArray[np.float64]
+
+_LEAST = 30  # results below which there is nothing to regress
+_GROWTH = 0.1  # share of new results after which the regression is made anew, as in ``_gp``
+_FIRST, _FURTHER = 20, 5  # iterations of the evidence: at first, and from the last regression
+_RECENT = 120  # results among which neighbours are compared: the latest, near each other
+_SINGLES = 8  # hyperparameters outside groups up to which their products are effects too
+_LEAST_NOISE = 0.003  # share of an objective's variance below which its residuals are let be
+_SHARES = np.array([0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 0.95, 1.0])
+_EVIDENCE = 3.0  # gain in log likelihood: 20 to 1, "strong" to Kass and Raftery (1995)
+_RANGES = (0.125, 0.5)  # share of the hyperparameters over which residuals lose their likeness
+_TINY = 1e-9
+
+
+class Design:
+    """Columns of the regression: effects of hyperparameters, of groups of them, and products.
+
+    Hyperparameters called ``<prefix>_<number>`` that take the same values (layers) are a group:
+    one shared effect, and a deviation of each member. The shared effects may depend on the other
+    hyperparameters, and these on each other.
+
+    Attributes:
+        blocks: (columns,), which columns have a common prior variance: 0, 1, ...
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        groups = infer_groups(space)
+        grouped = {name for members in groups.values() for name in members}
+        groups |= {f" {name}": [name] for name in space.names if name not in grouped}
+        self._features = FeatureMap(space, groups)
+        layout = self._features.layout
+        self._columns = [list(block) for block in layout.blocks] if layout else []
+        empty = np.zeros((0, len(space)))
+        widths = [part.shape[1] for part in self._parts(empty, empty == 0)]
+        self.blocks = np.repeat(np.arange(len(widths)), widths)
+
+    def __call__(self, codes: Codes, active: npt.NDArray[np.bool_]) -> Features:
+        """Columns (n, columns) of canonical codes (n, d) and their activity (n, d)."""
+        return np.hstack(self._parts(codes, active) or [np.zeros((len(codes), 0))])
+
+    def _parts(self, codes: Codes, active: npt.NDArray[np.bool_]) -> list[Features]:
+        effects = self._features(codes, active)
+        own = [effects[:, block] for block in self._columns]
+        singles = [part for part in own if part.shape[1] == 1]
+        groups = [part for part in own if part.shape[1] > 1]
+        shared = [part.mean(axis=1, keepdims=True) for part in groups]
+        parts = [*singles, *shared, *groups]
+        if singles and len(singles) <= 2 * _SINGLES:  # each has up to two basis functions
+            products = [a * b for a, b in itertools.combinations(singles, 2)]
+            parts += [np.hstack(products)] if products else []
+            parts += [np.hstack(singles) * part for part in shared]
+        return parts
+
+
+def regress(
+    features: Features,
+    target: Vector,
+    blocks: npt.NDArray[np.int64],
+    variances: Vector,
+    iterations: int,
+) -> tuple[Vector, Vector]:
+    """Bayesian linear regression; prior variances by maximal evidence (MacKay 1992).
+
+    Args:
+        features: (n, columns), centred.
+        target: (n,), of mean 0 and variance 1.
+        blocks: (columns,), which prior variance each coefficient has.
+        variances: (blocks + 1,), prior variances and, last, that of the noise, to start from.
+        iterations: steps; at least 1.
+
+    Returns:
+        Coefficients (columns,) and the variances after these steps.
+    """
+    n = len(target)
+    gram, moment = features.T @ features, features.T @ target
+    beta = np.zeros(features.shape[1])
+    for _ in range(iterations):
+        noise, prior = variances[-1], variances[blocks]
+        covariance = np.linalg.inv(gram / noise + np.diag(1 / prior))
+        beta = covariance @ moment / noise
+        known = np.clip(1 - covariance.diagonal() / prior, _TINY, 1)  # told by the data
+        own = np.bincount(blocks, beta**2) / np.bincount(blocks, known)
+        rest = float(((target - features @ beta) ** 2).sum()) / max(n - float(known.sum()), 1.0)
+        variances = np.clip(np.append(own, rest), 1e-8, 1e4)
+    return beta, variances
+
+
+def noise_share(residuals: Vector, distances: Features) -> float:
+    """Share of the variance of residuals that neighbours do not have in common: the nugget.
+
+    The residuals are modelled as a Gaussian process with exponential covariance, plus noise. The
+    likelihood chooses the share, and has to be clear about there being noise at all.
+
+    Args:
+        residuals: (n,).
+        distances: (n, n), mean difference of two architectures per hyperparameter.
+
+    Returns:
+        From 0, a function that can be relied on, to 1, noise.
+    """
+    best, share, without = -np.inf, 0.0, -np.inf
+    for reach in _RANGES:
+        values, vectors = np.linalg.eigh(np.exp(-distances / reach))
+        squares = (vectors.T @ residuals) ** 2
+        spectra = _SHARES[:, None] + (1 - _SHARES)[:, None] * values.clip(_TINY)
+        scale = (squares / spectra).mean(axis=1)
+        fit = -np.log(scale.clip(1e-300)) - np.log(spectra).mean(axis=1)
+        fit *= len(residuals) / 2  # log likelihood
+        without = max(without, float(fit[0]))
+        if fit.max() > best:
+            best, share = float(fit.max()), float(_SHARES[fit.argmax()])
+    return share if best - without > _EVIDENCE else 0.0
+
+
+class Denoiser:
+    """Values of all results so far, as they would be without noise. Picklable.
+
+    Args:
+        space: The encoding.
+        canonical: Codes (shape (d,)) -> canonical codes (shape (d,)); None: the identity.
+
+    Attributes:
+        values: (n, m): one row per result that :meth:`update` was told of.
+    """
+
+    def __init__(self, space: SearchSpace, canonical: Callable[[Codes], Codes] | None) -> None:
+        self._space = space
+        self._canonical = Canonicaliser(space, canonical)
+        self._design = Design(space)
+        self._objectives: list[_Denoised] = []
+        self._centre = np.zeros(0)
+        self._fitted_at = 0
+        self.values: Values = np.empty((0, 0))
+
+    def update(self, codes: Codes, values: Values) -> bool:
+        """Bring :attr:`values` up to date; whether rows that it had before have changed.
+
+        Args:
+            codes: (n, d), all results so far.
+            values: (n, m), as they were measured.
+        """
+        n, had = len(values), len(self.values)
+        if n >= max(_LEAST, self._fitted_at * (1 + _GROWTH)) and len(self._design.blocks):
+            before = self._noisy
+            self._fit(codes, values)
+            if before or self._noisy:
+                self.values = self._denoised(codes, values)
+                return True
+        fresh = self._denoised(codes[had:], values[had:]) if n > had else values[:0]
+        self.values = np.concatenate([self.values.reshape(-1, values.shape[1]), fresh])
+        return False
+
+    @property
+    def _noisy(self) -> bool:
+        return any(objective.share for objective in self._objectives)
+
+    def _fit(self, codes: Codes, values: Values) -> None:
+        self._fitted_at = len(values)
+        if not self._objectives:
+            self._objectives = [_Denoised(self._design.blocks) for _ in range(values.shape[1])]
+        canonical, active = self._canonical(codes)
+        features = self._design(canonical, active)
+        self._centre = features.mean(axis=0)
+        distances = self._distances(canonical[-_RECENT:])
+        for objective, column in zip(self._objectives, values.T, strict=True):
+            objective.fit(features - self._centre, column, distances)
+
+    def _distances(self, codes: Codes) -> Features:
+        """Differences of canonical codes (n, d), on [0, 1] in the mean: (n, n)."""
+        places = self._space.unit(codes)
+        total = np.zeros((len(codes), len(codes)))
+        for dimension, column in zip(self._space.dimensions, places.T, strict=True):
+            apart = np.abs(column[:, None] - column[None])
+            total += apart > 0 if dimension.kind == "categorical" else apart
+        return total / max(len(self._space), 1)
+
+    def _denoised(self, codes: Codes, values: Values) -> Values:
+        if not self._noisy:
+            return values
+        features = self._design(*self._canonical(codes)) - self._centre
+        columns = zip(self._objectives, values.T, strict=True)
+        return np.stack([objective(features, column) for objective, column in columns], axis=1)
+
+
+class _Denoised:
+    """Regression of one objective.
+
+    In logarithms if the first regression leaves less so: noise often is a share of the value.
+    """
+
+    def __init__(self, blocks: npt.NDArray[np.int64]) -> None:
+        self.share = 0.0
+        self._blocks = blocks
+        sizes = np.bincount(blocks)
+        self._start = np.append(1 / (sizes * len(sizes)), 0.1)  # all blocks alike, noise less
+        self._variances: Vector | None = None
+        self._warp, self._level = 0.0, 0.0
+        self._beta = np.zeros(len(blocks))
+
+    def fit(self, features: Features, values: Vector, distances: Features) -> None:
+        """Regress results (n,) on centred features; distances are those of the latest ones."""
+        self.share = 0.0
+        if not float(values.std()) > _TINY * max(1.0, abs(float(values.mean()))):
+            return
+        sign = warp_sign(values)
+        if self._variances is None:
+            signs = dict.fromkeys((0.0, sign))
+            rests = {s: self._regress(features, values, s, self._start, _FIRST)[1] for s in signs}
+            sign, start = min(rests, key=rests.__getitem__), self._start
+            residuals, rest = self._regress(features, values, sign, start, _FIRST)
+        else:
+            sign = sign if self._warp else 0.0
+            residuals, rest = self._regress(features, values, sign, self._variances, _FURTHER)
+        if rest >= _LEAST_NOISE:
+            self.share = noise_share(residuals[-len(distances) :], distances)
+
+    def _regress(
+        self, features: Features, values: Vector, sign: float, start: Vector, iterations: int
+    ) -> tuple[Vector, float]:
+        """Residuals (n,) of a regression, and their variance as a share of that of the values."""
+        target = warp(values, sign)
+        self._warp, self._level, scale = sign, float(target.mean()), float(target.std())
+        standard = (target - self._level) / scale
+        beta, self._variances = regress(features, standard, self._blocks, start, iterations)
+        self._beta = beta * scale
+        return standard - features @ beta, float(self._variances[-1])
+
+    def __call__(self, features: Features, values: Vector) -> Vector:
+        """Values (n,) without noise."""
+        if not self.share:
+            return values
+        expected = self._level + features @ self._beta
+        if self._warp and not (self._warp * values > 0).all():
+            return values  # of another sign than all before: the next regression knows
+        target = warp(values, self._warp)
+        return unwarp(expected + (1 - self.share) * (target - expected), self._warp)
