@@ -47,14 +47,14 @@ def curve(data: Measurements, device: str, sizes: list[int], seed: int) -> list[
     for size in sizes:
         chosen = learn[:size]
         values = {metric: v[chosen] for metric, v in repeats.items()}
-        begin = time.perf_counter()
+        begin = time.process_time()
         try:
             mine = DeviceMeasurements(data.space, data.matrix[chosen], values, {})
             surrogate, _ = fit_device(mine, "mine")
         except DataError as error:
             print(f"  {size} architectures: {error}")
             continue
-        seconds = time.perf_counter() - begin
+        seconds = time.process_time() - begin
         columns = [Column(metric, "mine") for metric in repeats]
         predicted = Predictor(surrogate, columns).expected(data.matrix[held])
         for j, (metric, v) in enumerate(repeats.items()):

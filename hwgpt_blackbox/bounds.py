@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from hwgpt_blackbox.devices import ALL_DEVICES
+from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.metrics import dataset_columns
 from hwgpt_blackbox.predictor import Predictor
 from hwgpt_blackbox.surrogate import Surrogate
 
 SAMPLE_SIZE, SAMPLE_SEED = 20_000, 20_240_516
 """Architectures drawn uniformly, once, and the seed (``numpy.random.default_rng``)."""
+
+_MAX = sys.float_info.max
 
 
 def bounds(surrogate: Surrogate) -> dict[str, Any]:
@@ -35,3 +40,31 @@ def bounds(surrogate: Surrogate) -> dict[str, Any]:
             )
         },
     }
+
+
+def stated_bounds(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a manifest states as [ideal, nadir] by short name, unchecked; empty if it states none.
+
+    :param manifest: of a surrogate or of a user's device
+    """
+    stated = manifest.get("bounds")
+    table = stated.get("objectives") if isinstance(stated, Mapping) else None
+    return table if isinstance(table, Mapping) else {}
+
+
+def check_bounds(entry: Any, target: str, source: object) -> tuple[float, float]:
+    """Ideal and nadir of one objective as numbers.
+
+    :param entry: what a file holds: a list of both
+    :param source: the file, for the message
+    :raises DataError: they are not two finite numbers, the first smaller
+    """
+    numbers = isinstance(entry, list | tuple) and len(entry) == 2
+    if numbers and all(type(x) in (int, float) for x in entry):
+        low, high = entry
+        if -_MAX < low < high < _MAX:
+            return float(low), float(high)
+    raise DataError(
+        f"{source} holds {entry!r:.200} as ideal and nadir of {target}; expected two finite "
+        "numbers, the ideal smaller"
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 from hwgpt_blackbox.spaces import MEASURED_SPACES
 
@@ -46,3 +47,57 @@ BLACKBOXES: dict[str, BlackboxName] = {
     )
 }
 """Every blackbox by name."""
+
+CHECKOUT = "a checkout of HW-GPT-Bench"
+
+
+@dataclass(frozen=True)
+class Part:
+    """An artifact that a space may have beside its blackboxes: other models, or one more device.
+
+    :param source: what it is made from
+    :param convert: options of ``convert`` that make it
+    :param load: Python that loads it
+    :param own_device: whether it is a user's device
+    """
+
+    source: str
+    convert: str
+    load: str
+    own_device: bool = False
+
+
+PARTS: dict[str, Part] = {
+    "published": Part(
+        CHECKOUT,
+        "--only published",
+        'hwgpt_blackbox.load("{space}", "rtx2080", perplexity="published-mlp")',
+    ),
+    "autogluon": Part(
+        "published predictors",
+        "--only autogluon --trust-pickles",
+        'hwgpt_blackbox.load("{space}", "rtx2080", models="autogluon")',
+    ),
+    "device": Part(
+        "your measurements",
+        "--device {device}",
+        'load_blackbox("hwgpt-{space}")["{device}"]',
+        own_device=True,
+    ),
+}
+"""Every kind of part, with blanks for space and device."""
+
+_PART = re.compile(rf"hwgpt-({'|'.join(MEASURED_SPACES)})-(?:(published|autogluon)|device-(.+))")
+
+
+def part_of(artifact: str) -> Part | None:
+    """What the name of an artifact says, blanks filled; None if it is no part.
+
+    >>> part_of("hwgpt-s-device-mygpu").load
+    'load_blackbox("hwgpt-s")["mygpu"]'
+    """
+    match = _PART.fullmatch(artifact)
+    if not match:
+        return None
+    row, blanks = PARTS[match[2] or "device"], {"space": match[1], "device": match[3]}
+    return replace(row, convert=row.convert.format(**blanks), load=row.load.format(**blanks))

@@ -84,7 +84,8 @@ class Surrogate:
             if isinstance(error, DataError):
                 raise DataError(f"{folder}: {error}; convert or pull it again") from None
             raise DataError(
-                f"{folder} is no complete surrogate artifact ({error}); convert or pull it again"
+                f"{folder} is no complete surrogate artifact ({error!s:.200}); "
+                "convert or pull it again"
             ) from error
         return cls(space, models, levels, manifest)
 
@@ -171,7 +172,7 @@ def _as_model(
     check_shape(intercept.shape, group, f"intercept of {target}")
     check_shape(effect.shape, (*group, space.max_layers, 3, 3), f"effect of {target}")
     if link not in LINKS:
-        raise DataError(f"link of {target} is {link!r}; expected one of {', '.join(LINKS)}")
+        raise DataError(f"link of {target} is {link!r:.100}; expected one of {', '.join(LINKS)}")
     ratio = None
     if METRICS[target.partition("@")[0]].noisy:
         ratio = arrays[array_key(target, "ratio")].astype(np.float64)
@@ -203,7 +204,7 @@ def _as_dependence(target: str, stored: NDArray[Any] | None) -> Dependence:
     if stored is None:
         return Dependence()
     if stored.shape != (3,) or not ((stored[:2] >= 0) & (stored[:2] <= 1)).all():
-        raise DataError(f"dependence of {target} is {stored.tolist()}; expected three, 0 to 1")
+        raise DataError(f"dependence of {target} is {stored!s:.100}; expected three, 0 to 1")
     if stored[2] not in (-1, 1):
         raise DataError(f"sign of the dependence of {target} is {stored[2]}; expected 1 or -1")
     return Dependence(*(float(x) for x in stored))

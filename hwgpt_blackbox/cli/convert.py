@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.metrics import example_objectives
 from hwgpt_blackbox.spaces import MEASURED_SPACES
-
-NAME = "convert"
-HELP = "measurements to artifacts"
 
 PARTS = ("tabular", "surrogate")
 """What is made of a checkout without ``--only``."""
@@ -50,7 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report",
         action="store_true",
-        help="store the report card in the surrogate: repeats the fit twice",
+        help="store the report card in the surrogate, which repeats the fit twice (other "
+        "artifacts have theirs without asking)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace artifacts that exist")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -66,7 +65,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let AutoGluon load its pickles, which can execute any code: your consent",
     )
-    compare = parser.add_argument_group("comparison with other families")
+    add_family_options(parser)
+
+
+def add_family_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of a comparison with other families."""
+    compare = parser.add_argument_group("comparison with other families of surrogates")
     compare.add_argument(
         "--fit", nargs="+", choices=FAMILIES, metavar="FAMILY", help=f"of {', '.join(FAMILIES)}"
     )
@@ -90,94 +94,56 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{' and '.join(chosen)} do not go together; give one of them")
     if (args.latency_unit or args.energy_unit) and not args.device:
         raise InputError("--latency-unit and --energy-unit are for a table with --device")
-    if args.report and (args.device or args.fit or args.only in (PUBLISHED, AUTOGLUON)):
-        raise InputError(f"--report is of the surrogate; leave it out with {chosen[0]}")
+    if args.report and (args.fit or args.only == "tabular"):
+        raise InputError(f"--report is of models; leave it out with {chosen[0]}")
     if args.trust_pickles and args.only != AUTOGLUON:
         raise InputError(f"--trust-pickles is for --only {AUTOGLUON}; leave it out")
     if args.fit:
         return _compare(args)
+    folders = _convert(args)
+    for folder in folders:
+        print(f"wrote {folder}")
+    _say_how_to_load(_out(args), folders)
+    return 0
+
+
+def _convert(args: argparse.Namespace) -> list[Path]:
+    """Make what was asked for; folders of the artifacts."""
+    how: dict[str, Any] = {"overwrite": args.overwrite, "progress": not args.quiet}
+    source, space, out = args.source, args.space, _out(args)
     if args.device:
-        return _device(args)
+        from hwgpt_blackbox.convert.own_device import convert_device
+
+        how |= {"latency_unit": args.latency_unit, "energy_unit": args.energy_unit}
+        return [convert_device(source, space, args.device, out, **how)]
     if args.only == PUBLISHED:
-        return _published(args)
+        from hwgpt_blackbox.convert.published import convert_published
+
+        return [convert_published(source, space, out, **how)]
     if args.only == AUTOGLUON:
-        return _autogluon(args)
-    return _measurements(args)
+        from hwgpt_blackbox.convert.autogluon import convert_autogluon
 
-
-def _measurements(args: argparse.Namespace) -> int:
+        how |= {"trust_pickles": args.trust_pickles}
+        return [convert_autogluon(source, space, out, report=args.report, **how)]
     from hwgpt_blackbox.convert import convert
 
-    folders = convert(
-        args.source,
-        args.space,
-        _out(args),
-        overwrite=args.overwrite,
-        progress=not args.quiet,
-        report=args.report,
-        **{part: args.only in (None, part) for part in PARTS},
-    )
-    _say(args, folders, [f'load_blackbox("{folder.name}")["rtx2080"]' for folder in folders])
-    return 0
-
-
-def _device(args: argparse.Namespace) -> int:
-    from hwgpt_blackbox.convert.own_device import convert_device
-
-    folder = convert_device(
-        args.source,
-        args.space,
-        args.device,
-        _out(args),
-        latency_unit=args.latency_unit,
-        energy_unit=args.energy_unit,
-        overwrite=args.overwrite,
-        progress=not args.quiet,
-    )
-    _say(args, [folder], [f'load_blackbox("hwgpt-{args.space}")["{args.device}"]'])
-    return 0
-
-
-def _published(args: argparse.Namespace) -> int:
-    from hwgpt_blackbox.convert.published import convert_published
-
-    folder = convert_published(
-        args.source, args.space, _out(args), overwrite=args.overwrite, progress=not args.quiet
-    )
-    call = f'hwgpt_blackbox.load("{args.space}", "rtx2080", perplexity="published-mlp")'
-    _say(args, [folder], [call])
-    return 0
-
-
-def _autogluon(args: argparse.Namespace) -> int:
-    from hwgpt_blackbox.convert.autogluon import convert_autogluon
-
-    folder = convert_autogluon(
-        args.source,
-        args.space,
-        _out(args),
-        trust_pickles=args.trust_pickles,
-        overwrite=args.overwrite,
-        progress=not args.quiet,
-    )
-    _say(args, [folder], [f'hwgpt_blackbox.load("{args.space}", "rtx2080", models="autogluon")'])
-    return 0
+    how |= {part: args.only in (None, part) for part in PARTS}
+    return convert(source, space, out, report=args.report, **how)
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from hwgpt_blackbox.convert.comparison import compare_families, shown
+    from hwgpt_blackbox.convert.card_text import LEGEND, comparison_table
+    from hwgpt_blackbox.convert.comparison import Contest, compare_families
 
-    path, table = compare_families(
+    path, comparison = compare_families(
         args.source,
         args.space,
-        args.fit,
-        args.targets,
+        Contest(args.fit, args.targets, args.time_limit),
         Path(args.out or ".").expanduser(),
-        time_limit=args.time_limit,
         overwrite=args.overwrite,
         progress=not args.quiet,
     )
-    print(shown(table))
+    print(f"{comparison_table(comparison)}\n\n{LEGEND}")
     print(f"wrote {path}")
     return 0
 
@@ -188,14 +154,17 @@ def _out(args: argparse.Namespace) -> Path:
     return home() if args.out is None else Path(args.out).expanduser()
 
 
-def _say(args: argparse.Namespace, folders: list[Path], calls: list[str]) -> None:
-    """Print where the artifacts are, and how they are loaded."""
+def _say_how_to_load(out: Path, folders: list[Path]) -> None:
+    """Print how the artifacts are loaded."""
+    from hwgpt_blackbox.names import part_of
     from hwgpt_blackbox.places import HOME_VARIABLE, home
 
+    if out.resolve() != home().resolve():
+        print(f"to load them, first: export {HOME_VARIABLE}={out.resolve()}")
+    calls = list[str]()
     for folder in folders:
-        print(f"wrote {folder}")
-    if _out(args).resolve() != home().resolve():
-        print(f"to load them, first: export {HOME_VARIABLE}={_out(args).resolve()}")
+        part = part_of(folder.name)
+        calls.append(part.load if part else f'load_blackbox("{folder.name}")["rtx2080"]')
     print("load with:")
     print("  import hwgpt_blackbox")
     if any(call.startswith("load_blackbox") for call in calls):

@@ -7,9 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwgpt_blackbox.cli.convert import add_family_options
+
 if TYPE_CHECKING:
+    from hwgpt_blackbox.convert.comparison import Contest
     from hwgpt_blackbox.convert.holdout import Split, Trial
-    from hwgpt_blackbox.convert.integrity import Sound
+    from hwgpt_blackbox.convert.judging import Judged
+    from hwgpt_blackbox.integrity import Sound
 
 BOTH, NONE = "both", "none"
 SPLITS = ("random", "blocks", BOTH, NONE)
@@ -27,7 +31,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = _EPILOG
     parser.add_argument("artifact", metavar="ARTIFACT", help="a name (hwgpt-s) or a folder")
-    parser.add_argument("--against", metavar="SOURCE", help="root of a checkout of HW-GPT-Bench")
+    parser.add_argument(
+        "--against",
+        metavar="SOURCE",
+        help="root of a checkout of HW-GPT-Bench; of your own device its measurements",
+    )
     parser.add_argument(
         "--split",
         choices=SPLITS,
@@ -45,14 +53,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", action="store_true", help="put the card into the artifact")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_family_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Check the artifact, then show its stored card or a new one."""
-    from hwgpt_blackbox.convert.card_store import read_card, store_card
-    from hwgpt_blackbox.convert.integrity import check_artifact, locate
+    from hwgpt_blackbox.convert.card_store import KINDS, read_card, store_card
+    from hwgpt_blackbox.integrity import check_artifact, locate
 
-    splits = _splits(args)
+    splits, contest = _splits(args), _contest(args)
     folder = locate(args.artifact)
     sound = check_artifact(folder)
     _check_options(args, sound)
@@ -62,13 +71,16 @@ def run(args: argparse.Namespace) -> int:
         "space": sound.space.name,
         "files": {name: row["sha256"] for name, row in sound.manifest["files"].items()},
     }
-    card: dict[str, Any] | None = None
-    trials: list[Trial] = []
+    trials: Sequence[Trial] = ()
     if args.against is None:
-        card = read_card(folder) if sound.kind == "surrogate" else None
+        card = read_card(folder) if sound.kind in KINDS else None
     else:
-        found, card, trials = _against(args.against, sound, splits, quiet=args.quiet)
-        answer |= found
+        judged = _judge(args, sound, splits, contest)
+        card, trials = judged.card, judged.trials
+        answer["source"] = str(args.against)
+        answer["made_from_this_source"] = judged.made_from_this_source
+        if judged.differences:
+            answer["differences"] = judged.differences
     answer["report"] = card
     if args.store and card is not None:
         store_card(folder, card)
@@ -80,6 +92,26 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             print("\n".join(f"wrote {path}" for path in paths))
     return 0
+
+
+def _judge(
+    args: argparse.Namespace, sound: Sound, splits: Sequence[Split], contest: Contest | None
+) -> Judged:
+    """What the source says of an artifact."""
+    from hwgpt_blackbox.convert.conversion import progress_bar
+    from hwgpt_blackbox.convert.judging import Asked, judge_artifact
+
+    with progress_bar(not args.quiet) as say:
+        return judge_artifact(sound, args.against, Asked(splits, contest, say))
+
+
+def _contest(args: argparse.Namespace) -> Contest | None:
+    """The families to set beside the artifact, their libraries at hand."""
+    if not args.fit:
+        return None
+    from hwgpt_blackbox.convert.comparison import Contest
+
+    return Contest(args.fit, args.targets, args.time_limit)
 
 
 def _splits(args: argparse.Namespace) -> list[Split]:
@@ -103,16 +135,20 @@ def _check_options(args: argparse.Namespace, sound: Sound) -> None:
 
     :raises InputError: says what is missing
     """
-    from hwgpt_blackbox.convert.card_store import REPORT
+    from hwgpt_blackbox.convert.card_store import KINDS, REPORT
     from hwgpt_blackbox.errors import InputError, require
     from hwgpt_blackbox.names import BLACKBOXES
     from hwgpt_blackbox.places import EMBEDDED
 
-    if sound.kind != "surrogate" and (args.store or args.out is not None):
+    if sound.kind not in KINDS and (args.store or args.out is not None):
         raise InputError(
             f"{sound.folder} is a table of measurements, which has no report card; leave out "
             "--store and --out, or verify the surrogate of the space"
         )
+    if args.fit and (sound.kind != "surrogate" or args.against is None):
+        raise InputError("--fit is for a surrogate of a space, with --against SOURCE")
+    if args.fit and args.split not in (BOTH, "random"):
+        raise InputError("--fit compares on a random split; give --split random, or both")
     if args.store and args.against is None:
         raise InputError("--store needs --against SOURCE: the card is computed from measurements")
     if args.store and args.artifact in BLACKBOXES and sound.folder.parent == EMBEDDED:
@@ -128,27 +164,6 @@ def _check_options(args: argparse.Namespace, sound: Sound) -> None:
             )
 
 
-def _against(
-    source: str, sound: Sound, splits: Sequence[Split], *, quiet: bool
-) -> tuple[dict[str, Any], dict[str, Any] | None, list[Trial]]:
-    """What the source says of an artifact; for a surrogate, its card and the trials of it."""
-    from hwgpt_blackbox.convert.conversion import progress_bar, read_measurements
-    from hwgpt_blackbox.convert.integrity import same_source, table_differences
-    from hwgpt_blackbox.convert.layout import Checkout
-    from hwgpt_blackbox.convert.report_card import judge
-
-    with progress_bar(not quiet) as say:
-        checkout = Checkout(source, sound.space, say)
-        data = read_measurements(checkout)
-        found: dict[str, Any] = {
-            "source": str(source),
-            "made_from_this_source": same_source(sound.manifest, data),
-        }
-        if sound.kind == "surrogate":
-            return found, *judge(checkout, data, sound.content, splits, progress=say)
-        return found | {"differences": table_differences(sound.content, data)}, None, []
-
-
 def _write(
     folder: Path, card: Mapping[str, Any], trials: Sequence[Trial], suffix: str
 ) -> list[Path]:
@@ -158,7 +173,7 @@ def _write(
     """
     from hwgpt_blackbox.convert.card_figures import make_figures, save
     from hwgpt_blackbox.convert.card_store import REPORT, to_json
-    from hwgpt_blackbox.convert.output import writing
+    from hwgpt_blackbox.output import writing
 
     paths = [folder / REPORT]
     with writing(folder):
@@ -171,8 +186,8 @@ def _write(
 
 
 def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
-    from hwgpt_blackbox.convert.card_store import to_json
-    from hwgpt_blackbox.convert.card_text import LEGEND, section_table
+    from hwgpt_blackbox.convert.card_store import COMPARISON, KINDS, to_json
+    from hwgpt_blackbox.convert.card_text import LEGEND, comparison_table, section_table
 
     if as_json:
         print(to_json(answer))
@@ -190,7 +205,7 @@ def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
         )
     card = answer["report"]
     if card is None:
-        if answer["kind"] == "surrogate":
+        if answer["kind"] in KINDS:
             print(
                 "no report card is stored; compute one with: "
                 f"hwgpt-blackbox verify {answer['artifact']} --against SOURCE"
@@ -198,4 +213,6 @@ def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
         return
     for section in card["sections"]:
         print(f"\n{section_table(section)}")
+    if card.get(COMPARISON):
+        print(f"\n{comparison_table(card[COMPARISON])}")
     print(f"\n{LEGEND}")

@@ -23,10 +23,13 @@ from hwgpt_blackbox.convert.autogluon_source import (
     load_predictor,
     require_autogluon,
 )
-from hwgpt_blackbox.convert.conversion import progress_bar
+from hwgpt_blackbox.convert.card_store import add_report
+from hwgpt_blackbox.convert.conversion import SOURCE, progress_bar, read_measurements
 from hwgpt_blackbox.convert.design import Array, Sample
 from hwgpt_blackbox.convert.evaluation import location_measures
 from hwgpt_blackbox.convert.fit import is_positive, tables_of, write_surrogate
+from hwgpt_blackbox.convert.holdout import DEFAULT_SPLITS, as_published
+from hwgpt_blackbox.convert.layout import Checkout
 from hwgpt_blackbox.convert.location import (
     CELLS,
     Design,
@@ -34,12 +37,14 @@ from hwgpt_blackbox.convert.location import (
     choose_location,
     make_folds,
 )
-from hwgpt_blackbox.convert.output import Outputs, terminate_as_exit, writing
 from hwgpt_blackbox.convert.ratios import with_unit_mean
+from hwgpt_blackbox.convert.report_card import plain_row
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.fronts import standard_problems
 from hwgpt_blackbox.metrics import METRICS, Column
 from hwgpt_blackbox.names import artifact_name
+from hwgpt_blackbox.output import Outputs, terminate_as_exit, writing
 from hwgpt_blackbox.places import find, home
 from hwgpt_blackbox.predictor import Predictor
 from hwgpt_blackbox.spaces import get_space
@@ -66,6 +71,7 @@ def convert_autogluon(
     trust_pickles: bool,
     overwrite: bool = False,
     progress: bool = True,
+    report: bool = False,
 ) -> Path:
     """Distil published AutoGluon predictors into the artifact ``hwgpt-<space>-autogluon``.
 
@@ -75,8 +81,10 @@ def convert_autogluon(
     :param trust_pickles: the user's consent: AutoGluon executes whatever the pickles say
     :param overwrite: replace an artifact that exists
     :param progress: show a progress bar on standard error
+    :param report: compute the report card and store it; the source must be a checkout with its
+        measurements
     :return: folder of the artifact
-    :raises InputError: no consent, or unknown space
+    :raises InputError: no consent, unknown space, or no checkout for the report
     :raises MissingExtraError: AutoGluon is not installed
     :raises DataError: there is no predictor of the space, or one cannot be used
     :raises OutputError: the artifact exists, or cannot be written
@@ -88,36 +96,45 @@ def convert_autogluon(
             "you trust where they come from, say so with --trust-pickles (trust_pickles=True)"
         )
     found = find_predictors(Path(source).expanduser(), row)
-    require_autogluon()
+    version = require_autogluon()
     name = artifact_name(row.name, part="autogluon")
     folder = home() if out is None else Path(out).expanduser()
     outputs = Outputs(folder.absolute(), [name], overwrite=overwrite)
     base = Surrogate.read(find(artifact_name(row.name)).path)
     with terminate_as_exit(), progress_bar(progress) as say, outputs:
-        models, report = dict(base.models), dict[str, Any]()
+        data = read_measurements(Checkout(source, row, say)) if report else None
+        models, notes = dict(base.models), dict[str, Any]()
         for predictor in found:
             say(predictor.target)
             predict = load_predictor(predictor, row)
-            models[predictor.target], report[predictor.target] = distil(
+            models[predictor.target], notes[predictor.target] = distil(
                 predict, base, predictor.target, logarithmic=predictor.logarithmic or None
             )
-        surrogate = Surrogate(row, models, base.levels, {})
-        path = outputs.build(name)
+        say("reference fronts")
         manifest: dict[str, Any] = {
             "kind": "surrogate",
             "name": name,
             "space": row.name,
             "units": {metric.name: metric.unit for metric in METRICS.values()},
             "links": {target: model.link for target, model in models.items()},
-            "distilled": report,
-            "bounds": bounds(surrogate),
+            "distilled": notes,
+            "bounds": bounds(Surrogate(row, models, base.levels, {})),
             "source": {
-                "predictors": {p.target: p.path.name for p in found},
+                **SOURCE,
+                "predictors": {p.target: p.record() for p in found},
+                "autogluon": version,
                 "other_targets": dict(base.manifest.get("source", {})),
             },
         }
+        surrogate = Surrogate(row, models, base.levels, manifest)
+        manifest["problems"] = standard_problems(surrogate)
+        path = outputs.build(name)
         with writing(path):
             write_surrogate(surrogate, path, manifest)
+        if data is not None:
+            splits = (None, *DEFAULT_SPLITS)
+            trials = [as_published(data, surrogate, notes, split) for split in splits]
+            add_report(path, data, trials)
         return outputs.publish()[0]
 
 
@@ -153,8 +170,7 @@ def distil(
     tables = np.stack(
         [_gaussian(base.levels, float(np.median(variation[cell == c]))) for c in range(CELLS)]
     )
-    tables = with_unit_mean(tables, base.levels).astype(np.float32).astype(np.float64)
-    ratio = tables.reshape(CELLS // 2, 1, 2, len(base.levels))
+    ratio = with_unit_mean(tables, base.levels).reshape(CELLS // 2, 1, 2, len(base.levels))
     known = base.models[target].dependence
     model = replace(tables_of(choice.fit, space), ratio=ratio, dependence=known)
     own = Surrogate(space, {target: model}, base.levels, {})
@@ -166,7 +182,7 @@ def distil(
         "sample_size": SAMPLE_SIZE,
         "seed": SEED,
         "design": str(choice.fit.design),
-        "fidelity": location_measures((mean * unit)[test], predicted),
+        "fidelity": plain_row(location_measures((mean * unit)[test], predicted)),
         "fidelity_of_deviation": {
             "median_variation": float(np.median(variation)),
             "median_log_error": float(np.median(np.abs(np.log(variation / per_cell)))),

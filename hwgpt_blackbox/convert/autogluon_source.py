@@ -6,8 +6,10 @@ A predictor is a folder ``gpt_<metric>_<space>_<device>[_log]`` with ``Predictor
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hwgpt_blackbox.artifact import sha256
 from hwgpt_blackbox.convert.design import Array
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.encoding import Encoding, IntMatrix
@@ -47,6 +50,13 @@ class PublishedPredictor:
     path: Path
     logarithmic: bool
 
+    def record(self) -> dict[str, str]:
+        """Its folder's name, and a digest of every file in it, for a manifest."""
+        digest = hashlib.sha256()
+        for path in sorted(p for p in self.path.rglob("*") if p.is_file()):
+            digest.update(f"{path.relative_to(self.path).as_posix()} {sha256(path)}\n".encode())
+        return {"folder": self.path.name, "sha256": digest.hexdigest()}
+
 
 def find_predictors(source: Path, space: Space) -> list[PublishedPredictor]:
     """The predictors of a space, one of each target; one that ends in ``_log`` comes first.
@@ -69,19 +79,20 @@ def find_predictors(source: Path, space: Space) -> list[PublishedPredictor]:
     return list(found.values())
 
 
-def require_autogluon() -> None:
-    """Raise unless AutoGluon can be imported.
+def require_autogluon() -> str:
+    """Raise unless AutoGluon can be imported; its version.
 
     :raises MissingExtraError: it cannot
     """
     require("autogluon", extra="autogluon")
     try:
-        import autogluon.tabular  # noqa: F401
+        import autogluon.tabular
     except ImportError as error:
         raise MissingExtraError(
             f"autogluon.tabular cannot be imported ({error}); install it with: "
             "pip install 'hwgpt-blackbox[autogluon]'"
         ) from None
+    return str(autogluon.tabular.__version__)
 
 
 def load_predictor(predictor: PublishedPredictor, space: Space) -> Predict:
@@ -91,12 +102,12 @@ def load_predictor(predictor: PublishedPredictor, space: Space) -> Predict:
     """
     from autogluon.tabular import TabularPredictor
 
+    paths = [predictor.path / f"Predictor_{label}" for label in (AVERAGE, DEVIATION)]
     models = []
-    for label in (AVERAGE, DEVIATION):
-        path = predictor.path / f"Predictor_{label}"
+    for path in paths:
         if not path.is_dir():
             raise DataError(f"{path} is missing; fetch the predictor anew")
-        try:
+        with _theirs(path, "be loaded"):
             models.append(
                 TabularPredictor.load(
                     str(path),
@@ -105,23 +116,39 @@ def load_predictor(predictor: PublishedPredictor, space: Space) -> Predict:
                     require_py_version_match=False,
                 )
             )
-        except Exception as error:  # other versions of its libraries fail in many ways
-            first_line = str(error).partition("\n")[0][:200]
-            raise DataError(
-                f"{path} cannot be loaded ({type(error).__name__}: {first_line}); AutoGluon loads "
-                "what its own version saved"
-            ) from error
 
     def predict(matrix: IntMatrix) -> tuple[Array, Array]:
         average, deviation = models
-        data = feature_frame(space, matrix, average.features(), str(predictor.path))
-        mean = np.asarray(average.predict(data), dtype=np.float64)
+        data = feature_frame(space, matrix, average.features(), str(paths[0]))
+        with _theirs(paths[0], "predict"):
+            mean = np.asarray(average.predict(data), dtype=np.float64)
         names = [name for name in deviation.features() if name != AVERAGE]
-        data = feature_frame(space, matrix, names, str(predictor.path))
+        data = feature_frame(space, matrix, names, str(paths[1]))
         data[AVERAGE] = mean  # the second was fitted with the first's target as a feature
-        return mean, np.asarray(deviation.predict(data), dtype=np.float64)
+        with _theirs(paths[1], "predict"):
+            return mean, np.asarray(deviation.predict(data), dtype=np.float64)
 
     return predict
+
+
+@contextmanager
+def _theirs(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever goes wrong in AutoGluon into our error.
+
+    Predictors of other versions, and stacks of models whose libraries are missing, fail in many
+    ways, some only when they predict.
+
+    :raises DataError: says what cannot be done, why, and the cure
+    """
+    try:
+        yield
+    except Exception as error:
+        first_line = str(error).strip().partition("\n")[0][:200]
+        raise DataError(
+            f"{path} cannot {what} ({type(error).__name__}: {first_line}); AutoGluon needs the "
+            "version that saved the predictor, and the libraries of every model in it (catboost, "
+            "fastai, lightgbm, xgboost …)"
+        ) from error
 
 
 def natural_features(space: Space, matrix: IntMatrix) -> NDArray[np.int64]:

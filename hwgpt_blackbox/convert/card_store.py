@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hwgpt_blackbox.artifact import check_files, read_manifest, write_manifest
-from hwgpt_blackbox.convert.output import Outputs, terminate_as_exit, writing
-from hwgpt_blackbox.convert.report_card import REPORT_VERSION
+from hwgpt_blackbox.convert.device_measurements import DeviceMeasurements
+from hwgpt_blackbox.convert.holdout import IN_SAMPLE, SPLIT_KINDS, Trial
+from hwgpt_blackbox.convert.measurements import Measurements
+from hwgpt_blackbox.convert.report_card import REPORT_VERSION, make_card
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.surrogate import ARRAYS
+from hwgpt_blackbox.output import Outputs, terminate_as_exit, writing
 
 REPORT = "report.json"
 """File of the card in an artifact."""
+
+COMPARISON = "comparison"
+"""Key of a card under which families of surrogates stand side by side."""
+
+NAMES = ("target", "family")
+"""What a row of a comparison is of; everything else in it is a number."""
+
+_NAME = re.compile(r"[A-Za-z0-9_@(][A-Za-z0-9_@() -]{0,59}")
+
+KINDS = ("surrogate", "device", "network")
+"""Kinds of artifacts that have a card."""
 
 MAX_REPORT_BYTES = 1 << 20
 """A card beyond this is refused unread."""
@@ -33,16 +47,30 @@ def to_json(value: Any, depth: int = 0) -> str:
 
 
 def add_card(folder: Path, card: Mapping[str, Any]) -> None:
-    """Write a card and the manifest anew into a surrogate artifact that nobody reads yet."""
-    manifest = read_manifest(folder, kind="surrogate")
+    """Write a card and the manifest anew into an artifact that nobody reads yet."""
+    manifest = read_manifest(folder, kind=KINDS)
     (folder / REPORT).write_text(to_json(card) + "\n", encoding="utf-8")
     write_manifest(folder, manifest)
+
+
+def add_report(
+    folder: Path, data: Measurements | DeviceMeasurements, trials: Sequence[Trial]
+) -> None:
+    """Compute the card of an artifact that is being built, and add it.
+
+    :param data: what the models are judged by
+    :param trials: of the models
+    :raises OutputError: it cannot be written
+    """
+    manifest = read_manifest(folder, kind=KINDS)
+    with writing(folder):
+        add_card(folder, make_card(manifest, data, trials))
 
 
 def store_card(folder: Path, card: Mapping[str, Any]) -> None:
     """Put a card into an artifact; a reader sees the artifact before or after, never between.
 
-    :param folder: a sound surrogate artifact
+    :param folder: a sound artifact of one of ``KINDS``
     :raises OutputError: it cannot be written; the artifact is as it was
     """
     folder = folder.resolve()
@@ -57,12 +85,12 @@ def store_card(folder: Path, card: Mapping[str, Any]) -> None:
 
 
 def read_card(folder: Path) -> dict[str, Any] | None:
-    """The card of a surrogate artifact, None if it has none.
+    """The card of an artifact of one of ``KINDS``, None if it has none.
 
     :raises DataError: the card is not that of the manifest, of another form or version, or of
         another fit
     """
-    manifest = read_manifest(folder, kind="surrogate")
+    manifest = read_manifest(folder, kind=KINDS)
     files = manifest.get("files")
     if not isinstance(files, dict) or REPORT not in files:
         return None
@@ -78,9 +106,13 @@ def read_card(folder: Path) -> dict[str, Any] | None:
     wrong = _wrong_form(card)
     if wrong:
         raise DataError(f"{path} is no report card ({wrong}); {cure}")
-    listed = files.get(ARRAYS)
-    if not isinstance(listed, dict) or card["arrays"].get(ARRAYS) != listed.get("sha256"):
-        raise DataError(f"{path} is the report card of other {ARRAYS}; {cure}")
+    arrays = {
+        name: row.get("sha256") if isinstance(row, dict) else None
+        for name, row in files.items()
+        if name.endswith("npz")
+    }
+    if card["arrays"] != arrays:
+        raise DataError(f"{path} is the report card of other models than {folder} holds; {cure}")
     return dict(card)
 
 
@@ -99,18 +131,48 @@ def _wrong_form(card: Any) -> str | None:
     for part in sections:
         sound = (
             isinstance(part, dict)
-            and isinstance(part.get("split"), str)
+            and part.get("split") in (IN_SAMPLE, *SPLIT_KINDS)
             and isinstance(part.get("seed"), int | None)
             and isinstance(part.get("fitted"), int)
             and isinstance(part.get("judged"), int)
             and isinstance(part.get("summary"), dict)
+            and all(_is_number(v) or _is_name(v) for v in part["summary"].values())
             and isinstance(part.get("targets"), dict)
+            and all(map(_is_name, part["targets"]))
             and all(map(_is_row, part["targets"].values()))
         )
         if not sound:
             return "a section is of another form"
-    return None
+    return None if _is_comparison(card.get(COMPARISON)) else "its comparison is of another form"
+
+
+def _is_comparison(part: Any) -> bool:
+    """Whether a part of a card is families side by side, or missing."""
+    if part is None:
+        return True
+    rows = part.get("rows") if isinstance(part, dict) else None
+    return (
+        isinstance(rows, list)
+        and part.get("split") in SPLIT_KINDS
+        and isinstance(part.get("seed"), int | None)
+        and all(
+            isinstance(row, dict)
+            and all(_is_name(row.get(key)) for key in NAMES)
+            and _is_row({key: value for key, value in row.items() if key not in NAMES})
+            for row in rows
+        )
+    )
+
+
+def _is_name(text: Any) -> bool:
+    """Whether a text may be printed as the name of a target or family."""
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None
 
 
 def _is_row(row: Any) -> bool:
-    return isinstance(row, dict) and all(isinstance(v, int | float | None) for v in row.values())
+    return isinstance(row, dict) and all(map(_is_number, row.values()))
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number that can be shown, or None for one that is undefined."""
+    return value is None or (isinstance(value, int | float) and -1e300 < value < 1e300)

@@ -11,11 +11,20 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.design import Array
 from hwgpt_blackbox.convert.evaluation import COVERAGES
-from hwgpt_blackbox.convert.holdout import Trial, pit_levels, predictor_of
+from hwgpt_blackbox.convert.holdout import Trial, pit_levels
 from hwgpt_blackbox.encoding import NUM_LAYERS
 
 TARGET, MEASURED, PREDICTED = "target", "measured", "predicted"
 FACTOR, GROUP, LEVEL = "factor", "group", "level"
+FAMILY, MEASURE, VALUE = "family", "measure", "value"
+
+COMPARED = {
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "crps_over_mean": "CRPS over mean",
+    "miscalibration_area": "miscalibration area",
+}
+"""Measures of a comparison that are drawn, all better when smaller."""
 
 POINTS, POINT_SEED = 1_500, 0
 """Architectures of a cloud of points at most, and the seed that chooses them."""
@@ -70,6 +79,21 @@ def coverage_table(section: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[TARGET, LEVEL, MEASURED])
 
 
+def families_table(comparison: Mapping[str, Any]) -> pd.DataFrame:
+    """Measures of families of surrogates, of a comparison in a card.
+
+    :return: columns ``target``, ``family``, ``measure`` and ``value``; a family without a measure
+        has no row for it
+    """
+    rows = [
+        {TARGET: row[TARGET], FAMILY: row[FAMILY], MEASURE: title, VALUE: row[key]}
+        for row in comparison["rows"]
+        for key, title in COMPARED.items()
+        if row.get(key) is not None
+    ]
+    return pd.DataFrame(rows, columns=[TARGET, FAMILY, MEASURE, VALUE])
+
+
 def groups(trial: Trial) -> dict[str, dict[str, NDArray[np.bool_]]]:
     """Rows of the architectures by factor and group.
 
@@ -99,7 +123,7 @@ def distribution_table(trial: Trial, targets: Sequence[str]) -> pd.DataFrame:
     :return: columns ``target``, ``factor``, ``group``, ``level``, and the quantiles at it of what
         was ``measured`` and of as many measurements drawn from the models (``predicted``)
     """
-    predictor = predictor_of(trial.surrogate, targets)
+    predictor = trial.predictor(targets)
     drawn = predictor.measurements(trial.sample.matrix, np.zeros(1, dtype=np.uint64))
     by_factor = groups(trial)
     parts = []

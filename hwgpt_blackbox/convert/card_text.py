@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,9 @@ SHOWN = (
 )
 """Measures of a section, in this order."""
 
+SECONDS = Shown("seconds", "s", ".1f")
+"""What a family took to fit and predict."""
+
 MEASUREMENTS = "measurements"
 """What a perplexity model is fitted on, if nothing else is said."""
 
@@ -55,36 +58,60 @@ LEGEND = (
 
 def section_table(section: Mapping[str, Any]) -> str:
     """A section of a card: a heading, a line per target, a summary."""
-    targets = section["targets"]
-    heads = [("target", "unit", *(column.heading for column in SHOWN))]
-    rows = [
-        (
-            name,
-            METRICS[name.partition("@")[0]].unit if name.partition("@")[0] in METRICS else "?",
-            *(_number(row.get(column.key), column.form) for column in SHOWN),
-        )
-        for name, row in targets.items()
-    ]
-    widths = [max(map(len, cells)) for cells in zip(*heads, *rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if j < 2 else cell.rjust(width)
-            for j, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (*heads, *rows)
-    ]
+    rows = [((name, _unit(name)), row) for name, row in section["targets"].items()]
+    lines = _table(("target", "unit"), rows, SHOWN)
     return "\n".join(
         [_heading(section), *lines, *_perplexity(section), *_summary(section["summary"])]
     )
 
 
-def _heading(section: Mapping[str, Any]) -> str:
-    if section["split"] == IN_SAMPLE:
-        return f"in sample: the artifact's models on the {section['judged']:,} measured"
-    return (
-        f"{section['split']} split, seed {section['seed']}: fitted on {section['fitted']:,}, "
-        f"judged on {section['judged']:,} held out"
+def comparison_table(comparison: Mapping[str, Any]) -> str:
+    """Families of surrogates side by side: a heading, and a line per target and family."""
+    rows = [
+        ((row["target"], _unit(row["target"]), row["family"]), row) for row in comparison["rows"]
+    ]
+    heading = (
+        f"{comparison['split']} split, seed {comparison['seed']}: fitted on the same, judged on "
+        "the same"
     )
+    return "\n".join([heading, *_table(("target", "unit", "family"), rows, (*SHOWN, SECONDS))])
+
+
+def _table(
+    titles: tuple[str, ...],
+    rows: Sequence[tuple[tuple[str, ...], Mapping[str, Any]]],
+    shown: Sequence[Shown],
+) -> list[str]:
+    """Lines of a table: names to the left, those measures to the right that some row has."""
+    columns = [column for column in shown if any(column.key in row for _, row in rows)]
+    cells = [(*titles, *(column.heading for column in columns))]
+    for names, row in rows:
+        cells.append((*names, *(_number(row.get(c.key), c.form) for c in columns)))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if j < len(titles) else cell.rjust(width)
+            for j, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
+
+
+def _unit(target: str) -> str:
+    metric = target.partition("@")[0]
+    return METRICS[metric].unit if metric in METRICS else "?"
+
+
+def _heading(section: Mapping[str, Any]) -> str:
+    judged, foreign = f"{section['judged']:,}", section["fitted"] == 0
+    if section["split"] == IN_SAMPLE:
+        models = "the models, not fitted here," if foreign else "the artifact's models"
+        return f"{'all' if foreign else IN_SAMPLE}: {models} on the {judged} measured"
+    fitted = f"fitted on {section['fitted']:,}"
+    if foreign:
+        fitted = "not fitted here, may have seen them"
+    split = f"{section['split']} split, seed {section['seed']}"
+    return f"{split}: {fitted}, judged on {judged} held out"
 
 
 def _perplexity(section: Mapping[str, Any]) -> list[str]:
@@ -103,14 +130,17 @@ def _summary(found: Mapping[str, Any]) -> list[str]:
     def get(key: str, form: str) -> str:
         return _number(found.get(key), form) or "?"
 
+    if not found.get("targets"):
+        return []
     lines = [
         f"over {get('targets', 'd')} noisy targets: R² {get('mean_r2', '.5f')} "
         f"(worst {found.get('worst_target')} {get('worst_r2', '.5f')}), "
         f"CRPS {get('mean_crps_over_mean', '.4f')}, "
         f"area {get('mean_miscalibration_area', '.4f')} "
-        f"(largest {get('largest_miscalibration_area', '.4f')}), "
-        f"perplexity tau {get('perplexity_kendall_tau', '.4f')}"
+        f"(largest {get('largest_miscalibration_area', '.4f')})"
     ]
+    if "perplexity_kendall_tau" in found:
+        lines[0] += f", perplexity tau {get('perplexity_kendall_tau', '.4f')}"
     if "mae_ratio" in found:
         lines.append(
             f"against least squares: MAE {get('mae_ratio', '.4f')} "
@@ -137,6 +167,7 @@ def list_row(name: str, card: Mapping[str, Any]) -> tuple[str, ...]:
     part = next((s for s in sections if s["split"] != IN_SAMPLE), sections[0])
     found = part["summary"]
     split = part["split"] if part["seed"] is None else f"{part['split']}/{part['seed']}"
+    worst = found.get("worst_target")
     return (
         name,
         split,
@@ -144,5 +175,5 @@ def list_row(name: str, card: Mapping[str, Any]) -> tuple[str, ...]:
         _number(found.get("mean_crps_over_mean"), ".4f"),
         _number(found.get("mean_miscalibration_area"), ".4f"),
         _number(found.get("perplexity_kendall_tau"), ".4f"),
-        f"{found.get('worst_target')} (R² {_number(found.get('worst_r2'), '.5f')})",
+        f"{worst} (R² {_number(found.get('worst_r2'), '.5f')})" if worst else "",
     )

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.layout import Checkout
 from hwgpt_blackbox.convert.measurements import Measurements
-from hwgpt_blackbox.convert.output import Outputs, terminate_as_exit, writing
 from hwgpt_blackbox.convert.perplexity import PerplexityNetwork, fitted_network
 from hwgpt_blackbox.convert.raw import CrossCheck
 from hwgpt_blackbox.convert.stats import MEMORY_KEYS, read_stats
@@ -22,6 +21,7 @@ from hwgpt_blackbox.convert.table import table_bytes, write_table
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.errors import InputError, require
 from hwgpt_blackbox.names import artifact_name
+from hwgpt_blackbox.output import Outputs, terminate_as_exit, writing
 from hwgpt_blackbox.places import home
 from hwgpt_blackbox.spaces import get_space
 

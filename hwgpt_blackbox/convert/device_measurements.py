@@ -3,42 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-import re
+import logging
+import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.architectures import Architectures
+from hwgpt_blackbox.convert.design import Array
+from hwgpt_blackbox.convert.device_table import READERS, Rows, read_table
 from hwgpt_blackbox.convert.layout import ENERGY_FILES, LATENCY_FILES, numbered_chunks
 from hwgpt_blackbox.convert.raw import TO_MS, TO_WH, length, read_times, unit_factor
 from hwgpt_blackbox.convert.unpickle import parse_pickle, read_bytes
 from hwgpt_blackbox.convert.values import numbers
-from hwgpt_blackbox.encoding import FIRST_LAYER, NUM_LAYERS, Encoding
+from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.own_devices import NOISY
+from hwgpt_blackbox.metrics import METRICS
 from hwgpt_blackbox.spaces import Space
 
-UNITS: dict[str, dict[str, float]] = {
-    "latency": {"ms": 1.0, "s": 1000.0, "us": 1e-3},
-    "energy": {"Wh": 1.0, "kWh": 1000.0, "mWh": 1e-3, "J": 1.0 / 3600.0, "mJ": 1e-3 / 3600.0},
-}
-"""Units that a table may be in to their factor to ms and Wh."""
+logger = logging.getLogger(__name__)
 
 MAX_SPREAD = 200.0
 """Largest factor between an architecture's median and that of all: 12 in the published data."""
 
-READERS = {".csv": "read_csv", ".parquet": "read_parquet"}
-"""Ending of a table to its reader in pandas."""
-
-_BIAS: dict[Any, int] = {"true": 1, "1": 1, "1.0": 1, "false": 0, "0": 0, "0.0": 0}
-_VALUE = re.compile(r"(latency|energy)(?:_(\d{1,6}))?")
-
-Array = NDArray[np.float64]
+SMALLEST = 1e-12
+"""Smallest latency (ms) and energy (Wh): what is smaller was not measured."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +51,11 @@ class DeviceMeasurements:
 
     def __len__(self) -> int:
         return len(self.matrix)
+
+    def take(self, rows: NDArray[np.intp]) -> DeviceMeasurements:
+        """Those of some of the architectures."""
+        values = {metric: measured[rows] for metric, measured in self.values.items()}
+        return DeviceMeasurements(self.space, self.matrix[rows], values, self.source)
 
 
 def read_device(
@@ -88,23 +86,10 @@ def read_device(
             "a folder of raw profiler output"
         )
     units = {"latency": latency_unit or "ms", "energy": energy_unit or "Wh"}
-    factors = {metric: _factor(metric, unit) for metric, unit in units.items()}
-    frame = _read_frame(path)
-    matrix = _architectures(frame, space, path)
-    values = {
-        metric: _values(frame, columns, path) * factors[metric]
-        for metric, columns in _value_columns(frame, space, path).items()
-    }
-    files = {path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}}
-    units = {metric: units[metric] for metric in values}
-    rows = {m: list(zip(matrix, v, strict=True)) for m, v in values.items()}
-    return _checked(space, path, rows, {"files": files, "units": units})
+    return _checked(space, path, *read_table(path, space, units))
 
 
 # -- what both kinds have in common --------------------------------------------------------------
-
-Rows = Mapping[str, list[tuple[Any, Array]]]
-"""Metric to (choice indices, measurements) in profiling order."""
 
 
 def _checked(space: Space, path: Path, rows: Rows, source: dict[str, Any]) -> DeviceMeasurements:
@@ -125,28 +110,52 @@ def _checked(space: Space, path: Path, rows: Rows, source: dict[str, Any]) -> De
     values = {}
     for metric, found in gathered.items():
         repeats = [np.concatenate(found[key]) for key in keys]
-        expected = len(repeats[0])
+        expected = statistics.mode(map(len, repeats))
         for key, measured in zip(keys, repeats, strict=True):
             where = f"{path}: {metric} of {names.to_string(list(key))}"
             if len(measured) != expected:
                 raise DataError(
-                    f"{where} has {len(measured)} repeats, the first architecture has {expected}; "
-                    "give every architecture the same number"
+                    f"{where} has {len(measured)} repeats, most architectures have {expected}; "
+                    "give every architecture the same number (rows of one architecture are its "
+                    "repeats)"
                 )
-            if not (np.isfinite(measured).all() and (measured > 0).all()):
-                raise DataError(f"{where} is {measured.min()}; expected positive, finite numbers")
+            if not (np.isfinite(measured).all() and (measured >= SMALLEST).all()):
+                raise DataError(
+                    f"{where} is {measured.min():g}; expected positive, finite numbers: measure it "
+                    "again, or leave the architecture out"
+                )
         values[metric] = np.array(repeats)
         _check_spread(values[metric], [names.to_string(list(key)) for key in keys], metric, path)
+        _check_unit(values[metric], metric, path)
+    left_out = len(set().union(*gathered.values())) - len(keys)
+    if left_out:
+        logger.warning("%s: %d architectures lack latency or energy: left out", path, left_out)
     source = {
         **source,
         "architectures": len(keys),
-        "architectures_left_out": len(set().union(*gathered.values())) - len(keys),
+        "architectures_left_out": left_out,
         "repeats": {metric: v.shape[1] for metric, v in values.items()},
     }
     return DeviceMeasurements(space, matrix, values, source)
 
 
 def _check_spread(values: Array, names: list[str], metric: str, path: Path) -> None:
+    """Raise where architectures, or repeats, are of different sizes, or all the same.
+
+    :raises DataError: says which
+    """
+    if (values == values[0, 0]).all():
+        raise DataError(
+            f"{path}: {metric} is {values[0, 0]:g} throughout; expected what was measured"
+        )
+    by_repeat = np.median(values, axis=0)
+    if by_repeat.max() > MAX_SPREAD * by_repeat.min():
+        low, high = int(by_repeat.argmin()), int(by_repeat.argmax())
+        raise DataError(
+            f"{path}: {metric} is {by_repeat[low]:.6g} in the repeats number {low + 1} and "
+            f"{by_repeat[high]:.6g} in those number {high + 1} (medians over architectures); is "
+            "the unit of some columns or rows another?"
+        )
     median = np.median(values, axis=1)
     middle = float(np.median(median))
     outside = (median > MAX_SPREAD * middle) | (median < middle / MAX_SPREAD)
@@ -157,85 +166,16 @@ def _check_spread(values: Array, names: list[str], metric: str, path: Path) -> N
         )
 
 
-# -- tables --------------------------------------------------------------------------------------
-
-
-def _factor(metric: str, unit: str) -> float:
-    if unit not in UNITS[metric]:
-        raise InputError(f"unit of {metric} is {unit!r}; choose one of {', '.join(UNITS[metric])}")
-    return UNITS[metric][unit]
-
-
-def _read_frame(path: Path) -> pd.DataFrame:
-    options = {"engine": "fastparquet"} if path.suffix.lower() == ".parquet" else {}
-    try:
-        frame = getattr(pd, READERS[path.suffix.lower()])(path, **options)
-    except Exception as error:  # readers of foreign bytes raise many kinds
-        first_line = str(error).partition("\n")[0][:200]
-        raise DataError(f"{path} cannot be read as a table ({first_line})") from None
-    if not len(frame):
-        raise DataError(f"{path} has no rows")
-    return frame  # type: ignore[no-any-return]
-
-
-def _value_columns(frame: pd.DataFrame, space: Space, path: Path) -> dict[str, list[str]]:
-    """Columns of the repeats of each metric, in order of their numbers."""
-    found: dict[str, list[tuple[int, str]]] = {metric: [] for metric in NOISY}
-    for name in map(str, frame.columns):
-        match = _VALUE.fullmatch(name)
-        if match:
-            found[match[1]].append((int(match[2] or -1), name))
-        elif name not in space.choices:
-            raise DataError(
-                f"{path} has the column {name!r}, which is no hyperparameter of space "
-                f"{space.name} and no measurement (latency, latency_0 …, energy, energy_0 …); "
-                "rename or remove it"
-            )
-    if not found["latency"]:
-        raise DataError(f"{path} has no column latency, nor latency_0, latency_1 …")
-    return {metric: [name for _, name in sorted(names)] for metric, names in found.items() if names}
-
-
-def _values(frame: pd.DataFrame, columns: list[str], path: Path) -> Array:
-    for name in columns:
-        column = pd.to_numeric(frame[name], errors="coerce")
-        bad = np.flatnonzero(~np.isfinite(column.to_numpy(dtype=np.float64)))
-        if len(bad):
-            shown = frame[name].iloc[int(bad[0])]
-            raise DataError(f"{path}: row {bad[0]}: {name} is {shown!r}; expected a number")
-    return frame[columns].apply(pd.to_numeric).to_numpy(dtype=np.float64)  # type: ignore[no-any-return]
-
-
-def _architectures(frame: pd.DataFrame, space: Space, path: Path) -> NDArray[np.uint8]:
-    """Canonical choice indices of the rows; cells of inactive layers may be empty."""
-    missing = [name for name in space.choices if name not in frame.columns]
-    if missing:
-        raise DataError(
-            f"{path} lacks {len(missing)} of the {len(space.choices)} hyperparameters of space "
-            f"{space.name}: {', '.join(missing[:5])}{' …' * (len(missing) > 5)}"
-        )
-    matrix = np.zeros((len(frame), len(space.choices)), dtype=np.int64)
-    for column, (name, choices) in enumerate(space.choices.items()):
-        index: dict[Any, int] = {float(value): i for i, value in enumerate(choices)}
-        index = _BIAS if name == "bias" else index
-        cells = frame[name].tolist()
-        layer = (column - FIRST_LAYER) % space.max_layers if column >= FIRST_LAYER else -1
-        for i, cell in enumerate(cells):
-            if layer >= space.num_layers[matrix[i, NUM_LAYERS]]:
-                continue
-            key = str(cell).strip().lower() if name == "bias" else _number(cell)
-            if key not in index:
-                shown = ", ".join(map(str, choices))
-                raise DataError(f"{path}: row {i}: {name} is {cell!r}; choose one of {shown}")
-            matrix[i, column] = index[key]
-    return Encoding(space).canonical(matrix.astype(np.uint8)).astype(np.uint8)
-
-
-def _number(cell: Any) -> float | None:
-    try:
-        return float(cell)
-    except (TypeError, ValueError):
-        return None
+def _check_unit(values: Array, metric: str, path: Path) -> None:
+    """Warn where values are not of the size of any of the 13 devices'."""
+    ranges = [getattr(device, f"{metric}_range") for device in DEVICES.values()]
+    low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+    middle, unit = float(np.median(values)), METRICS[metric].unit
+    if not low <= middle <= high:
+        logger.warning(
+            "%s: the median %s is %.4g %s; the 13 devices have %g to %g %s: is the unit right?",
+            path, metric, middle, unit, low, high, unit,
+        )  # fmt: skip
 
 
 # -- raw profiler output -------------------------------------------------------------------------

@@ -54,11 +54,12 @@ def running_median(residuals: Array, half: int) -> Array:
     inner = slice(half, n - half)
     if n > 2 * half:
         out[inner] = np.median(windows[inner][:, others], axis=1)
-    for i in range(n):
-        if i < half or i >= n - half:
-            row = windows[i, others]
-            row = row[np.isfinite(row)]
-            out[i] = np.median(row) if len(row) else 0.0
+    edge = np.r_[0 : min(half, n), max(half, n - half) : n]
+    ordered = np.sort(windows[edge][:, others], axis=1)  # what lies outside comes last
+    count = np.isfinite(ordered).sum(axis=1)
+    rows = np.arange(len(edge))
+    middle = (ordered[rows, (count - 1) // 2] + ordered[rows, count // 2]) / 2.0
+    out[edge] = np.where(count > 0, middle, 0.0)
     return out
 
 

@@ -11,7 +11,7 @@ from hwgpt_blackbox.convert.design import Array, Sample
 from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, NUM_LAYERS, IntMatrix
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.metrics import Column
-from hwgpt_blackbox.predictor import Predictor
+from hwgpt_blackbox.predictor import Network, Predictor
 from hwgpt_blackbox.surrogate import Surrogate
 
 COVERAGES = (0.5, 0.9, 0.99)
@@ -24,14 +24,17 @@ BLOCKS = 10
 """Stretches of the profiling from which hold-outs in blocks are taken."""
 
 
-def random_split(n: int, seed: int = 42) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def random_split(
+    n: int, seed: int = 42, share: float = TEST_SHARE
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The paper's protocol: scikit-learn's ``train_test_split(test_size=0.2, random_state=seed)``.
 
+    :param share: how many are held out
     :return: rows to train on and rows held out, each ascending
     """
     # scikit-learn permutes with the legacy generator; the same rows need the same generator.
     order = np.random.RandomState(seed).permutation(n)
-    held = int(np.ceil(TEST_SHARE * n))
+    held = int(np.ceil(share * n))
     return np.sort(order[held:]), np.sort(order[:held])
 
 
@@ -107,8 +110,8 @@ def miscalibration_area(levels: Array, points: int = 1000) -> float:
     return float(np.abs(share - grid).mean())
 
 
-def _groups(surrogate: Surrogate, matrix: IntMatrix) -> NDArray[np.intp]:
-    """Group of each architecture, shape (n,)."""
+def groups_of(surrogate: Surrogate, matrix: IntMatrix) -> NDArray[np.intp]:
+    """Index of the (embed_dim, num_layers, bias) group of each architecture, shape (n,)."""
     columns = tuple(matrix[:, c].astype(np.intp) for c in (EMBED_DIM, NUM_LAYERS, BIAS))
     return np.asarray(np.ravel_multi_index(columns, surrogate.group_shape))
 
@@ -120,7 +123,7 @@ def levels_of(surrogate: Surrogate, target: str, matrix: IntMatrix, ratio: Array
     :param ratio: measurements over expected values, shape (n, r)
     :return: shape (n, r), 0 to 1
     """
-    tables, groups = surrogate.quantiles(target), _groups(surrogate, matrix)
+    tables, groups = surrogate.quantiles(target), groups_of(surrogate, matrix)
     level = np.empty_like(ratio)
     for group in np.unique(groups):
         rows = groups == group
@@ -138,7 +141,7 @@ def noise_measures(
     :param predicted: their expected values, shape (n,)
     """
     tables = surrogate.quantiles(target)
-    groups = _groups(surrogate, matrix)
+    groups = groups_of(surrogate, matrix)
     ratio = repeats / predicted[:, None]
     level = levels_of(surrogate, target, matrix, ratio)
     score = np.empty_like(ratio)
@@ -157,17 +160,22 @@ def noise_measures(
 
 
 def evaluate(
-    surrogate: Surrogate, sample: Sample, exact: Mapping[str, Array], noisy: Mapping[str, Array]
+    surrogate: Surrogate,
+    sample: Sample,
+    exact: Mapping[str, Array],
+    noisy: Mapping[str, Array],
+    networks: Mapping[str, Network] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Measures of every target on held-out architectures.
 
     :param sample: the architectures
     :param exact: values of exact targets, shape (n,), NaN where not measured
     :param noisy: repeats of noisy targets, shape (n, r)
+    :param networks: targets that are answered by something else, see :class:`Predictor`
     :return: by target
     """
     columns = [Column(*name.split("@")) for name in (*exact, *noisy)]
-    expected = Predictor(surrogate, columns).expected(sample.matrix)
+    expected = Predictor(surrogate, columns, networks=networks).expected(sample.matrix)
     found: dict[str, dict[str, float]] = {}
     for j, (name, values) in enumerate((*exact.items(), *noisy.items())):
         known = np.isfinite(values if values.ndim == 1 else values[:, 0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,11 @@ from hwgpt_blackbox.errors import require
 
 SEED = 42
 
-QUANTILES = 15
-"""Quantiles that the conformal family predicts."""
+INNER_LEVELS = np.r_[0.005, np.arange(1, 16) / 16.0, 0.995]
+"""Levels of the quantiles that the conformal family predicts."""
+
+TREES = 400
+"""Trees of each of its quantiles."""
 
 MAX_ROWS = 50_000
 """Measurements that it learns from: of more, the first repeats of each architecture."""
@@ -55,7 +59,6 @@ class Task:
 
 
 def _xgboost(task: Task) -> Prediction:
-    require("xgboost", extra="comparison")
     from xgboost import XGBRegressor
 
     model = XGBRegressor(n_estimators=600, learning_rate=0.05, max_depth=6, n_jobs=1, seed=SEED)
@@ -64,7 +67,6 @@ def _xgboost(task: Task) -> Prediction:
 
 
 def _lightgbm(task: Task) -> Prediction:
-    require("lightgbm", extra="comparison")
     from lightgbm import LGBMRegressor
 
     model = LGBMRegressor(
@@ -75,7 +77,6 @@ def _lightgbm(task: Task) -> Prediction:
 
 
 def _mlp(task: Task) -> Prediction:
-    require("sklearn", extra="comparison")
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.neural_network import MLPRegressor
     from sklearn.pipeline import make_pipeline
@@ -93,7 +94,6 @@ def _mlp(task: Task) -> Prediction:
 
 def _conformal_quantile(task: Task) -> Prediction:
     """Gradient-boosted quantiles, shifted symmetrically until they cover a calibration part."""
-    require("sklearn", extra="comparison")
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     n, repeats = task.learn_y.shape
@@ -103,19 +103,19 @@ def _conformal_quantile(task: Task) -> Prediction:
     used = min(repeats, max(1, MAX_ROWS // len(fit)))
     x = np.repeat(task.learn_x[fit], used, axis=0)
     y = task.learn_y[fit, :used].ravel()
-    inner = np.arange(1, QUANTILES + 1) / (QUANTILES + 1)
+    inner, last = INNER_LEVELS, len(INNER_LEVELS) - 1
     parts = (task.learn_x[adjust], task.test_x)
     found: list[list[Array]] = [[], []]
     for level in inner:
         model = HistGradientBoostingRegressor(
-            loss="quantile", quantile=level, max_iter=100, random_state=SEED
+            loss="quantile", quantile=level, max_iter=TREES, random_state=SEED
         ).fit(x, y)
         for part, rows in zip(found, parts, strict=True):
             part.append(np.asarray(model.predict(rows)))
     calibrate, test = (np.sort(np.stack(part, axis=1), axis=1) for part in found)
     measured = task.learn_y[adjust]
-    for j in range(QUANTILES // 2):
-        low, high, coverage = j, QUANTILES - 1 - j, inner[-1 - j] - inner[j]
+    for j in range(len(inner) // 2):
+        low, high, coverage = j, last - j, inner[last - j] - inner[j]
         score = np.maximum(
             calibrate[:, low, None] - measured, measured - calibrate[:, high, None]
         ).ravel()
@@ -133,7 +133,6 @@ def _conformal_quantile(task: Task) -> Prediction:
 
 def _autogluon(task: Task) -> Prediction:
     """The published recipe, within a time limit: mean and log deviation, Gaussian."""
-    require_autogluon()
     import tempfile
 
     import pandas as pd
@@ -151,7 +150,7 @@ def _autogluon(task: Task) -> Prediction:
             later = [DEVIATION] if label == AVERAGE and not single else []
             predictor = TabularPredictor(
                 label=label, problem_type="regression", eval_metric="r2", path=folder, verbosity=0
-            ).fit(learn.drop(columns=later), time_limit=task.time_limit)
+            ).fit(learn.drop(columns=later), time_limit=task.time_limit, num_cpus=1)
             test[label] = np.asarray(predictor.predict(test), dtype=np.float64)
     mean = test[AVERAGE].to_numpy()
     if single:
@@ -161,11 +160,33 @@ def _autogluon(task: Task) -> Prediction:
     return Prediction(mean, levels, mean[:, None] + np.exp(test[DEVIATION].to_numpy())[:, None] * z)
 
 
-FAMILIES: dict[str, Callable[[Task], Prediction]] = {
-    "xgboost": _xgboost,
-    "lightgbm": _lightgbm,
-    "mlp": _mlp,
-    "conformal-quantile": _conformal_quantile,
-    "autogluon": _autogluon,
+@dataclass(frozen=True)
+class Family:
+    """A family of surrogates.
+
+    :param require: raises :class:`MissingExtraError` if its library is not installed
+    :param learn: fits to one part of a task and predicts the other
+    """
+
+    require: Callable[[], object]
+    learn: Callable[[Task], Prediction]
+
+    def __call__(self, task: Task) -> Prediction:
+        """Fit and predict.
+
+        :raises MissingExtraError: its library is not installed
+        """
+        self.require()
+        return self.learn(task)
+
+
+_SKLEARN = partial(require, "sklearn", extra="comparison")
+
+FAMILIES: dict[str, Family] = {
+    "xgboost": Family(partial(require, "xgboost", extra="comparison"), _xgboost),
+    "lightgbm": Family(partial(require, "lightgbm", extra="comparison"), _lightgbm),
+    "mlp": Family(_SKLEARN, _mlp),
+    "conformal-quantile": Family(_SKLEARN, _conformal_quantile),
+    "autogluon": Family(require_autogluon, _autogluon),
 }
 """Every family by the name that ``--fit`` takes."""

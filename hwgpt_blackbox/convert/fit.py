@@ -6,7 +6,7 @@ exact Pareto fronts computable; do not give it up.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ from hwgpt_blackbox.convert.design import (
     perplexity_features,
 )
 from hwgpt_blackbox.convert.location import (
+    DESIGNS,
     Choice,
+    Design,
     Fold,
     Location,
     Problem,
@@ -35,7 +37,7 @@ from hwgpt_blackbox.convert.location import (
 )
 from hwgpt_blackbox.convert.measurements import Measurements
 from hwgpt_blackbox.convert.ratios import align_folds, fit_ratios, quantile_levels
-from hwgpt_blackbox.convert.tables import additive_model, on_grid
+from hwgpt_blackbox.convert.tables import FeatureFunction, additive_model, on_grid
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.errors import DataError
@@ -85,20 +87,28 @@ def fit_perplexity(sample: Sample, values: Array) -> AdditiveModel:
     :param values: shape (n,), positive
     :raises DataError: an embed_dim has too few architectures
     """
-    space = sample.space
+    weights = perplexity_weights(sample, values, perplexity_features)
+    return additive_model(sample.space, perplexity_features, weights, "log")
+
+
+def perplexity_weights(sample: Sample, values: Array, features: FeatureFunction) -> list[Array]:
+    """Weights of features of log-perplexity, for each embed_dim.
+
+    :param values: shape (n,), positive
+    :param features: see :mod:`hwgpt_blackbox.convert.design`
+    :raises DataError: an embed_dim has too few architectures
+    """
     mlp, heads, active = sample.layers
     depth = sample.matrix[:, 0].astype(np.intp)
     weights = []
-    for e, embed_dim in enumerate(space.embed_dims):
+    for e, embed_dim in enumerate(sample.space.embed_dims):
         rows = np.flatnonzero(sample.embed == e)
         if len(rows) < MIN_PERPLEXITIES:
             raise DataError(
                 f"only {len(rows)} perplexities with embed_dim {embed_dim}; a fit needs "
                 f"{MIN_PERPLEXITIES}: measure more"
             )
-        found = perplexity_features(
-            mlp[rows], heads[rows], active[rows], depth[rows], sample.bias[rows]
-        )
+        found = features(mlp[rows], heads[rows], active[rows], depth[rows], sample.bias[rows])
         x, y = found.values, np.log(values[rows])
         middle = float(y.mean())
         gram, moment = x.T @ x, x.T @ (y - middle)
@@ -107,7 +117,7 @@ def fit_perplexity(sample: Sample, values: Array) -> AdditiveModel:
         solution = ridge(gram, moment, penalty)
         solution[0] += middle
         weights.append(solution)
-    return additive_model(space, perplexity_features, weights, "log")
+    return weights
 
 
 def tables_of(fit: Location, space: Space) -> AdditiveModel:
@@ -121,23 +131,26 @@ def is_positive(fit: Location, space: Space) -> bool:
 
 
 def fit_noisy(
-    problem: Problem, folds: list[Fold], repeats: Array, length: int, levels: Array
+    problem: Problem,
+    folds: list[Fold],
+    repeats: Array,
+    length: int,
+    levels: Array,
+    designs: Sequence[Design] = DESIGNS,
 ) -> tuple[AdditiveModel, Choice]:
     """Model of one noisy metric of one device, and how it was chosen.
 
     :param repeats: measurements, shape (n, r), positive
     :param length: number of positions while profiling
     :param levels: levels of the noise tables
+    :param designs: to choose from
     """
     space = problem.sample.space
-
-    choice = choose_location(problem, repeats, folds, lambda fit: is_positive(fit, space))
+    choice = choose_location(problem, repeats, folds, lambda fit: is_positive(fit, space), designs)
     unseen = align_folds(choice.fit.predict(problem), choice.out_of_fold, folds, problem.cell)
-    ratio = fit_ratios(repeats, unseen, problem.cell, problem.order, length, levels)
-    model = tables_of(choice.fit, space)
-    return AdditiveModel(
-        model.link, model.intercept, model.effect, ratio, model.corrections
-    ), choice
+    ratio, scale = fit_ratios(repeats, unseen, problem.cell, problem.order, length, levels)
+    choice = replace(choice, fit=choice.fit.scaled(scale))
+    return replace(tables_of(choice.fit, space), ratio=ratio), choice
 
 
 def noisy_targets(data: Measurements) -> dict[str, Array]:
@@ -156,6 +169,7 @@ def fit_models(
     *,
     published: Published | None = None,
     progress: Callable[[str], None] | None = None,
+    designs: Sequence[Design] = DESIGNS,
 ) -> tuple[Surrogate, dict[str, Any]]:
     """Every model of a space, and what to say of each in the manifest.
 
@@ -164,6 +178,7 @@ def fit_models(
     :param published: perplexities of the published MLP with its offset removed, for any choice
         indices; used where too few were measured
     :param progress: called with the name of each step
+    :param designs: that models of noisy metrics are chosen from
     :raises DataError: too few architectures or perplexities
     """
     say = progress or (lambda step: None)
@@ -184,7 +199,7 @@ def fit_models(
     noisy = {target: repeats[order] for target, repeats in noisy_targets(data).items()}
     for target, repeats in noisy.items():
         say(target)
-        models[target], choice = fit_noisy(problem, folds, repeats, len(data), levels)
+        models[target], choice = fit_noisy(problem, folds, repeats, len(data), levels, designs)
         expected[target] = choice.fit.predict(problem)
         notes[target] = {
             "design": str(choice.fit.design),
@@ -244,7 +259,7 @@ def write_surrogate(surrogate: Surrogate, folder: Path, manifest: dict[str, Any]
             arrays[array_key(target, "ratio")] = model.ratio.astype(np.float32)
             dependence = astuple(model.dependence)
             arrays[array_key(target, "dependence")] = np.array(dependence, dtype=np.float64)
-    np.savez_compressed(folder / ARRAYS, allow_pickle=False, **arrays)
+    np.savez_compressed(folder / ARRAYS, **arrays)  # type: ignore[arg-type]
     write_manifest(folder, manifest)
 
 

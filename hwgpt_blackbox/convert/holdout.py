@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.artifact import AdditiveModel
 from hwgpt_blackbox.convert.design import Array, Sample
-from hwgpt_blackbox.convert.evaluation import block_split, pit, random_split
+from hwgpt_blackbox.convert.evaluation import block_split, levels_of, random_split
 from hwgpt_blackbox.convert.fit import (
     ENOUGH_PERPLEXITIES,
     MEMORIES,
@@ -21,13 +21,12 @@ from hwgpt_blackbox.convert.fit import (
     noisy_targets,
 )
 from hwgpt_blackbox.convert.layout import Checkout
-from hwgpt_blackbox.convert.location import CELLS
+from hwgpt_blackbox.convert.location import CELLS, DESIGNS, Design
 from hwgpt_blackbox.convert.measurements import Measurements
 from hwgpt_blackbox.convert.perplexity import fitted_network
-from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, NUM_LAYERS, IntMatrix
 from hwgpt_blackbox.errors import InputError, unknown
 from hwgpt_blackbox.metrics import Column
-from hwgpt_blackbox.predictor import Predictor
+from hwgpt_blackbox.predictor import Network, Predictor
 from hwgpt_blackbox.surrogate import COUNTED, Surrogate
 
 IN_SAMPLE = "in sample"
@@ -102,8 +101,9 @@ class Trial:
     :param exact: values of exact targets, shape (n,), NaN where not measured, natural units
     :param noisy: measurements of noisy targets, shape (n, repeats), natural units
     :param floor: plain least squares on the rows that the models were fitted to, by target
-    :param fitted: number of architectures that the models were fitted to
+    :param fitted: number of architectures that the models were fitted to; 0: not fitted here
     :param notes: of the fit, by target
+    :param networks: targets that are answered by something else, see :class:`Predictor`
     """
 
     split: Split | None
@@ -114,6 +114,7 @@ class Trial:
     floor: Mapping[str, AdditiveModel]
     fitted: int
     notes: Mapping[str, Any]
+    networks: Mapping[str, Network] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -122,12 +123,19 @@ class Trial:
 
     def expected(self, targets: Iterable[str]) -> Array:
         """Expected values, shape (n, targets)."""
-        return predictor_of(self.surrogate, targets).expected(self.sample.matrix)
+        return self.predictor(targets).expected(self.sample.matrix)
+
+    def predictor(self, targets: Iterable[str]) -> Predictor:
+        """What predicts some targets, one column each."""
+        return predictor_of(self.surrogate, targets, self.networks)
 
 
-def predictor_of(surrogate: Surrogate, targets: Iterable[str]) -> Predictor:
+def predictor_of(
+    surrogate: Surrogate, targets: Iterable[str], networks: Mapping[str, Network] | None = None
+) -> Predictor:
     """What predicts some targets of a surrogate, one column each."""
-    return Predictor(surrogate, [Column(*name.split("@")) for name in targets])
+    columns = [Column(*name.split("@")) for name in targets]
+    return Predictor(surrogate, columns, networks=networks)
 
 
 def _measured(data: Measurements, rows: NDArray[np.intp]) -> dict[str, Any]:
@@ -146,28 +154,64 @@ def refit(
     *,
     published: Callable[[NDArray[np.intp]], Published | None] | None = None,
     progress: Say | None = None,
+    designs: Sequence[Design] = DESIGNS,
 ) -> Trial:
     """Fit without the architectures that a split holds out.
 
     :param published: from rows to fit on to the published perplexity network with its offset on
         them removed, or None where enough was measured; default: fit to what was measured
     :param progress: called with the name of each step
+    :param designs: that models of noisy metrics are chosen from
     :raises DataError: too few architectures or perplexities
     """
     train, test = split.rows(len(data))
     network = published(train) if published else None
-    surrogate, notes = fit_models(data, train, published=network, progress=progress)
-    learn = Sample(data.space, data.matrix[train])
-    floor = {
-        name: fit_least_squares(learn, values[train].mean(axis=1))
-        for name, values in noisy_targets(data).items()
-    }
-    known = np.isfinite(data.perplexity[train])
-    if np.bincount(learn.cell[known], minlength=CELLS).min() > 0:
-        some = learn.take(np.flatnonzero(known))
-        floor[PERPLEXITY] = fit_least_squares(some, data.perplexity[train][known])
+    surrogate, notes = fit_models(
+        data, train, published=network, progress=progress, designs=designs
+    )
+    floor = _floor(data, train)
     return Trial(
         split, surrogate, floor=floor, fitted=len(train), notes=notes, **_measured(data, test)
+    )
+
+
+def _floor(data: Measurements, rows: NDArray[np.intp]) -> dict[str, AdditiveModel]:
+    """Plain least squares of every target on some rows."""
+    learn = Sample(data.space, data.matrix[rows])
+    floor = {
+        name: fit_least_squares(learn, values[rows].mean(axis=1))
+        for name, values in noisy_targets(data).items()
+    }
+    known = np.isfinite(data.perplexity[rows])
+    if np.bincount(learn.cell[known], minlength=CELLS).min() > 0:
+        some = learn.take(np.flatnonzero(known))
+        floor[PERPLEXITY] = fit_least_squares(some, data.perplexity[rows][known])
+    return floor
+
+
+def as_published(
+    data: Measurements,
+    surrogate: Surrogate,
+    targets: Iterable[str],
+    split: Split | None = None,
+    networks: Mapping[str, Network] | None = None,
+) -> Trial:
+    """Models that others fitted, on what a split holds out, or on everything measured.
+
+    Which architectures they have seen is theirs to say.
+
+    :param surrogate: their models, or with networks any of the space
+    :param targets: what is theirs
+    :param networks: targets that are answered by networks
+    """
+    rows = np.arange(len(data))
+    train, test = split.rows(len(data)) if split else (rows, rows)
+    measured, chosen = _measured(data, test), set(targets)
+    for part in ("exact", "noisy"):
+        measured[part] = {name: v for name, v in measured[part].items() if name in chosen}
+    floor = {name: m for name, m in _floor(data, train).items() if name in chosen} if split else {}
+    return Trial(
+        split, surrogate, floor=floor, fitted=0, notes={}, networks=networks or {}, **measured
     )
 
 
@@ -200,17 +244,5 @@ def pit_levels(trial: Trial, target: str) -> Array:
     :param target: a noisy target
     :return: shape (n, repeats), from 0 to 1
     """
-    tables = trial.surrogate.quantiles(target)
     ratio = trial.noisy[target] / trial.expected([target])
-    groups = _groups(trial.surrogate, trial.sample.matrix)
-    out = np.empty_like(ratio)
-    for group in np.unique(groups):
-        rows = groups == group
-        out[rows] = pit(ratio[rows], trial.surrogate.levels, tables[group])
-    return out
-
-
-def _groups(surrogate: Surrogate, matrix: IntMatrix) -> NDArray[np.intp]:
-    """Index of the (embed_dim, num_layers, bias) group, shape (n,)."""
-    columns = tuple(matrix[:, c].astype(np.intp) for c in (EMBED_DIM, NUM_LAYERS, BIAS))
-    return np.ravel_multi_index(columns, surrogate.group_shape)
+    return levels_of(trial.surrogate, target, trial.sample.matrix, ratio)

@@ -8,11 +8,12 @@ measurements is restored at the end, so that the model is of the expected value.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwgpt_blackbox.artifact import LINKS
 from hwgpt_blackbox.convert.bayes import empirical_bayes, ridge
 from hwgpt_blackbox.convert.design import Array, Features, Sample, hardware_features
 from hwgpt_blackbox.convert.drift import Drift, choose, estimate
@@ -58,10 +59,13 @@ class Design:
 
 DESIGNS = tuple(
     Design(link, robust, drift)
-    for link in ("identity", "log")
+    for link in LINKS
     for robust, drift in ((False, False), (False, True), (True, True))
 )
 """Designs to choose from."""
+
+WITHOUT_DRIFT = tuple(Design(link, robust, False) for link in LINKS for robust in (False, True))
+"""The same with drift left in, to see what its removal is worth."""
 
 
 class Problem:
@@ -157,6 +161,10 @@ class Location:
         sums = problem.sums(self.weights)
         values = np.exp(np.minimum(sums, 700.0)) if self.design.link == "log" else sums
         return np.asarray(values * np.exp(self.log_scale[problem.cell]))
+
+    def scaled(self, factor: Array) -> Location:
+        """The fit with its values multiplied by a factor per cell, shape (6,), positive."""
+        return replace(self, log_scale=self.log_scale + np.log(factor))
 
 
 def winsorised_mean(repeats: Array) -> Array:

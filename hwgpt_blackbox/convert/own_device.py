@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from hwgpt_blackbox.artifact import AdditiveModel
 from hwgpt_blackbox.bounds import SAMPLE_SEED, SAMPLE_SIZE
+from hwgpt_blackbox.convert.card_store import add_report
 from hwgpt_blackbox.convert.conversion import progress_bar
 from hwgpt_blackbox.convert.dependence import (
     UNKNOWN_SPREAD,
@@ -20,19 +22,23 @@ from hwgpt_blackbox.convert.dependence import (
 from hwgpt_blackbox.convert.design import Sample
 from hwgpt_blackbox.convert.device_measurements import DeviceMeasurements, read_device
 from hwgpt_blackbox.convert.evaluation import levels_of, location_measures
-from hwgpt_blackbox.convert.fit import write_surrogate
+from hwgpt_blackbox.convert.fit import fit_least_squares, write_surrogate
+from hwgpt_blackbox.convert.holdout import DEFAULT_SPLITS, Split, Trial
 from hwgpt_blackbox.convert.location import CELLS, MIN_CELL
-from hwgpt_blackbox.convert.output import Outputs, terminate_as_exit, writing
 from hwgpt_blackbox.convert.ratios import quantile_levels
+from hwgpt_blackbox.convert.report_card import plain_row
 from hwgpt_blackbox.convert.small_fit import fit_few
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.metrics import METRICS, Column
 from hwgpt_blackbox.noise import Dependence
+from hwgpt_blackbox.output import Outputs, terminate_as_exit, writing
 from hwgpt_blackbox.own_devices import KIND, check_name, device_artifact
 from hwgpt_blackbox.places import home
 from hwgpt_blackbox.predictor import Predictor
 from hwgpt_blackbox.spaces import get_space
 from hwgpt_blackbox.surrogate import Surrogate
+
+logger = logging.getLogger(__name__)
 
 MIN_ARCHITECTURES = CELLS * MIN_CELL
 """Architectures that are needed at least, 8 for each embed_dim with and without bias."""
@@ -50,6 +56,8 @@ def convert_device(
     progress: bool = True,
 ) -> Path:
     """Fit one more device and write the artifact ``hwgpt-<space>-device-<device>``.
+
+    Its report card is in it; with too few architectures to hold some out, in sample only.
 
     :param source: a ``.csv`` or ``.parquet`` file, or a folder of raw profiler output; see
         :func:`read_device`
@@ -72,7 +80,7 @@ def convert_device(
     with terminate_as_exit(), progress_bar(progress) as say, outputs:
         say("measurements")
         data = read_device(source, row, latency_unit=latency_unit, energy_unit=energy_unit)
-        surrogate, report = fit_device(data, device, progress=say)
+        surrogate, notes = fit_device(data, device, progress=say)
         path = outputs.build(name)
         manifest: dict[str, Any] = {
             "kind": KIND,
@@ -82,12 +90,13 @@ def convert_device(
             "metrics": list(data.values),
             "units": {metric: METRICS[metric].unit for metric in data.values},
             "links": {target: model.link for target, model in surrogate.models.items()},
-            "fit": report,
+            "fit": notes,
             "bounds": _bounds(surrogate, device),
-            "source": {"path": str(source), **data.source},
+            "source": {"name": Path(source).name, **data.source},
         }
         with writing(path):
             write_surrogate(surrogate, path, manifest)
+        add_report(path, data, _possible_trials(data, surrogate, device, say))
         return outputs.publish()[0]
 
 
@@ -119,7 +128,9 @@ def fit_device(
             "features_per_embed_dim": features,
             "drift_window": 2 * choice.fit.drift.half,
             "drift_by_embed_dim": choice.fit.drift.by_embed,
-            "cross_validated": location_measures(repeats.mean(axis=1), choice.out_of_fold),
+            "cross_validated": plain_row(
+                location_measures(repeats.mean(axis=1), choice.out_of_fold)
+            ),
         }
     surrogate = Surrogate(data.space, models, levels, {})
     say("dependence of measurements")
@@ -127,6 +138,67 @@ def fit_device(
         models[target] = replace(models[target], dependence=found)
         report[target]["dependence"] = asdict(found)
     return Surrogate(data.space, models, levels, {}), report
+
+
+def device_trials(
+    data: DeviceMeasurements,
+    surrogate: Surrogate,
+    device: str,
+    splits: Sequence[Split],
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> list[Trial]:
+    """What the report card of a device is computed from: in sample, then one trial per split.
+
+    :param surrogate: models that were fitted to all of the data
+    :param splits: hold-outs; the fit is repeated for each
+    :raises DataError: too few architectures to hold some out
+    """
+    say = progress or (lambda step: None)
+    trials = [_trial(data, surrogate, device, len(data), {})]
+    for split in splits:
+        train, test = split.rows(len(data))
+
+        def step(name: str, split: Split = split) -> None:
+            say(f"report: {split}: {name}")
+
+        learn = data.take(train)
+        try:
+            fitted, notes = fit_device(learn, device, progress=step)
+        except DataError as error:
+            raise DataError(
+                f"with {split} held out: {error}; or judge in sample, which says less, with "
+                "--split none"
+            ) from None
+        floor = {
+            f"{metric}@{device}": fit_least_squares(
+                Sample(learn.space, learn.matrix), values.mean(axis=1)
+            )
+            for metric, values in learn.values.items()
+        }
+        held = _trial(data.take(test), fitted, device, len(train), notes)
+        trials.append(replace(held, split=split, floor=floor))
+    return trials
+
+
+def _possible_trials(
+    data: DeviceMeasurements, surrogate: Surrogate, device: str, say: Callable[[str], None]
+) -> list[Trial]:
+    """The trials of a device's report card: in sample alone where there is too little data."""
+    try:
+        return device_trials(data, surrogate, device, DEFAULT_SPLITS, progress=say)
+    except DataError as error:
+        logger.warning("the report card of %s has no hold-outs: %s", device, error)
+        return device_trials(data, surrogate, device, ())
+
+
+def _trial(
+    data: DeviceMeasurements, surrogate: Surrogate, device: str, fitted: int, notes: dict[str, Any]
+) -> Trial:
+    """Models of a device on measurements of it."""
+    noisy = {f"{metric}@{device}": values for metric, values in data.values.items()}
+    sample = Sample(data.space, data.matrix)
+    return Trial(None, surrogate, sample, {}, noisy, floor={}, fitted=fitted, notes=notes)
 
 
 def _dependence(

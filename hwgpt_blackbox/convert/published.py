@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.artifact import write_manifest
+from hwgpt_blackbox.convert.card_store import add_report
 from hwgpt_blackbox.convert.conversion import SOURCE, progress_bar, read_measurements
 from hwgpt_blackbox.convert.evaluation import location_measures
+from hwgpt_blackbox.convert.holdout import DEFAULT_SPLITS, as_published
 from hwgpt_blackbox.convert.layout import Checkout
 from hwgpt_blackbox.convert.measurements import Measurements
-from hwgpt_blackbox.convert.output import Outputs, terminate_as_exit, writing
 from hwgpt_blackbox.convert.perplexity import MAX_CHECKPOINT_BYTES, read_layers
+from hwgpt_blackbox.convert.report_card import plain_row
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import DataError, require
 from hwgpt_blackbox.metrics import METRICS
@@ -34,8 +36,10 @@ from hwgpt_blackbox.network import (
     Network,
     array_names,
 )
-from hwgpt_blackbox.places import home
+from hwgpt_blackbox.output import Outputs, terminate_as_exit, writing
+from hwgpt_blackbox.places import find, home
 from hwgpt_blackbox.spaces import get_space
+from hwgpt_blackbox.surrogate import Surrogate
 
 CHECKPOINTS = "data_collection/gpt_datasets/predictor_ckpts"
 FILES = {
@@ -93,6 +97,10 @@ def convert_published(
         path = outputs.build(name)
         with writing(path):
             _write(path, name, chosen, report, checkout)
+        base = Surrogate.read(find(artifact_name(row.name)).path)
+        splits = (None, *DEFAULT_SPLITS)
+        trials = [as_published(data, base, chosen, split, chosen) for split in splits]
+        add_report(path, data, trials)
         return outputs.publish()[0]
 
 
@@ -121,7 +129,7 @@ def _choose(
     known = np.flatnonzero(np.isfinite(measured))
     if not len(known):
         raise DataError(f"no {target} was measured: the network cannot be checked")
-    found: list[tuple[float, Network, dict[str, float]]] = []
+    found: list[tuple[float, Network, dict[str, Any]]] = []
     for inputs in row.inputs:
         try:
             network = Network(data.space, inputs, weights, biases, row.unit)
@@ -134,7 +142,7 @@ def _choose(
         predicted = network(data.matrix[known])
         measures = location_measures(measured[known], predicted)
         measures["offset"] = float(np.median(predicted - measured[known]))
-        found.append((measures["mae"], network, measures))
+        found.append((measures["mae"], network, plain_row(measures)))
     _, network, measures = min(found, key=lambda entry: entry[0])
     return network, {
         "unit": METRICS[target].unit,
@@ -180,7 +188,7 @@ def _write(
     for target, network in networks.items():
         for k, (weight, bias) in enumerate(array_names(target)):
             arrays[weight], arrays[bias] = network.weights[k], network.biases[k]
-    np.savez_compressed(folder / ARRAYS, allow_pickle=False, **arrays)
+    np.savez_compressed(folder / ARRAYS, **arrays)  # type: ignore[arg-type]
     manifest = {
         "kind": KIND,
         "name": name,

@@ -20,6 +20,9 @@ from hwgpt_blackbox.noise import mean_ratio
 TAIL_COUNT = 10.0
 """Measurements beyond which the tail of the smallest cell is not its own."""
 
+OUTLIER = 2.0
+"""Ratios below this are nothing unusual."""
+
 MAX_TAIL = 0.05
 """Largest share of a cell's measurements in a tail that is not its own."""
 
@@ -72,6 +75,18 @@ def align_folds(
             if len(rows):
                 out[rows] *= np.median(fitted[rows] / out_of_fold[rows])
     return out
+
+
+def supported_sizes(ratio: Array, architectures: int) -> Array:
+    """Ratios whose outliers are no larger than those of some architectures.
+
+    The mean of a few hundred architectures is else that of the one with the largest outlier.
+
+    :param ratio: measurements over expected values, shape (n, r)
+    :param architectures: how many must have an outlier of a size for it to be believed
+    """
+    largest = np.sort(ratio.max(axis=1))[::-1]
+    return np.minimum(ratio, max(float(largest[architectures - 1]), OUTLIER))
 
 
 def outlier_rates(far: NDArray[np.bool_], cell: NDArray[np.intp], weights: Array) -> Array:

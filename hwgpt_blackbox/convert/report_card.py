@@ -15,6 +15,7 @@ import numpy as np
 
 from hwgpt_blackbox._version import __version__
 from hwgpt_blackbox.convert.design import Array
+from hwgpt_blackbox.convert.device_measurements import DeviceMeasurements
 from hwgpt_blackbox.convert.evaluation import evaluate, location_measures
 from hwgpt_blackbox.convert.holdout import (
     DEFAULT_SPLITS,
@@ -41,12 +42,18 @@ REPORT_VERSION = 1
 DRAWS = 1_000_000
 """Measurements drawn from the models for a section, over all noisy targets together."""
 
+_ROWS = 20_000
+"""Architectures that are drawn for at once, about."""
+
 Measures = dict[str, dict[str, float]]
 
 
-def repeats_drawn(architectures: int, targets: int, draws: int = DRAWS) -> int:
-    """Repeats of every architecture and target that make at least ``draws`` together."""
-    return max(1, -(-draws // max(1, architectures * targets)))
+def repeats_drawn(architectures: int, targets: int, draws: int | None = None) -> int:
+    """Repeats of every architecture and target that make at least ``draws`` together.
+
+    :param draws: default: ``DRAWS``
+    """
+    return max(1, -(-(DRAWS if draws is None else draws) // max(1, architectures * targets)))
 
 
 def shares_non_positive(
@@ -57,15 +64,20 @@ def shares_non_positive(
     :param matrix: choice indices, shape (n, hyperparameters)
     :param repeats: draws of every architecture and target, keyed as those of queries
     """
+    if not targets:
+        return {}
     predictor = predictor_of(surrogate, targets)
     bad = np.zeros(len(targets))
-    for repeat in range(repeats):
-        values = predictor.measurements(matrix, np.array([repeat], dtype=np.uint64))
+    together = max(1, _ROWS // len(matrix))
+    for first in range(0, repeats, together):
+        numbers = np.arange(first, min(first + together, repeats), dtype=np.uint64)
+        rows = np.tile(matrix, (len(numbers), 1))
+        values = predictor.measurements(rows, np.repeat(numbers, len(matrix)))
         bad += (~(values > 0.0)).sum(axis=0)
     return dict(zip(targets, (bad / (repeats * len(matrix))).tolist(), strict=True))
 
 
-def measure(trial: Trial, *, draws: int = DRAWS) -> Measures:
+def measure(trial: Trial, *, draws: int | None = None) -> Measures:
     """Measures of every target; those with a floor also have its own, and the ratio to it.
 
     :param draws: measurements to draw, over all noisy targets
@@ -73,7 +85,7 @@ def measure(trial: Trial, *, draws: int = DRAWS) -> Measures:
     :raises MissingExtraError: scipy is not installed
     """
     require("scipy", extra="analysis")
-    found = evaluate(trial.surrogate, trial.sample, trial.exact, trial.noisy)
+    found = evaluate(trial.surrogate, trial.sample, trial.exact, trial.noisy, trial.networks)
     noisy = list(trial.noisy)
     repeats = repeats_drawn(len(trial.sample), len(noisy), draws)
     shares = shares_non_positive(trial.surrogate, trial.sample.matrix, noisy, repeats)
@@ -102,22 +114,28 @@ def summary(rows: Sequence[Measures]) -> dict[str, Any]:
     :param rows: measures of one or more splits, of the same targets
     """
     names = sorted({n for row in rows for n in row if "crps_over_mean" in row[n]})
+    tau = [row[n]["kendall_tau"] for row in rows for n in row if n.endswith(PERPLEXITY)]
+    found: dict[str, Any] = {"targets": len(names)}
+    if tau:
+        found["perplexity_kendall_tau"] = float(np.mean(tau))
+    return found | _over_noisy(rows, names) if names else found
+
+
+def _over_noisy(rows: Sequence[Measures], names: Sequence[str]) -> dict[str, Any]:
+    """The part of a summary that is of noisy targets, of which there are some."""
 
     def over(key: str) -> Array:
         return np.array([np.mean([row[n][key] for row in rows if n in row]) for n in names])
 
     r2, area = over("r2"), over("miscalibration_area")
     worst = int(np.argmin(np.where(np.isnan(r2), -np.inf, r2)))
-    tau = [row[n]["kendall_tau"] for row in rows for n in row if n.endswith(PERPLEXITY)]
     found: dict[str, Any] = {
-        "targets": len(names),
         "mean_r2": float(r2.mean()),
         "worst_target": names[worst],
         "worst_r2": float(r2[worst]),
         "mean_crps_over_mean": float(over("crps_over_mean").mean()),
         "mean_miscalibration_area": float(area.mean()),
         "largest_miscalibration_area": float(area.max()),
-        "perplexity_kendall_tau": float(np.mean(tau)) if tau else float("nan"),
     }
     if all("mae_ratio" in row[n] for row in rows for n in names if n in row):
         mae, rmse = (
@@ -136,23 +154,27 @@ def summary(rows: Sequence[Measures]) -> dict[str, Any]:
     return found
 
 
-def section(trial: Trial, measures: Measures, *, draws: int = DRAWS) -> dict[str, Any]:
+def section(trial: Trial, measures: Measures, *, draws: int | None = None) -> dict[str, Any]:
     """One section of a card: plain values, six significant digits, None for what is undefined."""
-    repeats = repeats_drawn(len(trial.sample), len(trial.noisy), draws)
+    repeats = repeats_drawn(len(trial.sample), len(trial.noisy), draws) if trial.noisy else 0
+    perplexities = trial.exact.get(PERPLEXITY)
     return {
         "split": trial.split.kind if trial.split else IN_SAMPLE,
         "seed": trial.split.seed if trial.split else None,
         "fitted": trial.fitted,
         "judged": len(trial.sample),
-        "perplexities_judged": int(np.isfinite(trial.exact[PERPLEXITY]).sum()),
+        "perplexities_judged": (
+            None if perplexities is None else int(np.isfinite(perplexities).sum())
+        ),
         "draws_per_target": repeats * len(trial.sample),
         "perplexity": dict(trial.notes.get(PERPLEXITY, {})),
-        "summary": _plain(summary([measures])),
-        "targets": {name: _plain(row) for name, row in measures.items()},
+        "summary": plain_row(summary([measures])),
+        "targets": {name: plain_row(row) for name, row in measures.items()},
     }
 
 
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row for JSON: six significant digits, None for what is undefined."""
     return {key: _rounded(v) if isinstance(v, float) else v for key, v in row.items()}
 
 
@@ -161,32 +183,40 @@ def _rounded(value: float) -> float | None:
 
 
 def make_card(
-    surrogate: Surrogate, data: Measurements, sections: Sequence[dict[str, Any]]
+    manifest: Mapping[str, Any],
+    data: Measurements | DeviceMeasurements,
+    trials: Sequence[Trial],
+    *,
+    draws: int | None = None,
 ) -> dict[str, Any]:
-    """A card of the artifact that a surrogate was read from.
+    """The card of an artifact.
 
-    :param sections: see :func:`section`
+    :param manifest: of the artifact
+    :param data: what it was judged by
+    :param trials: of its models
+    :param draws: see :func:`measure`
+    :raises MissingExtraError: scipy is not installed
     """
+    require("scipy", extra="analysis")
     import scipy
 
-    files = surrogate.manifest.get("files", {})
+    sections = [section(trial, measure(trial, draws=draws), draws=draws) for trial in trials]
+    files = manifest.get("files", {})
+    read = data.source.get("files", {})
+    main = [name for name in read if name.endswith("stats.pkl")] or list(read)
     return {
         "report_version": REPORT_VERSION,
         "space": data.space.name,
         "architectures": len(data),
         "arrays": {name: entry["sha256"] for name, entry in files.items() if name.endswith("npz")},
-        "source": {
-            name: row["sha256"]
-            for name, row in data.source.get("files", {}).items()
-            if name.endswith("stats.pkl")
-        },
+        "source": {name: read[name]["sha256"] for name in main},
         "splits": {kind: row.description for kind, row in SPLIT_KINDS.items()},
         "versions": {
             "hwgpt-blackbox": __version__,
             "numpy": np.__version__,
             "scipy": scipy.__version__,
         },
-        "sections": list(sections),
+        "sections": sections,
     }
 
 
@@ -196,7 +226,7 @@ def judge(
     surrogate: Surrogate,
     splits: Sequence[Split] = DEFAULT_SPLITS,
     *,
-    draws: int = DRAWS,
+    draws: int | None = None,
     progress: Say | None = None,
 ) -> tuple[dict[str, Any], list[Trial]]:
     """The report card of an artifact against its source, and what it was computed from.
@@ -218,8 +248,7 @@ def judge(
     for split in splits:
         step = partial(_say_of, say, split)
         trials.append(refit(data, split, published=network, progress=step))
-    sections = [section(trial, measure(trial, draws=draws), draws=draws) for trial in trials]
-    return make_card(surrogate, data, sections), trials
+    return make_card(surrogate.manifest, data, trials, draws=draws), trials
 
 
 def _say_of(say: Say, split: Split, step: str) -> None:

@@ -22,10 +22,13 @@ from hwgpt_blackbox.convert.location import (
     choose_location,
     make_folds,
 )
-from hwgpt_blackbox.convert.ratios import align_folds, fit_ratios
+from hwgpt_blackbox.convert.ratios import align_folds, fit_ratios, supported_sizes
 
 MANY = 3_000
 """Architectures from which on all features are used without asking."""
+
+SUPPORT = 5
+"""Architectures that must have an outlier of a size for it to be believed."""
 
 RIDGE = 0.05
 """Penalty of every effect, in architectures: what few of them do not determine stays zero."""
@@ -93,7 +96,9 @@ def fit_few(sample: Sample, repeats: Array, levels: Array) -> tuple[AdditiveMode
     _, problem, choice = min(found, key=lambda row: row[0])
     fitted = choice.fit.predict(problem)
     unseen = align_folds(fitted, choice.out_of_fold, make_folds(problem), problem.cell)
-    ratio = fit_ratios(repeats, unseen, problem.cell, order, len(sample), levels)
+    believed = unseen[:, None] * supported_sizes(repeats / unseen[:, None], SUPPORT)
+    ratio, scale = fit_ratios(believed, unseen, problem.cell, order, len(sample), levels)
+    choice = replace(choice, fit=choice.fit.scaled(scale))
     model = tables_of(problem.complete(choice.fit), space)
     features = problem.features[0].values.shape[1]
     return replace(model, ratio=ratio), choice, features

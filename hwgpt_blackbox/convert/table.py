@@ -17,6 +17,7 @@ from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, PREFIX
 from hwgpt_blackbox.names import artifact_name
+from hwgpt_blackbox.tabular import ARCHITECTURES
 
 FIDELITY = "repeats"
 """Name of the fidelity attribute, which Syne Tune requires; the table has one level."""
@@ -61,13 +62,12 @@ def write_table(
     say("table: architectures")
     serialize_configspace(folder, data.space.config_space(), {FIDELITY: randint(1, 1)})
     _write_hyperparameters(data, folder / "hyperparameters.parquet")
+    np.savez_compressed(folder / ARCHITECTURES, matrix=data.matrix)
     np.save(folder / "fidelities_values.npy", np.array([1]), allow_pickle=False)
     names = {"objectives_names": [PREFIX + name for name in METRICS], "task_names": list(DEVICES)}
     serialize_metadata(folder, names)
     filled = np.isnan(data.perplexity)
-    np.savez_compressed(
-        folder / SIDE_FILE, allow_pickle=False, perplexity_filled=filled, accuracy=data.accuracy
-    )
+    np.savez_compressed(folder / SIDE_FILE, perplexity_filled=filled, accuracy=data.accuracy)
     _write_objectives(data, perplexity, folder / "objectives_evaluations.npy", say)
     say("table: manifest")
     manifest = {

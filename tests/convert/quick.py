@@ -16,7 +16,12 @@ from hwgpt_blackbox.surrogate import Surrogate
 
 
 def quick_fit(
-    data: Measurements, rows: Any = None, *, published: Any = None, progress: Any = None
+    data: Measurements,
+    rows: Any = None,
+    *,
+    published: Any = None,
+    progress: Any = None,
+    designs: Any = None,
 ) -> tuple[Surrogate, dict[str, Any]]:
     """A stand-in for ``fit_models``: every target is affine in the number of parameters."""
     rows = np.arange(len(data)) if rows is None else rows

@@ -16,6 +16,7 @@ from hwgpt_blackbox.convert.card_tables import (
     calibration_table,
     coverage_table,
     distribution_table,
+    families_table,
     groups,
     predicted_table,
 )
@@ -120,6 +121,32 @@ def test_a_stored_card_alone_has_its_coverage(trials: list[Trial]) -> None:
     pytest.importorskip("matplotlib")
     part = section(trials[1], measure(trials[1], draws=1))
     assert list(make_figures({"space": "s", "sections": [part]}, [])) == ["random-42-coverage"]
+
+
+def test_families_side_by_side(trials: list[Trial], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    part = section(trials[1], measure(trials[1], draws=1))
+    rows = [
+        {"target": "energy@a40", "family": "ours", "mae": 1.0, "rmse": 2.0, "crps_over_mean": 0.1},
+        {"target": "energy@a40", "family": "mlp", "mae": 3.0, "rmse": None, "seconds": 1.0},
+    ]
+    comparison = {"split": "random", "seed": 42, "rows": rows}
+    table = families_table(comparison)
+    assert table[["family", "measure", "value"]].to_numpy().tolist() == [
+        ["ours", "MAE", 1.0],
+        ["ours", "RMSE", 2.0],
+        ["ours", "CRPS over mean", 0.1],
+        ["mlp", "MAE", 3.0],
+    ]
+    card = {"space": "s", "sections": [part], "comparison": comparison}
+    figures = make_figures(card, [])
+    assert list(figures) == ["random-42-coverage", "random-42-families"]
+    figure = figures["random-42-families"]()
+    assert [axes.get_title() for axes in figure.axes] == ["MAE", "RMSE", "CRPS over mean"]
+    (line,) = figure.axes[0].get_lines()
+    assert line.get_xdata().tolist() == [1.0, 3.0]
+    assert line.get_ydata().tolist() == [2, 1]  # the first on top
+    save(figure, tmp_path / "families.svg")
 
 
 def test_a_figure_that_cannot_be_written(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from source import make_source
 
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.cli.convert import FAMILIES as OFFERED
-from hwgpt_blackbox.convert import read_measurements
-from hwgpt_blackbox.convert.comparison import FLOOR, OURS, compare, judge, shown
+from hwgpt_blackbox.convert import families, read_measurements
+from hwgpt_blackbox.convert.card_text import comparison_table
+from hwgpt_blackbox.convert.comparison import FLOOR, OURS, Contest, beside, compare, judge
 from hwgpt_blackbox.convert.families import FAMILIES, Prediction, Task
 from hwgpt_blackbox.convert.layout import Checkout
 from hwgpt_blackbox.convert.measurements import Measurements
@@ -50,8 +51,9 @@ def test_the_command_offers_every_family() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_learns(family: str) -> None:
+def test_every_family_learns(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     library = LIBRARIES[family]
+    monkeypatch.setattr(families, "TREES", 40)
     pytest.importorskip(library, reason=f"{library} is not installed")
     asked = task()
     found = FAMILIES[family](asked)
@@ -76,14 +78,16 @@ def test_without_its_library_the_message_holds_the_command(
 
 def test_the_table_sets_them_beside_ours(data: Measurements) -> None:
     pytest.importorskip("xgboost")
-    rows = compare(data, ["xgboost"], ["latency@a100", "energy@rtx2080"])
+    rows = compare(data, Contest(["xgboost"], ["latency@a100", "energy@rtx2080"]))
     assert [row["family"] for row in rows] == [OURS, FLOOR, "xgboost"] * 2
     assert all(row["mae"] > 0 and row["seconds"] >= 0 for row in rows)
     assert {"crps_over_mean", "miscalibration_area"} <= set(rows[0])
     assert "crps_over_mean" not in rows[2]
-    text = shown(rows)
-    assert len(text.splitlines()) == 7
-    assert text.splitlines()[3].split()[-3:-1] == ["-", "-"]
+    text = comparison_table({"split": "random", "seed": 42, "rows": rows}).splitlines()
+    assert len(text) == 1 + 1 + 6
+    assert text[1].split()[:3] == ["target", "unit", "family"]
+    assert "Wh" in text[5]
+    assert len(text[4].split()) < len(text[2].split())  # no distribution, no measures of it
 
 
 def test_point_and_distribution_measures_by_hand() -> None:
@@ -99,6 +103,11 @@ def test_point_and_distribution_measures_by_hand() -> None:
     found = judge(measured, uniform)
     # CRPS of a uniform on an interval of width 2: 2/3 at an end, 1/6 in the middle.
     assert found["crps_over_mean"] == pytest.approx((2 / 3 + 2 / 3 + 1 / 6 + 1 / 6) / 4 / 3.0)
+    assert found["medae"] == 0.0
+    assert (found["coverage_50"], found["coverage_90"]) == (0.5, 0.5)
+    assert found["share_non_positive"] == 0.0
+    below = Prediction(uniform.mean, uniform.levels, np.array([[-1.0, 2.0, 5.0], [3.0, 4.0, 5.0]]))
+    assert judge(measured, below)["share_non_positive"] == pytest.approx((0.5 / 3 + 0.0) / 2)
 
 
 def test_the_command_writes_a_table(
@@ -116,7 +125,32 @@ def test_the_command_writes_a_table(
     assert main([*command, "--overwrite"]) == 0
 
 
-def test_unknown_targets(data: Measurements) -> None:
+def test_a_contest_that_cannot_be_held(monkeypatch: pytest.MonkeyPatch) -> None:
     for target in ("perplexity", "latency@gtx", "latency"):
         with pytest.raises(InputError, match=f"unknown target '{target}'"):
-            compare(data, [], [target])
+            Contest([], [target])
+    with pytest.raises(InputError, match="unknown family 'oracle'; known: xgboost"):
+        Contest(["oracle"], ["latency@a100"])
+    for limit in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="time limit is"):
+            Contest([], ["latency@a100"], limit)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"hwgpt-blackbox\[comparison\]"):
+        Contest(["mlp"], ["latency@a100"])
+
+
+def test_families_beside_a_section_of_a_card(data: Measurements) -> None:
+    pytest.importorskip("xgboost")
+    known = {"mae": 1.5, "mae_least_squares": 2.5, "crps_over_mean": 0.1, "mae_ratio": 0.6}
+    part = {"split": "random", "seed": 1, "targets": {"latency@a100": known}}
+    contest = Contest(["xgboost"], ["latency@a100", "energy@a40"])
+    found = beside(part, OURS, data, contest, lambda step: None)
+    assert (found["split"], found["seed"]) == ("random", 1)
+    names = [(row["target"], row["family"]) for row in found["rows"]]
+    three = [("latency@a100", family) for family in (OURS, FLOOR, "xgboost")]
+    assert names == [*three, ("energy@a40", "xgboost")]  # of what the card has no row is none
+    assert found["rows"][0]["mae"] == 1.5
+    assert found["rows"][0]["crps_over_mean"] == 0.1
+    assert found["rows"][1]["mae"] == 2.5
+    on_another = compare(data, Contest(["xgboost"], ["latency@a100"]))[2]
+    assert found["rows"][2]["mae"] != on_another["mae"]  # another split

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,15 @@ from source import device_entry, energy_row, latency_row, sample_of
 
 import hwgpt_blackbox
 from hwgpt_blackbox.cli import main
+from hwgpt_blackbox.convert import device_table
+from hwgpt_blackbox.convert.card_store import read_card
 from hwgpt_blackbox.convert.device_measurements import read_device
+from hwgpt_blackbox.convert.judging import Asked, judge_artifact
 from hwgpt_blackbox.convert.own_device import MIN_ARCHITECTURES, convert_device
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, Encoding
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
+from hwgpt_blackbox.integrity import check_artifact
 from hwgpt_blackbox.metrics import dataset_columns
 from hwgpt_blackbox.own_devices import check_name, own_devices
 from hwgpt_blackbox.spaces import SPACES
@@ -165,6 +171,81 @@ def test_unknown_devices_are_still_unknown(with_mygpu: Path) -> None:
         hwgpt_blackbox.load("m", "mygpu")
 
 
+def test_its_report_card(with_mygpu: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = with_mygpu / "hwgpt-s-device-mygpu"
+    card = read_card(folder)
+    assert card is not None
+    assert [(part["split"], part["fitted"], part["judged"]) for part in card["sections"]] == [
+        ("in sample", 120, 120),
+        ("random", 96, 24),
+        ("blocks", 96, 24),
+    ]
+    for part in card["sections"]:
+        assert set(part["targets"]) == {"latency@mygpu", "energy@mygpu"}
+        assert part["targets"]["latency@mygpu"]["share_non_positive"] == 0.0
+    assert card["sections"][1]["targets"]["latency@mygpu"]["mae_ratio"] < 1.5
+    assert main(["list", "--report"]) == 0
+    assert "hwgpt-s-device-mygpu  random/42" in capsys.readouterr().out
+    assert main(["verify", "hwgpt-s-device-mygpu"]) == 0
+    shown = capsys.readouterr().out
+    assert "a sound device artifact of space s" in shown
+    assert "random split, seed 42: fitted on 96, judged on 24 held out" in shown
+
+
+def test_verify_against_its_measurements(
+    with_mygpu: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["verify", "hwgpt-s-device-mygpu", "--json", "--quiet", "--against"]
+    assert main([*words, str(with_mygpu / "my.csv")]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["made_from_this_source"] is True
+    assert answer["report"] == read_card(with_mygpu / "hwgpt-s-device-mygpu")
+    other = write(frame(architectures(120, seed=1), seed=1), tmp_path / "other.csv")
+    out = tmp_path / "figures"
+    assert main([*words, str(other), "--split", "random", "--out", str(out)]) == 0
+    assert json.loads(capsys.readouterr().out)["made_from_this_source"] is False
+    kinds = ("latency", "energy")
+    assert {path.stem for path in out.glob("*.svg")} == {
+        "in-sample-coverage",
+        "random-42-coverage",
+        *(f"distribution-{kind}" for kind in kinds),
+        *(f"random-42-predicted-{kind}" for kind in kinds),
+        *(f"random-42-calibration-{kind}" for kind in kinds),
+    }
+    lone = write(frame(architectures(120), energy=False), tmp_path / "lone.csv")
+    for source, says in (
+        (lone, "has latency, "),
+        (tmp_path / "absent.csv", "absent.csv"),
+        (tmp_path, "no rows in files"),
+    ):
+        assert main([*words, str(source)]) == 2
+        assert says in capsys.readouterr().err
+
+
+def test_verify_reads_a_table_in_its_own_units(
+    artifacts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = frame(architectures(60), energy=False)
+    latencies = [name for name in table if name.startswith("latency")]
+    table[latencies] /= 1000.0
+    source = write(table, tmp_path / "my.csv")
+    folder = convert_device(source, "s", "mygpu", latency_unit="s", progress=False)
+    words = ["verify", str(folder), "--against", str(source), "--split", "none", "--json"]
+    assert main([*words, "--quiet"]) == 0
+    found = json.loads(capsys.readouterr().out)["report"]["sections"][0]["targets"]
+    assert found["latency@mygpu"]["mean"] > 10.0  # ms
+
+
+def test_too_few_to_hold_some_out(artifacts: Path, tmp_path: Path) -> None:
+    source = write(frame(architectures(MIN_ARCHITECTURES)), tmp_path / "my.csv")
+    folder = convert_device(source, "s", "mygpu", progress=False)
+    card = read_card(folder)
+    assert card is not None
+    assert [part["split"] for part in card["sections"]] == ["in sample"]
+    with pytest.raises(DataError, match=r"random/42 held out: only .*--split none"):
+        judge_artifact(check_artifact(folder), str(source), Asked())
+
+
 def test_without_energy_there_is_no_energy(artifacts: Path, tmp_path: Path) -> None:
     source = write(frame(architectures(60), energy=False), tmp_path / "my.csv")
     convert_device(source, "s", "mygpu", progress=False)
@@ -253,16 +334,26 @@ BAD_TABLES = {
     "another space": (lambda t: t.assign(embed_dim=256), "choose one of 192, 384, 768"),
     "no latency": (lambda t: t.drop(columns=["latency_0", "latency_1"]), "no column latency"),
     "a typing error": (lambda t: t.rename(columns={"energy_0": "enrgy_0"}), "'enrgy_0'"),
-    "text for a number": (_set("latency_1", 4, "fast"), "row 4: latency_1 is 'fast'"),
-    "an empty cell": (_set("energy_1", 4, None), "row 4: energy_1"),
+    "text for a number": (_set("latency_1", 4, "fast"), "row 5 of the data: latency_1 is 'fast'"),
+    "an empty cell": (_set("energy_1", 4, None), "row 5 of the data: energy_1 is nan"),
     "infinite": (_set("latency_1", 4, "inf"), "expected a number"),
     "zero": (_set("latency_1", 4, 0.0), "positive"),
     "negative": (_set("energy_0", 4, -1.0), "positive"),
-    "an active layer is empty": (_set("num_heads_0", 4, None), "row 4: num_heads_0"),
-    "bias is no truth value": (_set("bias", 4, "maybe"), "row 4: bias is 'maybe'"),
+    "an active layer is empty": (_set("num_heads_0", 4, None), "row 5 of the data: num_heads_0"),
+    "bias is no truth value": (_set("bias", 4, "maybe"), "row 5 of the data: bias is 'maybe'"),
     "uneven repeats": (
         lambda t: pd.concat([t, t[:1]]),
-        "has 1 repeats, the first architecture has 2",
+        "has 2 repeats, most architectures have 1",
+    ),
+    "truth values": (lambda t: t.assign(latency_1=True), "latency_1 is True; expected a number"),
+    "too small": (_set("latency_1", 4, 1e-320), "positive"),
+    "one value throughout": (
+        lambda t: t.assign(latency_0=5.0, latency_1=5.0),
+        "latency is 5 throughout",
+    ),
+    "one column in seconds": (
+        lambda t: t.assign(latency_1=t["latency_1"] / 1000.0),
+        "is the unit of some columns or rows another?",
     ),
     "one row in seconds": (_set("latency_0", 4, 0.01), "is the unit of some rows another?"),
     "no rows": (lambda t: t[:0], "no rows"),
@@ -274,7 +365,7 @@ BAD_TABLES = {
 @pytest.mark.parametrize(("change", "says"), BAD_TABLES.values(), ids=BAD_TABLES)
 def test_bad_tables_are_refused_and_leave_nothing(change: Any, says: str, tmp_path: Path) -> None:
     table = frame(architectures(60), repeats=2)
-    if says.startswith(("has 1", "is the unit")):
+    if says.startswith(("has 2", "is the unit of some rows")):
         table = table.drop(columns=["latency_1", "energy_1"])
     source, out = write(change(table), tmp_path / "my.csv"), tmp_path / "out"
     with pytest.raises(DataError) as error:
@@ -316,6 +407,89 @@ def test_bad_sources_and_units(options: dict[str, Any], says: str, tmp_path: Pat
         read_device(source, SPACE, **options)
 
 
+def text_of(table: pd.DataFrame) -> str:
+    return table.to_csv(index=False)
+
+
+BAD_FILES: dict[str, tuple[Callable[[str], str | bytes], str]] = {
+    "no heading and no rows": (lambda text: "", "cannot be read as a table"),
+    "a heading alone": (lambda text: text.splitlines()[0], "has no rows"),
+    "semicolons": (lambda text: text.replace(",", ";"), "separate columns with commas"),
+    "tabs": (lambda text: text.replace(",", "\t"), "separate columns with commas"),
+    "UTF-16": (lambda text: text.encode("utf-16"), "CSV in UTF-8"),
+    "Latin-1": (lambda text: text.replace("True", "Trüe", 1).encode("latin-1"), "CSV in UTF-8"),
+    "a page": (lambda text: "<html>\n<body>404</body>\n</html>\n", "one column, '<html>'"),
+    "a long row": (lambda text: text + "1," * 60, "the same number of cells in every row"),
+    "a short row": (lambda text: text + "12,768\n", "row 61 of the data: bias is nan"),
+    "a decimal comma": (
+        lambda text: text.replace("latency_0", '"latency_0"').replace("\n12,", '\n"12,0",', 1),
+        "num_layers is '12,0'; choose one of 10, 11, 12",
+    ),
+    "a column twice": (
+        lambda text: text.replace("latency_1", "latency_0"),
+        "column 'latency_0' twice",
+    ),
+    "a hyperparameter twice": (
+        lambda text: text.replace("mlp_ratio_1,", "mlp_ratio_0,"),
+        "column 'mlp_ratio_0' twice",
+    ),
+    "row numbers": (
+        lambda text: "".join(f"{i},{line}\n" for i, line in enumerate(text.splitlines())),
+        "has the column '0', which is no hyperparameter",
+    ),
+    "packed": (lambda text: gzip.compress(text.encode()), "cannot be read as a table"),
+}
+
+
+@pytest.mark.parametrize(("change", "says"), BAD_FILES.values(), ids=BAD_FILES)
+def test_bad_files_are_refused(
+    change: Callable[[str], str | bytes], says: str, tmp_path: Path
+) -> None:
+    content = change(text_of(frame(architectures(60), repeats=2)))
+    data = content.encode() if isinstance(content, str) else content
+    (tmp_path / "my.csv").write_bytes(data)
+    with pytest.raises(DataError) as error:
+        read_device(tmp_path / "my.csv", SPACE)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),  # as spreadsheets write it
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.replace(",", ", ").encode(),
+        lambda text: text.replace("True", "1").replace("False", "0").encode(),
+        lambda text: text.replace("True", "TRUE").encode(),
+    ],
+)
+def test_harmless_peculiarities_are_read(change: Callable[[str], bytes], tmp_path: Path) -> None:
+    text = text_of(frame(architectures(60), repeats=2))
+    (tmp_path / "plain.csv").write_text(text)
+    (tmp_path / "my.csv").write_bytes(change(text))
+    plain, other = (read_device(tmp_path / name, SPACE) for name in ("plain.csv", "my.csv"))
+    np.testing.assert_array_equal(other.matrix, plain.matrix)
+    np.testing.assert_array_equal(other.values["latency"], plain.values["latency"])
+
+
+def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_table, "MAX_TABLE_BYTES", 100)
+    path = write(frame(architectures(60)), tmp_path / "my.csv")
+    with pytest.raises(DataError, match="more than 100: is it the right file"):
+        read_device(path, SPACE)
+
+
+def test_a_unit_that_cannot_be_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = frame(architectures(60), repeats=1)
+    read_device(write(table, tmp_path / "ms.csv"), SPACE)
+    assert not caplog.records
+    table["latency_0"] /= 1000.0  # written in seconds
+    read_device(write(table, tmp_path / "s.csv"), SPACE)
+    assert "is the unit right?" in caplog.text
+    read_device(tmp_path / "s.csv", SPACE, latency_unit="s")
+    assert len(caplog.records) == 1
+
+
 @pytest.mark.parametrize("content", [b"", b"\x00\xff" * 50, b'"unclosed'])
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_what_is_no_table(content: bytes, ending: str, tmp_path: Path) -> None:
@@ -330,7 +504,8 @@ def test_what_is_no_table(content: bytes, ending: str, tmp_path: Path) -> None:
     [
         (["--device", "x", "--only", "tabular"], "do not go together"),
         (["--latency-unit", "s"], "for a table with --device"),
-        (["--device", "x", "--report"], "leave it out with --device"),
+        (["--only", "tabular", "--report"], "leave it out with --only"),
+        (["--fit", "mlp", "--report"], "leave it out with --fit"),
         (["--device", "x", "--trust-pickles"], "--trust-pickles is for"),
     ],
 )

@@ -12,6 +12,7 @@ from source import Source, checkpoint_path, make_source, predict
 import hwgpt_blackbox
 from hwgpt_blackbox.blackbox import HWGPTBlackbox
 from hwgpt_blackbox.cli import main
+from hwgpt_blackbox.convert.card_store import read_card
 from hwgpt_blackbox.convert.published import CHECKPOINTS, FILES, convert_published
 from hwgpt_blackbox.counts import count
 from hwgpt_blackbox.encoding import Encoding
@@ -302,6 +303,51 @@ def test_the_command(tmp_path: Path, artifacts: Path, capsys: pytest.CaptureFixt
     assert main(command) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert main([*command, "--overwrite"]) == 0
+
+
+def test_its_report_card_and_what_verify_and_list_say(
+    converted: tuple[Source, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source, home = converted
+    monkeypatch.setenv("HWGPT_BLACKBOX_HOME", str(home))
+    card = read_card(home / "hwgpt-s-published")
+    assert card is not None
+    sections = card["sections"]
+    assert [part["split"] for part in sections] == ["in sample", "random", "blocks"]
+    for part in sections:
+        assert part["fitted"] == 0
+        assert set(part["targets"]) == set(NETWORK_TARGETS)
+    network = read_networks(home / "hwgpt-s-published", ["perplexity"])["perplexity"]
+    measured = np.array([entry["perplexity"] for entry in source.stats.values()])
+    error = np.abs(network(source.matrix) - measured).mean()
+    assert sections[0]["targets"]["perplexity"]["mae"] == pytest.approx(error, rel=1e-4)
+    assert main(["list"]) == 0
+    line = next(x for x in capsys.readouterr().out.splitlines() if "other models" in x)
+    assert "hwgpt-s-published" in line
+    assert 'perplexity="published-mlp"' in line
+    assert main(["list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["other_models"][0]["name"] == "hwgpt-s-published"
+    assert main(["list", "--report"]) == 0
+    assert "hwgpt-s-published  random/42" in capsys.readouterr().out
+    assert main(["verify", "hwgpt-s-published"]) == 0
+    shown = capsys.readouterr().out
+    assert "a sound network artifact of space s" in shown
+    assert "not fitted here, may have seen them, judged on 20 held out" in shown
+    source.write(tmp_path)
+    words = ["verify", "hwgpt-s-published", "--against", str(tmp_path), "--json", "--quiet"]
+    assert main([*words, "--split", "none"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["made_from_this_source"] is True
+    assert answer["report"]["sections"] == sections[:1]
+    out = tmp_path / "figures"
+    assert main([*words, "--split", "random", "--out", str(out)]) == 0
+    assert {path.stem for path in out.glob("*.svg")} == {
+        "distribution-exact",
+        "random-42-predicted-exact",
+    }
 
 
 def test_bad_checkpoints_leave_nothing(tmp_path: Path) -> None:

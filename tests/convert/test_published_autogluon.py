@@ -1,22 +1,27 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import embedded
+from helpers import embedded, rewrite_manifest
+from source import make_source
 
 import hwgpt_blackbox
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.convert import autogluon as module
+from hwgpt_blackbox.convert import report_card
 from hwgpt_blackbox.convert.autogluon import convert_autogluon, distil
 from hwgpt_blackbox.convert.autogluon_source import (
+    BELOW_ROOT,
     feature_frame,
     find_predictors,
     natural_features,
 )
+from hwgpt_blackbox.convert.card_store import read_card
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, MissingExtraError
 from hwgpt_blackbox.metrics import Column
@@ -113,6 +118,7 @@ def test_features_under_both_published_names(name: str) -> None:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SAMPLE_SIZE", 600)
     monkeypatch.setattr(module, "TEST_SIZE", 200)
+    monkeypatch.setattr(report_card, "DRAWS", 1)
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e3, 1e-3])
@@ -167,10 +173,14 @@ def test_the_artifact_answers_for_its_targets_and_leaves_the_others(
         return lambda matrix: (1300.0 * expected(matrix), np.log(13.0 * expected(matrix)))
 
     monkeypatch.setattr(module, "load_predictor", load)
-    monkeypatch.setattr(module, "require_autogluon", lambda: None)
+    monkeypatch.setattr(module, "require_autogluon", lambda: "1.6.3")
     folder = convert_autogluon(tmp_path, "s", trust_pickles=True, progress=False)
     manifest = json.loads((folder / "manifest.json").read_text())
     assert list(manifest["distilled"]) == ["latency@a100"]
+    source = manifest["source"]
+    assert source["predictors"]["latency@a100"]["folder"] == "gpt_latencies_s_a100_log"
+    assert source["autogluon"] == "1.6.3"
+    assert "HW-GPT-Bench" in source["data"]
     matrix = Encoding(SPACE).sample(50, np.random.default_rng(1))
     mine, plain = (
         hwgpt_blackbox.load("s", "all", models=m).expected_values(matrix)
@@ -182,6 +192,96 @@ def test_the_artifact_answers_for_its_targets_and_leaves_the_others(
     assert changed <= {"metric_latency_a100", "metric_elapsed_time_a100", "metric_elapsed_time"}
     column = names.index("metric_latency_a100")
     np.testing.assert_allclose(mine[:, column], 1.3 * plain[:, column], rtol=0.01)
+
+
+@pytest.fixture
+def distilled(artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The artifact, from a predictor 30 % above the embedded models."""
+    folders(tmp_path, "gpt_latencies_s_a100_log")
+    monkeypatch.setattr(
+        module,
+        "load_predictor",
+        lambda *_: lambda matrix: (1300.0 * expected(matrix), np.log(13.0 * expected(matrix))),
+    )
+    monkeypatch.setattr(module, "require_autogluon", lambda: "1.6.3")
+    return convert_autogluon(tmp_path, "s", trust_pickles=True, progress=False)
+
+
+def test_list_and_verify_know_it(
+    distilled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list"]) == 0
+    line = next(x for x in capsys.readouterr().out.splitlines() if "other models" in x)
+    assert f"hwgpt-s-autogluon  {distilled}" in line
+    assert 'models="autogluon"' in line
+    assert main(["verify", "hwgpt-s-autogluon"]) == 0
+    assert "no report card is stored" in capsys.readouterr().out
+    make_source("s", n=96).write(root := tmp_path / "source")
+    words = ["verify", "hwgpt-s-autogluon", "--against", str(root), "--store", "--quiet"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "latency@a100" in shown
+    assert "energy" not in shown.partition("held out")[0]  # of the targets that are theirs
+    card = read_card(distilled)
+    assert card is not None
+    assert [(part["split"], part["fitted"]) for part in card["sections"]] == [
+        ("in sample", 0),
+        ("random", 0),
+        ("blocks", 0),
+    ]
+    assert set(card["sections"][1]["targets"]) == {"latency@a100"}
+    assert main(["list", "--report"]) == 0
+    assert "hwgpt-s-autogluon  random/42" in capsys.readouterr().out
+
+
+def test_a_checkout_gives_it_a_card_at_once(
+    artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_source("s", n=96).write(tmp_path)
+    folders(tmp_path / BELOW_ROOT, "gpt_energies_s_a40")
+    target = "energy@a40"
+    monkeypatch.setattr(
+        module,
+        "load_predictor",
+        lambda *_: lambda m: (expected(m, target), np.log(0.02 * expected(m, target))),
+    )
+    monkeypatch.setattr(module, "require_autogluon", lambda: "1.6.3")
+    options: dict[str, Any] = {"trust_pickles": True, "progress": False, "report": True}
+    card = read_card(convert_autogluon(tmp_path, "s", **options))
+    assert card is not None
+    assert set(card["sections"][0]["targets"]) == {target}
+    with pytest.raises(DataError, match=r"has no .*stats\.pkl"):
+        convert_autogluon(tmp_path / BELOW_ROOT, "s", overwrite=True, **options)
+
+
+def test_a_manifest_that_states_no_target_of_theirs(
+    distilled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_source("s", n=96).write(tmp_path / "source")
+    for stated in ({}, ["latency@a100"][:0], {"latency@tpu": {}}, 3):
+        rewrite_manifest(distilled, distilled=stated)
+        words = ["verify", str(distilled), "--against", str(tmp_path / "source"), "--quiet"]
+        assert main(words) == 2
+        assert "states no target as distilled" in capsys.readouterr().err
+
+
+def test_it_can_take_the_place_of_the_surrogate(
+    distilled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then everything searches, draws and knows the optimum of it."""
+    place = tmp_path / "place"
+    shutil.copytree(distilled, place / "hwgpt-s")
+    target = ("perplexity", "latency@a100")
+    plain = hwgpt_blackbox.reference_front("s", target)
+    monkeypatch.setenv("HWGPT_BLACKBOX_HOME", str(place))
+    front = hwgpt_blackbox.reference_front("s", target)
+    assert front.exact
+    assert front.objectives[:, 1].min() == pytest.approx(1.3 * plain.objectives[:, 1].min(), 0.01)
+    problem = json.loads((place / "hwgpt-s" / "manifest.json").read_text())["problems"]["problems"]
+    assert problem["perplexity latency@a100"]["hypervolume"] == front.hypervolume()
+    assert problem["perplexity latency@a100"]["front_size"] == len(front)
+    run = ["run", "--space", "s", "--objectives", *target, "--trials", "8"]
+    assert main([*run, "--out", str(tmp_path / "results")]) == 0
 
 
 def test_a_missing_artifact_names_the_command() -> None:
@@ -220,6 +320,23 @@ def test_a_predictor_trained_here_is_loaded_and_distilled(
     box = hwgpt_blackbox.load("s", "a100", models="autogluon")
     found = box.expected_values(matrix)[:, box.objectives_names.index("metric_latency")]
     assert np.corrcoef(found, expected(matrix))[0, 1] > 0.97
+
+
+def test_a_predictor_that_cannot_predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For instance because the library of a model of the stack is missing."""
+    tabular = pytest.importorskip("autogluon.tabular", reason="AutoGluon is not installed")
+    folders(tmp_path, "gpt_latencies_s_a100_log")
+
+    class Broken:
+        def features(self) -> list[str]:
+            return ["embed_dim"]
+
+        def predict(self, data: Any) -> Any:
+            raise ImportError("`import catboost` failed.\nmore")
+
+    monkeypatch.setattr(tabular.TabularPredictor, "load", lambda *_, **__: Broken())
+    with pytest.raises(DataError, match=r"Target_Avg cannot predict .*catboost.*libraries of"):
+        convert_autogluon(tmp_path, "s", tmp_path / "out", trust_pickles=True, progress=False)
 
 
 def test_a_predictor_that_cannot_be_loaded(tmp_path: Path) -> None:

@@ -389,7 +389,7 @@ def test_a_card_of_other_arrays_is_not_shown(
 ) -> None:
     write_random_surrogate(other := artifact.parent / "other")
     add_card(other, made[1])
-    with pytest.raises(DataError, match=r"report card of other arrays\.npz.*--store"):
+    with pytest.raises(DataError, match=r"report card of other models than .*--store"):
         read_card(other)
 
 
@@ -399,6 +399,11 @@ def hostile(change: Callable[[Any], Any]) -> Callable[[Any], str]:
 
 def without(card: Any, key: str) -> Any:
     del card["sections"][1][key]
+    return card
+
+
+def with_part(card: Any, **changes: Any) -> Any:
+    card["sections"][1] |= changes
     return card
 
 
@@ -416,6 +421,14 @@ def without(card: Any, key: str) -> Any:
         hostile(lambda card: without(card, "targets")),
         hostile(lambda card: without(card, "summary")),
         hostile(lambda card: card | {"sections": [{"targets": {"x": {"mae": "1"}}}]}),
+        hostile(lambda card: with_part(card, split="../../outside")),
+        hostile(lambda card: with_part(card, targets={"\x1b[2Jlatency": {}})),
+        hostile(lambda card: with_part(card, summary={"worst_target": "\x1b[2J"})),
+        hostile(lambda card: with_part(card, targets={"flops": {"mae": 10**400}})),
+        hostile(lambda card: with_part(card, targets={"flops": {"mae": float("inf")}})),
+        hostile(lambda card: card | {"comparison": []}),
+        hostile(lambda card: card | {"comparison": {"split": "random", "seed": 1, "rows": [{}]}}),
+        hostile(lambda card: card | {"comparison": {"split": "/x", "seed": 1, "rows": []}}),
     ],
 )
 def test_a_card_that_is_none(

@@ -115,6 +115,23 @@ def test_out_holds_card_and_figures(
     }
 
 
+def test_families_stand_beside_it(artifact: Path, root: Path, capsys: Captured) -> None:
+    pytest.importorskip("xgboost")
+    words = [artifact, "--against", root, "--split", "random", "--fit", "xgboost"]
+    words += ["--targets", "energy@rtx2080", "--store", "--quiet"]
+    shown = said(capsys, *words)
+    (table,) = (part for part in shown.split("\n\n") if "xgboost" in part)
+    assert table.startswith("random split, seed 42: fitted on the same")
+    lines = [line.split() for line in table.splitlines()[2:]]
+    assert [line[2] for line in lines] == ["structured", "least", "xgboost"]
+    card = read_card(artifact)
+    assert card is not None
+    rows = card["comparison"]["rows"]
+    assert rows[0]["mae"] == card["sections"][1]["targets"]["energy@rtx2080"]["mae"]
+    assert table in said(capsys, artifact)  # stored
+    assert json.loads(said(capsys, artifact, "--json"))["report"] == card
+
+
 def test_a_table(root: Path, artifacts: Path, capsys: Captured) -> None:
     assert main(["convert", str(root), "--space", "s", "--only", "tabular", "--quiet"]) == 0
     capsys.readouterr()
@@ -143,6 +160,10 @@ def test_what_cannot_be_done_is_said_at_once(
     assert "--seed 3 needs --split" in complaint(capsys, artifact, *against, "--seed", "3")
     words = [*against, "--split", "blocks", "--seed", "5"]
     assert "'blocks' has 0 to 4" in complaint(capsys, artifact, *words)
+    for words in (["--fit", "mlp"], [*against, "--fit", "mlp", "--split", "blocks"]):
+        assert "--fit" in complaint(capsys, artifact, *words)
+    words = [*against, "--fit", "mlp", "--targets", "latency@tpu"]
+    assert "unknown target 'latency@tpu'" in complaint(capsys, artifact, *words)
     assert "is no folder" in complaint(
         capsys, artifact, "--against", tmp_path / "absent", "--quiet"
     )
