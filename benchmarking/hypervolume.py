@@ -2,9 +2,9 @@
 
     python benchmarking/hypervolume.py [--results 80000] [--compared 2000]
 
-CPU seconds on one core for results in three objectives: uniform ones, and those of a search that
-improves, whose front grows. Syne Tune's function is timed on fewer: it takes the hypervolume of
-every beginning anew.
+CPU seconds on one core for results in three objectives: uniform ones, those of a search that
+improves, whose front grows, and some of which none dominates another, the hardest. Syne Tune's
+function is timed on fewer: it takes the hypervolume of every beginning anew.
 """
 
 from __future__ import annotations
@@ -34,12 +34,18 @@ def search(n: int) -> NDArray[np.float64]:
     return front * np.linspace(1.3, 1.0, n)[:, None] * (1 + 0.05 * rng.random((n, 1)))
 
 
+def front(n: int) -> NDArray[np.float64]:
+    """Points of which none dominates another, shape (n, 3)."""
+    directions = np.abs(np.random.default_rng(0).normal(size=(n, 3)))
+    return np.asarray(1 - directions / np.linalg.norm(directions, axis=1, keepdims=True))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--results", type=int, default=80_000)
     parser.add_argument("--compared", type=int, default=2_000)
     args = parser.parse_args()
-    for make in (uniform, search):
+    for make in (uniform, search, front):
         begun = time.process_time()
         cumulative(make(args.results), REFERENCE)
         print(f"{make.__name__}: {args.results} results in {time.process_time() - begun:.2f} s")

@@ -54,8 +54,9 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from hwgpt_blackbox.experiments.report import read_results, write_report
+    from hwgpt_blackbox.experiments.report.tables import counted
 
-    results = read_results(args.results, device=args.device)
+    results = read_results(args.results, device=args.device, set_aside=True)
     spaces = {problem.space for problem in results.problems}
     steps = 1 + len(results.problems) + (0 if args.no_spaces else len(spaces))
     with tqdm(total=steps, unit="part", disable=None) as bar:
@@ -74,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
     for note in report.notes:
         print(f"note: {note}")
     print(
-        f"{len(results.runs)} runs of {len(results.problems)} problems, {len(report.files)} files"
+        f"{counted(len(results.runs), 'run')} of {counted(len(results.problems), 'problem')}, "
+        f"{counted(len(report.files), 'file')}"
     )
     print(f"open {report.page}")
     return 0

@@ -107,18 +107,17 @@ def run(args: argparse.Namespace) -> int:
     if os.getcwd() not in sys.path:  # noqa: PTH109  (modules of users' methods)
         sys.path.append(os.getcwd())  # noqa: PTH109
 
-    from hwgpt_blackbox.experiments.grid import FailedRunsError, make_runs, read_all
-    from hwgpt_blackbox.experiments.methods import check_methods
+    from hwgpt_blackbox.experiments.grid import FailedRunsError, check_runs, make_runs, read_all
     from hwgpt_blackbox.experiments.settings import all_runs
     from hwgpt_blackbox.experiments.store import ResultStore
 
     grids = _grids(args)
     runs = all_runs(grids)
-    check_methods(list(dict.fromkeys(run.method for run in runs)))
+    check_runs(runs, jobs=args.jobs, cluster=args.cluster)
     store = ResultStore(args.out)
     store.prepare()
     failed: FailedRunsError | None = None
-    with _logged(), _progress(runs) as progress:
+    with _terminable(), _logged(), _progress(runs) as progress:
         try:
             new = make_runs(runs, store, jobs=args.jobs, cluster=args.cluster, progress=progress)
         except FailedRunsError as error:
@@ -193,22 +192,37 @@ def _progress(runs: Sequence[RunSettings]) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM, which batch systems send, end the command as an interrupt does, and say so."""
+    from hwgpt_blackbox.output import terminate_as_exit
+
+    try:
+        with terminate_as_exit():
+            yield
+    except SystemExit:
+        print(
+            "hwgpt-blackbox: terminated; complete runs are kept, and the same command goes on",
+            file=sys.stderr,
+        )
+        raise
+
+
+@contextmanager
 def _logged() -> Iterator[None]:
-    """Show warnings of the package above the bar."""
+    """Show warnings of the package above the bar; once, although Syne Tune logs everybody's."""
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     logger = logging.getLogger("hwgpt_blackbox")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    alone = not logger.hasHandlers()  # an application that logs shows them already
-    if alone:
-        logger.addHandler(handler)
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
     try:
         with logging_redirect_tqdm([logger]):
             yield
     finally:
-        if alone:
-            logger.removeHandler(handler)
+        logger.removeHandler(handler)
+        logger.propagate = propagate
 
 
 def _report(store: ResultStore, problems: list[Problem], results: list[StoredRun]) -> None:

@@ -18,7 +18,7 @@ from hwgpt_blackbox.experiments.store import StoredRun, write_atomically
 from hwgpt_blackbox.fronts import ReferenceFront
 from hwgpt_blackbox.metrics import METRICS, Column
 from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.own_devices import read_surrogate
+from hwgpt_blackbox.own_devices import measured_on_own, read_surrogate
 from hwgpt_blackbox.places import find
 from hwgpt_blackbox.predictor import Predictor
 from hwgpt_blackbox.spaces import get_space
@@ -107,8 +107,13 @@ def _part(kind: str, method: str, seeds: int, values: pd.DataFrame) -> pd.DataFr
 
 
 def _cloud(problem: Problem) -> tuple[str, Any]:
-    """Kind and expected values of the architectures of the cloud, shape (n, objectives)."""
+    """Kind and expected values of the architectures of the cloud, shape (n, objectives).
+
+    None of a user's device that this machine does not know: results may come from elsewhere.
+    """
     rng = np.random.default_rng(CLOUD_SEED)
+    if not set(problem.own) <= set(measured_on_own(problem.space)):
+        return CLOUD, np.empty((0, len(problem.objectives)))
     try:
         folder = None if problem.own else find(artifact_name(problem.space, tabular=True)).path
     except MissingArtifactError:
@@ -163,16 +168,17 @@ def _draw_pair(
     """Draw one panel; ``steps`` join the points of a front (meaningless for a projection)."""
     cloud = table[table[KIND].isin([CLOUD, MEASURED])]
     what = "measured" if (cloud[KIND] == MEASURED).any() else "random"
-    axes.scatter(
-        cloud[across.target],
-        cloud[upright.target],
-        s=4,
-        color="#B8BCC2",
-        alpha=0.6,
-        linewidths=0,
-        rasterized=True,
-        label=f"{len(cloud):,} {what} architectures of {space}",
-    )
+    if len(cloud):
+        axes.scatter(
+            cloud[across.target],
+            cloud[upright.target],
+            s=4,
+            color="#B8BCC2",
+            alpha=0.6,
+            linewidths=0,
+            rasterized=True,
+            label=f"{len(cloud):,} {what} architectures of {space}",
+        )
     _draw_exact(axes, table[table[KIND] == EXACT], across, upright, steps)
     fronts = table[table[KIND] == FRONT]
     groups = zip(fronts.groupby(METHOD, sort=True), cycle(STYLES), strict=False)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from hwgpt_blackbox.errors import InputError, OutputError
+from hwgpt_blackbox.errors import HWGPTError, InputError, OutputError, require
 
 ATOMIC_PUT = frozenset(
     {"abfs", "abfss", "adl", "az", "gcs", "gs", "memory", "oci", "oss", "r2", "s3", "s3a"}
@@ -93,9 +93,10 @@ class RemotePath:
                 yield self / str(found).rstrip("/").rpartition("/")[2]
 
     def mkdir(self) -> None:
-        """Make the folder where the store knows folders."""
-        fs, path = self._open()
-        fs.makedirs(path, exist_ok=True)
+        """Make the folder where the store knows folders; object stores would make a bucket."""
+        if not self.atomic_put:
+            fs, path = self._open()
+            fs.makedirs(path, exist_ok=True)
 
     def replace(self, target: RemotePath) -> None:
         """Give it the name of a neighbour."""
@@ -109,6 +110,7 @@ class RemotePath:
             fs.rm_file(path)
 
     def _open(self) -> tuple[Any, str]:
+        require("fsspec", extra="storage")
         from fsspec.core import url_to_fs
 
         fs, path = url_to_fs(self.url)
@@ -126,6 +128,7 @@ def as_path(text: str | Path | RemotePath) -> AnyPath:
     (PosixPath('/tmp/results'), RemotePath(url='memory://results'))
 
     :raises InputError: a URL that fsspec cannot open
+    :raises MissingExtraError: a URL, and fsspec is not installed
     """
     if not isinstance(text, str):
         return text
@@ -138,6 +141,8 @@ def as_path(text: str | Path | RemotePath) -> AnyPath:
     path = RemotePath(text.rstrip("/"))
     try:
         path._open()
+    except HWGPTError:
+        raise
     except (ValueError, ImportError) as error:
         raise InputError(
             f"{text} cannot be opened ({error}); name a folder, or a URL of a file system that "
@@ -247,8 +252,10 @@ def _host() -> str:
 
 
 def _cannot_write(path: AnyPath, error: Exception) -> OutputError:
+    # What the system says names the temporary file, which is gone by now.
+    reason = (error.strerror if isinstance(error, OSError) else None) or error
     return OutputError(
-        f"{path} cannot be written ({error}); make room or name another folder, then run again"
+        f"{path} cannot be written ({reason}); make room or name another folder, then run again"
     )
 
 

@@ -45,6 +45,22 @@ class FailedRunsError(HWGPTError, RuntimeError):
         )
 
 
+def check_runs(runs: Sequence[RunSettings], *, jobs: int = 1, cluster: str | None = None) -> None:
+    """Check what :func:`make_runs` is asked for, without looking at a store.
+
+    :raises InputError: unknown method, runs of one name, a bad number of jobs, or no cluster
+    :raises MissingExtraError: what a method needs is not installed
+    """
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        raise InputError(f"jobs is {jobs!r}; expected an integer from 1")
+    if cluster is not None:
+        check_cluster(cluster)
+    for name, times in Counter(run.name for run in runs).items():
+        if times > 1:
+            raise InputError(f"run {name} is asked for twice; ask for it once")
+    check_methods(list(dict.fromkeys(run.method for run in runs)))
+
+
 def make_runs(
     runs: Sequence[RunSettings],
     store: ResultStore,
@@ -72,14 +88,7 @@ def make_runs(
     :raises ClusterError: the cluster is not there, or was lost
     :raises FailedRunsError: some runs failed, and all others are complete
     """
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise InputError(f"jobs is {jobs!r}; expected an integer from 1")
-    if cluster is not None:
-        check_cluster(cluster)
-    for name, times in Counter(run.name for run in runs).items():
-        if times > 1:
-            raise InputError(f"run {name} is asked for twice; ask for it once")
-    check_methods(list(dict.fromkeys(run.method for run in runs)))
+    check_runs(runs, jobs=jobs, cluster=cluster)
     missing = _missing(runs, store)
     if progress is not None:
         progress(sum(run.trials for run in runs) - sum(run.trials for run in missing))

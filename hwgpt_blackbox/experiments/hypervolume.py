@@ -1,114 +1,156 @@
-"""Hypervolume of every beginning of a sequence, each point added to what is there.
+"""Hypervolume of every beginning of a sequence: each point adds the volume that it alone dominates.
 
-A point adds the volume that it alone dominates. That lies in a box between the point and, along
-each objective, the nearest front point that is at least as good in all others (Beume et al., 2009,
-call it the exclusive contribution); few front points are inside the box. So an addition costs a few
-comparisons with the front and one small hypervolume, instead of that of the whole front.
+That volume lies in a box between the point and, along each objective, the nearest earlier point
+that is at least as good in all others: its neighbours (Beume et al., 2009). Beyond a neighbour all
+is dominated, and few earlier points are inside the box. All points are known from the start, so
+they are sorted along every objective, and both neighbours and points inside are found within a
+short stretch of an order instead of among all. What is inside is left to moocore.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.errors import require
 
-_CAPACITY = 256
+_CHUNK = 2048
+"""Points that are sorted together with the front before them."""
 
+_FIRST_WINDOW = 64
+_MAX_CELLS = 1 << 20
+"""Length of the first stretch that is searched, and largest number of comparisons at a time."""
 
-class GrowingFront:
-    """A front that knows its hypervolume while points are added, all objectives minimised.
-
-    :param objectives: number of objectives m, 2 or more
-    :param reference: reference point, the same in every objective
-    """
-
-    def __init__(self, objectives: int, reference: float) -> None:
-        require("moocore", extra="analysis")
-        self.volume = 0.0
-        """Hypervolume of the points added so far"""
-        self._reference = reference
-        self._points = np.empty((objectives, _CAPACITY))  # a row per objective: contiguous
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    @property
-    def points(self) -> NDArray[np.float64]:
-        """The front, shape (n, m), a copy."""
-        return self._points[:, : self._size].T.copy()
-
-    def add(self, point: NDArray[np.float64]) -> float:
-        """Add a point.
-
-        :param point: finite, shape (m,)
-        :return: the hypervolume now
-        """
-        if not (point < self._reference).all():
-            return self.volume
-        front = self._points[:, : self._size]
-        as_good = front <= point[:, None]
-        count = as_good[0].view(np.int8).copy()  # objectives in which a front point is as good
-        for row in as_good[1:]:
-            count += row.view(np.int8)
-        if not len(count) or count.max() < len(point):  # else it is nowhere worse than the point
-            self._add_to_front(point, front, as_good, count)
-        return self.volume
-
-    def _add_to_front(
-        self,
-        point: NDArray[np.float64],
-        front: NDArray[np.float64],
-        as_good: NDArray[np.bool_],
-        count: NDArray[np.int8],
-    ) -> None:
-        """Add a point that nothing dominates."""
-        corner = np.full(len(point), self._reference)
-        (neighbours,) = np.nonzero(count == len(point) - 1)
-        axes = np.argmin(as_good[:, neighbours], axis=0)
-        np.minimum.at(corner, axes, front[axes, neighbours])
-        inside = front[0] < corner[0]
-        for values, limit in zip(front[1:], corner[1:], strict=True):
-            inside &= values < limit
-        (chosen,) = np.nonzero(inside)
-        self.volume += _exclusive(point, corner, front[:, chosen])
-        # A point that the new one dominates is inside the box, or a neighbour equal in all but one.
-        candidates = np.concatenate([chosen, neighbours])  # disjoint: a neighbour is at the corner
-        dominated = candidates[(front[:, candidates] >= point[:, None]).all(axis=0)]
-        for place in np.sort(dominated)[::-1]:  # the last point takes its place
-            self._size -= 1
-            self._points[:, place] = self._points[:, self._size]
-        if self._size == self._points.shape[1]:
-            self._points = np.concatenate([self._points, np.empty_like(self._points)], axis=1)
-        self._points[:, self._size] = point
-        self._size += 1
-
-
-def _exclusive(
-    point: NDArray[np.float64], corner: NDArray[np.float64], within: NDArray[np.float64]
-) -> float:
-    """Volume of the box from point to corner that no front point dominates.
-
-    :param within: the front points that are better than the corner, shape (m, n)
-    """
-    import moocore
-
-    box = float(np.prod(corner - point))
-    if not within.size:
-        return box
-    clipped = np.maximum(within.T, point)
-    if len(clipped) == 1:
-        return box - float(np.prod(corner - clipped[0]))
-    return max(0.0, box - float(moocore.hypervolume(clipped, ref=corner)))
+_BEFORE = -1
 
 
 def cumulative(points: NDArray[np.float64], reference: float) -> NDArray[np.float64]:
     """Hypervolume of the first 1, 2, … rows.
 
-    :param points: minimised, finite, shape (n, m)
+    :param points: minimised, finite, shape (n, m), m at least 2
     :param reference: reference point, the same in every objective
     :return: shape (n,), ascending
+    :raises MissingExtraError: moocore is not installed
     """
-    front = GrowingFront(points.shape[1], reference)
-    return np.array([front.add(point) for point in points], dtype=np.float64)
+    require("moocore", extra="analysis")
+    from moocore import is_nondominated
+
+    added = np.zeros(len(points))
+    inside = np.flatnonzero((points < reference).all(axis=1))
+    if len(inside):
+        # With time as one more objective, a point is dominated if an earlier one dominates it.
+        timed = np.column_stack([points[inside], np.arange(len(inside))])
+        new = inside[is_nondominated(timed)]
+        added[new] = _added(points[new], reference)
+    return np.cumsum(added)
+
+
+def _added(points: NDArray[np.float64], reference: float) -> NDArray[np.float64]:
+    """Volume that each point adds to what those before it dominate.
+
+    :param points: none dominated by an earlier one, all below the reference, shape (n, m)
+    :return: shape (n,)
+    """
+    added = np.empty(len(points))
+    front = points[:0]
+    for begin in range(0, len(points), _CHUNK):
+        chunk = points[begin : begin + _CHUNK]
+        stage = _Stage(front, chunk, reference)
+        added[begin : begin + len(chunk)] = [stage.add(i) for i in range(len(chunk))]
+        front = stage.front
+    return added
+
+
+class _Stage:
+    """A front and the points that come after it, sorted along every objective.
+
+    :param front: shape (k, m)
+    :param chunk: what comes after it, in order, shape (n, m)
+    :param reference: reference point, the same in every objective
+    """
+
+    def __init__(
+        self, front: NDArray[np.float64], chunk: NDArray[np.float64], reference: float
+    ) -> None:
+        m = chunk.shape[1]
+        # The last row stands beyond every other in each order and is everybody's neighbour.
+        self._points = np.concatenate([front, chunk, np.full((1, m), reference)])
+        self._times = np.concatenate(
+            [np.full(len(front), _BEFORE), np.arange(len(chunk)), [_BEFORE]]
+        )
+        self._alive = np.ones(len(self._points), dtype=np.bool_)
+        self._first = len(front)
+        self._orders = [np.append(o, len(o)) for o in self._points[:-1].argsort(axis=0).T]
+        self._begins, self._ends = np.empty((2, m, len(chunk)), dtype=np.intp)
+        for axis, order in enumerate(self._orders):
+            places = np.empty_like(order)
+            places[order] = np.arange(len(order))
+            self._begins[axis] = places[self._first : -1] + 1
+            self._ends[axis] = self._neighbours(axis, order)
+
+    @property
+    def front(self) -> NDArray[np.float64]:
+        """What is not dominated when all points have been added, shape (k, m)."""
+        return self._points[:-1][self._alive[:-1]]
+
+    def _neighbours(self, axis: int, order: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Place in the order of the next earlier point that is as good in all other objectives.
+
+        :return: of every point of the chunk, shape (n,)
+        """
+        others = [self._points[order, j] for j in range(self._points.shape[1]) if j != axis]
+        for values in others:
+            values[-1] = -np.inf
+        times, begins = self._times[order], self._begins[axis]
+        mine = [values[begins - 1] for values in others]
+        found = np.empty(len(begins), dtype=np.intp)
+        left, offset, width = np.arange(len(begins)), 0, _FIRST_WINDOW
+        while len(left):
+            missed = []
+            for rows in _batches(left, width):
+                places = begins[rows, None] + np.arange(offset, offset + width)
+                np.minimum(places, len(order) - 1, out=places)
+                fits = times[places] < rows[:, None]
+                for values, own in zip(others, mine, strict=True):
+                    fits &= values[places] <= own[rows, None]
+                first = fits.argmax(axis=1)
+                there = fits[np.arange(len(rows)), first]
+                found[rows[there]] = places[there, first[there]]
+                missed.append(rows[~there])
+            left, offset, width = np.concatenate(missed), offset + width, 2 * width
+        return found
+
+    def add(self, i: int) -> float:
+        """Add point i of the chunk; those before it must have been added.
+
+        :return: the volume that it adds
+        """
+        import moocore
+
+        point = self._points[self._first + i]
+        spans = sorted(
+            zip(self._orders, self._begins[:, i].tolist(), self._ends[:, i].tolist(), strict=True),
+            key=lambda span: span[2] - span[1],
+        )
+        neighbours = [order[end] for order, end in zip(self._orders, self._ends[:, i], strict=True)]
+        corner = self._points[neighbours].diagonal()
+        # What is inside the box is worse in two objectives at least: all orders but one hold it.
+        near = np.concatenate([order[begin:end] for order, begin, end in spans[:-1]])
+        near = near[(self._times[near] < i) & self._alive[near]]
+        values = self._points[near]
+        clipped = np.maximum(values, point)
+        self._alive[near[(clipped == values).all(axis=1)]] = False
+        for neighbour in neighbours:  # equal in all objectives but one
+            if (self._points[neighbour] >= point).all():
+                self._alive[neighbour] = False
+        box = float(np.prod(corner - point))
+        if not len(near):
+            return box
+        return max(0.0, box - float(moocore.hypervolume(clipped, ref=corner)))
+
+
+def _batches(rows: NDArray[np.intp], width: int) -> Sequence[NDArray[np.intp]]:
+    """Rows in parts, each of which needs a limited number of comparisons."""
+    return np.array_split(rows, -(-len(rows) * width // _MAX_CELLS))

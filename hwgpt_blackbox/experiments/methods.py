@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from syne_tune.optimizer.scheduler import TrialScheduler
 
+from hwgpt_blackbox.artifact import sha256
 from hwgpt_blackbox.errors import HWGPTError, InputError, unknown
 
 IMPORT_PATH = re.compile(r"(?=.{3,120}\Z)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
@@ -28,11 +31,14 @@ class RunMethod:
     :param name: as typed
     :param factory: called as ``make_scheduler`` is, without the name
     :param over_fidelity: whether it also takes ``time_attr`` and ``max_t``
+    :param digest: sha256 of the file that defines the factory of a user; None for ours, and for one
+        that no file defines
     """
 
     name: str
     factory: Callable[..., Any]
     over_fidelity: bool
+    digest: str | None = None
 
     def make(
         self, config_space: Mapping[str, Any], metrics: Sequence[str], **options: Any
@@ -111,4 +117,19 @@ def _imported(path: str) -> RunMethod:
             f"method {path} cannot be called as factory(config_space, metrics, *, "
             f"{', '.join(options)}): {error}"
         ) from error
-    return RunMethod(path, factory, over_fidelity)
+    return RunMethod(path, factory, over_fidelity, _digest(_defining_module(factory) or module))
+
+
+def _defining_module(factory: Any) -> str | None:
+    """The module of a function, of what a partial or a decorator wraps, or of an object's class."""
+    while isinstance(factory, partial):
+        factory = factory.func
+    found = getattr(inspect.unwrap(factory), "__module__", None)
+    return found if isinstance(found, str) else None
+
+
+@functools.lru_cache(maxsize=100)
+def _digest(module: str) -> str | None:
+    """sha256 of the file of a module as it was when this process asked first: that is what runs."""
+    file = getattr(importlib.import_module(module), "__file__", None)
+    return sha256(Path(file)) if isinstance(file, str) and Path(file).is_file() else None

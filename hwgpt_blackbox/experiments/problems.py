@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwgpt_blackbox.artifact import read_manifest
+from hwgpt_blackbox.bounds import check_bounds, stated_bounds
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.metrics import (
@@ -166,23 +166,6 @@ def evaluating_devices(
     return (device,)
 
 
-def check_bounds(entry: Any, target: str, source: object) -> tuple[float, float]:
-    """Ideal and nadir of one objective as numbers.
-
-    :param entry: what a file holds: a list of both
-    :raises DataError: they are not two finite numbers, the first smaller
-    """
-    numbers = isinstance(entry, list | tuple) and len(entry) == 2
-    if numbers and all(type(x) in (int, float) and math.isfinite(x) for x in entry):
-        low, high = float(entry[0]), float(entry[1])
-        if low < high:
-            return low, high
-    raise DataError(
-        f"{source} holds {entry!r} as ideal and nadir of {target}; expected two finite numbers, "
-        "the ideal smaller"
-    )
-
-
 def _artifact_bounds(space: str, columns: Sequence[Column]) -> list[tuple[float, float]]:
     found = []
     for column in columns:
@@ -199,6 +182,4 @@ def _artifact_bounds(space: str, columns: Sequence[Column]) -> list[tuple[float,
 def _bounds_table(artifact: str, kind: str) -> tuple[Path, Mapping[str, Any]]:
     """Manifest of an artifact, and the ideals and nadirs that it states by target."""
     path = find(artifact).path / MANIFEST
-    bounds = read_manifest(path.parent, kind=kind).get("bounds")
-    table = bounds.get("objectives") if isinstance(bounds, Mapping) else None
-    return path, table if isinstance(table, Mapping) else {}
+    return path, stated_bounds(read_manifest(path.parent, kind=kind))

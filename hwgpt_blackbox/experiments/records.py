@@ -1,6 +1,6 @@
 """One result file: a Parquet file that says how it was made, checked when read.
 
-A file states the settings, the constants of the problem, the artifact, the versions of the
+A file states the settings, the constants of the problem, what made it, the versions of the
 libraries, a digest of every column, and a seal: a digest of the whole file but itself. The seal is
 checked before the file is parsed: fastparquet's C code can crash the process on broken bytes.
 """
@@ -20,24 +20,22 @@ import fastparquet
 import numpy as np
 import pandas as pd
 
-from hwgpt_blackbox.artifact import sha256
+from hwgpt_blackbox.bounds import check_bounds
 from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.errors import DataError, HWGPTError
 from hwgpt_blackbox.experiments.files import AnyPath
 from hwgpt_blackbox.experiments.problems import (
     Problem,
-    check_bounds,
     evaluating_devices,
     parse_objectives,
 )
+from hwgpt_blackbox.experiments.provenance import provenance
 from hwgpt_blackbox.experiments.runs import RunSettings
-from hwgpt_blackbox.names import artifact_name
 from hwgpt_blackbox.own_devices import NOISY, check_name
-from hwgpt_blackbox.places import MANIFEST, find
 from hwgpt_blackbox.spaces import get_space
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the result files that this code writes, and the newest that it reads."""
 
 METADATA_KEY = "hwgpt_blackbox"
@@ -47,6 +45,8 @@ _MAGIC, _MIN_BYTES = b"PAR1", 12
 _SEAL_BYTES = 16
 _OPEN_SEAL = "0" * 2 * _SEAL_BYTES
 _SEAL = re.compile(rb'("seal": ")([0-9a-f]{32})(?=")')
+
+_STATED_VERSION = re.compile(rb'"schema_version": (\d{1,9})\b')
 
 _LIBRARIES = ("hwgpt-blackbox", "syne-tune", "numpy", "pandas", "torch", "botorch", "pymoo")
 
@@ -60,22 +60,17 @@ class StoredRun:
     """A result file that was read.
 
     :param run: its settings; ideal and nadir are those of the file
-    :param artifact: sha256 of the manifest of the artifact that it ran on
+    :param provenance: what it was made from, see :func:`provenance`
     :param versions: of the libraries that made it
     :param path: the file
     :param frame: the columns that were asked for
     """
 
     run: RunSettings
-    artifact: str
+    provenance: Mapping[str, str]
     versions: dict[str, str]
     path: AnyPath
     frame: pd.DataFrame
-
-
-def artifact_digest(space: str) -> str:
-    """sha256 of the manifest of the surrogate artifact in use: it holds those of its files."""
-    return sha256(find(artifact_name(space)).path / MANIFEST)
 
 
 class _Buffer(io.BytesIO):
@@ -94,7 +89,7 @@ def encode(run: RunSettings, frame: pd.DataFrame) -> bytes:
         "schema_version": SCHEMA_VERSION,
         "settings": run.settings(),
         "bounds": [list(pair) for pair in zip(run.problem.ideal, run.problem.nadir, strict=True)],
-        "artifact": artifact_digest(run.problem.space),
+        "provenance": provenance(run),
         "versions": _versions(),
         "digests": {name: _digest(frame[name]) for name in frame},
     }
@@ -124,8 +119,6 @@ def _sealed(data: bytes) -> bytes:
 def _check_seal(data: bytes) -> None:
     """Raise unless the bytes are those that were written, as far as they say; parses nothing.
 
-    Files of early releases have no seal: of them only the frame is checked.
-
     :raises DataError: they are not
     """
     size = len(data)
@@ -133,12 +126,12 @@ def _check_seal(data: bytes) -> None:
     if not framed or int.from_bytes(data[-8:-4], "little") > size - _MIN_BYTES:
         raise DataError("it is truncated or no Parquet file")
     seals = _SEAL.findall(data)
-    if len(seals) > 1:
-        raise DataError("it has two seals")
-    for before, seal in seals:
-        opened = data.replace(before + seal, before + _OPEN_SEAL.encode())
-        if hashlib.blake2b(opened, digest_size=_SEAL_BYTES).hexdigest().encode() != seal:
-            raise DataError("its bytes are not those that were written")
+    if len(seals) != 1:
+        raise DataError(f"it has {len(seals)} seals, not one")
+    before, seal = seals[0]
+    opened = data.replace(before + seal, before + _OPEN_SEAL.encode())
+    if hashlib.blake2b(opened, digest_size=_SEAL_BYTES).hexdigest().encode() != seal:
+        raise DataError("its bytes are not those that were written")
 
 
 def decode(
@@ -153,13 +146,15 @@ def decode(
     :raises OtherVersionError: they are of another version of the format
     :raises DataError: they are corrupt, truncated, or no result file
     """
+    for stated in _STATED_VERSION.findall(data):  # another version may be sealed in another way
+        check_version({"schema_version": int(stated)}, path)
     try:
         _check_seal(data)
         file = fastparquet.ParquetFile(io.BytesIO(data))
         metadata = as_object(file.key_value_metadata.get(METADATA_KEY, ""), path)
         check_version(metadata, path)
         run = _as_run(metadata["settings"], metadata["bounds"])
-        artifact, versions = str(metadata["artifact"]), dict(metadata["versions"])
+        made_from, versions = _texts(metadata["provenance"]), _texts(metadata["versions"])
         kinds = {name: np.dtype(kind).kind for name, kind in file.dtypes.items()}
         if list(kinds) != run.columns() or not set(kinds.values()) <= set("ifb"):
             raise DataError(f"its columns are not those of a run of space {run.problem.space}")
@@ -177,7 +172,17 @@ def decode(
         raise DataError(
             f"{path} is no sound result file ({reason}); move it away and run again to make it anew"
         ) from error
-    return StoredRun(run, artifact, versions, path, frame)
+    return StoredRun(run, made_from, versions, path, frame)
+
+
+def _texts(stated: Any) -> dict[str, str]:
+    """Names and what is stated of each, all texts.
+
+    :raises DataError: they are not
+    """
+    if not isinstance(stated, dict) or not all(isinstance(text, str) for text in stated.values()):
+        raise DataError(f"it states {stated!r:.40}; expected texts by name")
+    return stated
 
 
 def _digest(column: pd.Series[Any]) -> str:

@@ -207,17 +207,20 @@ def _results(run: RunSettings, blackbox: HWGPTBlackbox, recorder: Recorder) -> p
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let torch, if it is loaded, use one thread: sums must not depend on how many cores are free.
+    """Compute with one thread: sums must not depend on how many cores are free.
 
-    Small models gain nothing from more, and parallel runs take the other cores.
+    Small matrices gain nothing from more: threads that wait for work cost NSGA-II ten times the
+    processor time on two cores. Parallel runs take the other cores.
     """
+    from threadpoolctl import threadpool_limits
+
     torch = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    before = None if torch is None else torch.get_num_threads()
+    with threadpool_limits(1):
+        if torch is not None:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch is not None:
+                torch.set_num_threads(before)

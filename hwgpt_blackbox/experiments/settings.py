@@ -44,11 +44,16 @@ class Grid:
     def problems(self) -> list[Problem]:
         """The problems, without repetition.
 
-        :raises InputError: nothing to do, unknown names, or devices that nothing is measured on
+        :raises InputError: nothing to do, something named twice, unknown names, or devices that
+            nothing is measured on
         """
         for name in ("spaces", "objectives", "methods", "seeds"):
             if not getattr(self, name):
                 raise InputError(f"{name} are missing; name one or more")
+        for name in ("spaces", "devices", "methods", "seeds"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise InputError(f"{name} are {' '.join(map(str, values))}; name each once")
         if self.devices and all(map(_says_where, self.objectives)):
             raise InputError(
                 f"devices are {', '.join(self.devices)}, but every objective that depends on a "

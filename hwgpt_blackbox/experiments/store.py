@@ -11,8 +11,9 @@ import json
 import logging
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -26,12 +27,13 @@ from hwgpt_blackbox.experiments.files import (
     write_atomically,
     write_bytes_atomically,
 )
+from hwgpt_blackbox.experiments.methods import file_part
+from hwgpt_blackbox.experiments.provenance import changed, provenance
 from hwgpt_blackbox.experiments.records import (
     METADATA_KEY,
     SCHEMA_VERSION,
     OtherVersionError,
     StoredRun,
-    artifact_digest,
     as_object,
     check_version,
     decode,
@@ -46,7 +48,6 @@ __all__ = [
     "ResultStore",
     "StoredRun",
     "UnreadableError",
-    "artifact_digest",
     "read",
     "write_atomically",
 ]
@@ -137,21 +138,14 @@ class ResultStore:
     def holds(self, run: RunSettings) -> bool:
         """Whether the complete results of a run are here.
 
-        :raises InputError: its file holds a run with other settings
+        :raises InputError: its file holds a run with other settings, or was made by another method
+            or on another artifact of the same name
         :raises DataError: its file is not sound
         """
         path = self.path(run)
         if not path.exists():
             return False
-        stored = read(path)
-        theirs, ours = stored.run.settings(), run.settings()
-        theirs["artifact"], ours["artifact"] = stored.artifact, artifact_digest(run.problem.space)
-        for name, value in ours.items():
-            if theirs[name] != value:
-                raise InputError(
-                    f"{path} holds a run with {name} {theirs[name]!r}, but {value!r} is asked for; "
-                    "name another output folder, or ask for the same"
-                )
+        _check_same(read(path), run)
         return True
 
     def write(self, run: RunSettings, frame: pd.DataFrame) -> AnyPath:
@@ -172,15 +166,17 @@ class ResultStore:
         write_bytes_atomically(path, data)
         return path
 
-    def set_aside(self, path: AnyPath, error: DataError) -> None:
+    def set_aside(self, path: AnyPath, error: DataError) -> AnyPath:
         """Rename a broken file, and say so in the log and in :attr:`broken`.
 
         :param error: what is wrong with it
+        :return: its new name
         :raises OutputError: it cannot be renamed
         """
         target = set_aside(path)
         logger.warning("%s; set aside as %s", error, target.name)
         self.broken.append(target)
+        return target
 
     @contextlib.contextmanager
     def outputs(self) -> Iterator[Path]:
@@ -195,6 +191,38 @@ class ResultStore:
             yield Path(folder)
             for path in sorted(Path(folder).iterdir()):
                 write_bytes_atomically(self.folder / path.name, path.read_bytes())
+
+
+def _check_same(stored: StoredRun, run: RunSettings) -> None:
+    """Raise unless a stored run is the one that is asked for.
+
+    :raises InputError: it is not; the message says in what
+    """
+    theirs, ours = _flat(stored.run.settings()), _flat(run.settings())
+    for name, value in ours.items():
+        if theirs[name] != value:
+            raise InputError(
+                f"{stored.path} holds a run with {name} {theirs[name]!r}, but {value!r} is asked "
+                "for; name another output folder, or ask for the same"
+            )
+    for name in changed(stored.provenance, provenance(run)):
+        what, cure = f"artifact {name}", "put back the artifact"
+        if name == run.method:
+            what = f"source of method {name}"
+            cure = f"remove {RUNS}/*-{file_part(name)}-*{SUFFIX} to make its results anew"
+        raise InputError(
+            f"{stored.path} was made before the {what} changed; name another output folder, or "
+            f"{cure}"
+        )
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without nesting: ``cost_model.setup_seconds``."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        inner = value.items() if isinstance(value, Mapping) else None
+        found |= {name: value} if inner is None else {f"{name}.{key}": v for key, v in inner}
+    return found
 
 
 def read(

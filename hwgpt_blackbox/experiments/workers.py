@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 from hwgpt_blackbox.errors import DataError, HWGPTError, OutputError, require
-from hwgpt_blackbox.experiments.records import artifact_digest, encode
+from hwgpt_blackbox.experiments.provenance import changed, provenance
+from hwgpt_blackbox.experiments.records import encode
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
 from hwgpt_blackbox.experiments.store import ResultStore
 
@@ -28,13 +29,13 @@ class Task:
     :param run: what to run
     :param folder: folder or URL of the store
     :param identity: of the store: a folder of that name elsewhere may be another one
-    :param artifact: digest of the artifact that the run must use
+    :param provenance: what the run must be made from
     """
 
     run: RunSettings
     folder: str
     identity: str | None
-    artifact: str
+    provenance: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,7 @@ class Outcome:
 
 def make_task(run: RunSettings, store: ResultStore) -> Task:
     """The task of a run for a store."""
-    digest = artifact_digest(run.problem.space)
-    return Task(run, str(store.folder), store.identity, digest)
+    return Task(run, str(store.folder), store.identity, provenance(run))
 
 
 def attempt(task: Task, progress: Callable[[int], None] | None = None) -> Outcome:
@@ -66,10 +66,11 @@ def attempt(task: Task, progress: Callable[[int], None] | None = None) -> Outcom
     """
     run = task.run
     try:
-        if artifact_digest(run.problem.space) != task.artifact:
+        others = changed(task.provenance, provenance(run))
+        if others:
             raise DataError(
-                f"the artifact hwgpt-{run.problem.space} here is not that of the process that "
-                "asks; install the same release, and the same HWGPT_BLACKBOX_HOME, on all machines"
+                f"{', '.join(others)} here is not that of the process that asks; have the same "
+                "release, HWGPT_BLACKBOX_HOME and methods on all machines, and run again"
             )
         with _ONE_AT_A_TIME:  # Syne Tune and methods have state of the whole process
             frame = execute(run, progress)
@@ -85,7 +86,7 @@ def attempt(task: Task, progress: Callable[[int], None] | None = None) -> Outcom
             store.put(run, data)
             return Outcome(run)
     except Exception as error:  # whoever asks may be able to store it
-        logger.warning("%s is not stored from here (%s)", run.name, error)
+        logger.info("%s is not stored from here (%s)", run.name, error)
     return Outcome(run, data=data)
 
 
@@ -109,17 +110,20 @@ def in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
     """Outcomes of tasks in local processes, as they come.
 
     When a process is killed, for instance because memory runs out, what it lost is tried again.
+    Each process computes with one thread: the others take the other cores, and sums must not
+    depend on how many there are.
 
     :param jobs: processes at a time
     :raises OutputError: processes were killed again and again
     :raises MissingExtraError: joblib is not installed
     """
     require("joblib", extra="clusters")
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed, parallel_config
 
     left = {task.run.name: task for task in tasks}
     for loss in range(MAX_LOSSES + 1):
-        parallel = Parallel(n_jobs=min(jobs, len(left)), return_as="generator_unordered")
+        with parallel_config("loky", inner_max_num_threads=1):
+            parallel = Parallel(n_jobs=min(jobs, len(left)), return_as="generator_unordered")
         try:
             for outcome in parallel(delayed(attempt)(task) for task in list(left.values())):
                 del left[outcome.run.name]

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.bounds import SAMPLE_SEED, SAMPLE_SIZE
+from hwgpt_blackbox.bounds import SAMPLE_SEED, SAMPLE_SIZE, check_bounds, stated_bounds
 from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.devices import ALL_DEVICES
 from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, FIRST_LAYER, NUM_LAYERS, Encoding
@@ -191,10 +191,10 @@ class LayerSums:
 
     def range(self) -> Range:
         """Ideal and nadir of the objectives: the artifact's own, else computed the same way."""
-        recorded = self.surrogate.manifest.get("bounds", {}).get("objectives", {})
+        recorded = stated_bounds(self.surrogate.manifest)
         targets = [_summed(column) for column in self.columns]
         if all(target in recorded for target in targets):
-            ends = np.array([recorded[target] for target in targets], dtype=np.float64).T
+            ends = np.array([check_bounds(recorded[t], t, "the manifest") for t in targets]).T
             for j, column in enumerate(self.columns):
                 if column.metric == ELAPSED_TIME:  # monotone: the range's ends stay its ends
                     ends[:, j] = self.cost.seconds(ends[:, j])

@@ -35,6 +35,16 @@ def fails_once(config_space, metrics, *, random_seed, canonical_form=None):
     return random_search(config_space, metrics, random_seed=random_seed)
 
 
+def of_one_thread(config_space, metrics, *, random_seed, canonical_form=None):
+    """Fails unless whatever computes with several threads has been told to use one."""
+    from threadpoolctl import threadpool_info
+
+    pools = threadpool_info()
+    if any(pool["num_threads"] != 1 for pool in pools):
+        raise RuntimeError(f"several threads: {pools}")
+    return random_search(config_space, metrics, random_seed=random_seed)
+
+
 def another_signature(space):
     return None
 

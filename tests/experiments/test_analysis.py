@@ -88,7 +88,7 @@ def test_summary(tmp_path):
         frame = pd.DataFrame(
             values, columns=["expected_perplexity", "expected_latency@a100"]
         ).assign(simulated_time=1800.0 * np.arange(1, len(values) + 1))
-        return StoredRun(run, "", {}, Path("x"), frame)
+        return StoredRun(run, {}, {}, Path("x"), frame)
 
     runs = [
         stored("RS", 1, natural([[0, 0], [1, 1]])),

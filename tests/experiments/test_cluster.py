@@ -142,7 +142,7 @@ def test_workers_store_where_they_see_the_same_folder(results, tmp_path):
     same(results.path(run), run)
     other = ResultStore(tmp_path / "other")
     other.prepare()
-    elsewhere = workers.Task(run, str(other.folder), task.identity, task.artifact)
+    elsewhere = workers.Task(run, str(other.folder), task.identity, task.provenance)
     outcome = workers.attempt(elsewhere)
     assert outcome.data == results.path(run).read_bytes()
     assert other.paths() == []
@@ -150,8 +150,9 @@ def test_workers_store_where_they_see_the_same_folder(results, tmp_path):
 
 def test_another_artifact_on_the_worker(results):
     task = workers.make_task(settings(), results)
-    outcome = workers.attempt(workers.Task(task.run, task.folder, task.identity, "another"))
-    assert "the artifact hwgpt-s here is not that of" in outcome.failure
+    theirs = {"hwgpt-s": "another"}
+    outcome = workers.attempt(workers.Task(task.run, task.folder, task.identity, theirs))
+    assert "hwgpt-s here is not that of the process that asks" in outcome.failure
 
 
 @pytest.mark.parametrize("text", ["no-file.json", "127.0.0.1"])

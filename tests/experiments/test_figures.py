@@ -23,7 +23,7 @@ OBJECTIVES = ["perplexity", "energy@rtx2080"]
 def stored(problem: Problem, method: str, seed: int, values) -> StoredRun:
     frame = pd.DataFrame(values, columns=[f"expected_{t}" for t in problem.targets])
     run = RunSettings(problem, method, seed, trials=len(values))
-    return StoredRun(run, "", {}, Path(f"{run.name}.parquet"), frame)
+    return StoredRun(run, {}, {}, Path(f"{run.name}.parquet"), frame)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import zipfile
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.report import Results, read_experiment, read_results, write_report
+from hwgpt_blackbox.experiments.report.inputs import _warnings
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
 from hwgpt_blackbox.experiments.store import ResultStore, StoredRun
 from hwgpt_blackbox.loading import load
+from hwgpt_blackbox.metrics import Column, parse_objective
 
 HOSTILE = '<script>alert("$x_{1$")</script>&"\'><img src=x onerror=alert(1)>'
 PROBLEMS = (("perplexity", "energy@rtx2080"), ("perplexity", "latency@a100", "params"))
@@ -29,7 +32,7 @@ def make(objectives, method="RS", seed=0, trials=25) -> StoredRun:
     run = RunSettings(problem, "RS", seed, trials=trials)
     frame = execute(run)
     named = RunSettings(problem, method, seed, trials=trials)
-    return StoredRun(named, "", {}, Path(f"{named.name}.parquet"), frame)
+    return StoredRun(named, {}, {}, Path(f"{named.name}.parquet"), frame)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +157,7 @@ def test_in_a_browser(report, tmp_path, width):
     assert check["problems"] == []
     assert check["figures"] == 14
     assert check["tables"] == check["filtered"] == 4
-    assert check["sorted"] >= 2 * (10 + 8 + 3 + 9)
+    assert check["sorted"] == 2 * (10 + 8 + 3 + 4)
     assert "CONSOLE" not in done.stderr
 
 
@@ -178,7 +181,7 @@ def test_no_results(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_broken_file_is_named_and_left_out(tmp_path):
+def test_a_broken_file_is_named_and_set_aside(tmp_path, monkeypatch):
     store = stored(tmp_path / "r", (0, 1, 2))
     bad, aside = store.paths()[1:]
     bad.write_bytes(b"PAR1")
@@ -187,11 +190,36 @@ def test_a_broken_file_is_named_and_left_out(tmp_path):
     assert [r.run.seed for r in found.runs] == [0]
     assert any(str(bad) in note for note in found.notes)
     assert any(aside.name in note and "set aside" in note for note in found.notes)
-    assert bad.exists()
+    assert bad.exists()  # reading alone changes nothing
+
+    def read_only(self, target):
+        raise PermissionError(30, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", read_only)
+        found = read_results([tmp_path / "r"], set_aside=True)
+    assert len(found.runs) == 1
+    assert any(f"{bad} is no sound" in note and "it stays where" in note for note in found.notes)
+    words = ["report", str(tmp_path / "r"), "--out", str(tmp_path / "o"), "--no-spaces"]
+    assert main(words) == 0
+    moved = bad.with_name(bad.name + ".broken")
+    assert moved.read_bytes() == b"PAR1"
+    assert not bad.exists()
+    page = (tmp_path / "o" / "index.html").read_text()
+    assert f"it is set aside as {moved.name}" in page
     for path in store.paths():
         path.write_bytes(b"")
-    with pytest.raises(InputError, match=f"no results(.|\n)*{re.escape(bad.name)}"):
+    with pytest.raises(InputError, match=f"no results(.|\n)*{re.escape(bad.name[:-9])}"):
         read_results([tmp_path / "r"])
+
+
+def test_a_folder_that_is_not_ours_is_only_read(tmp_path):
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    (runs / "thesis.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"no results(.|\n)*thesis.parquet is no sound"):
+        read_results([tmp_path], set_aside=True)
+    assert [path.name for path in runs.iterdir()] == ["thesis.parquet"]
 
 
 def test_notes_say_what_makes_runs_less_comparable(tmp_path):
@@ -202,8 +230,31 @@ def test_notes_say_what_makes_runs_less_comparable(tmp_path):
     notes = "\n".join(found.notes)
     assert "is the same run as" in notes
     assert "runs differ in workers: 4, 7" in notes
+    mixed = [
+        replace(r, provenance={**r.provenance, "hwgpt-s": str(i)}, versions={"numpy": str(i)})
+        for i, r in enumerate(found.runs[:2])
+    ]
+    text = "\n".join(_warnings(mixed))
+    assert "made on another hwgpt-s than the installed one" in text
+    assert "different versions of numpy: 0, 1" in text
+    mine = [replace(r, provenance={"RS": str(i)}) for i, r in enumerate(mixed)]
+    assert "the source of RS changed between its runs" in "\n".join(_warnings(mine))
     single = read_results([stored(tmp_path / "c").folder])
     assert "a single seed of RS: no inter-quartile band is drawn" in single.notes[0]
+
+
+def test_a_device_of_a_user_that_this_machine_lacks(tmp_path):
+    """Results may come from elsewhere: they are shown without exact front and cloud."""
+    result = make(("perplexity", "latency@a100"))
+    columns = (parse_objective("perplexity"), Column("latency", "mygpu"))
+    problem = replace(result.run.problem, objectives=columns, devices=("mygpu",))
+    frame = result.frame.rename(columns=lambda name: name.replace("a100", "mygpu"))
+    elsewhere = replace(result, run=replace(result.run, problem=problem), frame=frame)
+    report = write_report(Results((elsewhere,), ()), tmp_path, spaces=False)
+    assert any("no exact front, hence no regret" in note for note in report.notes)
+    fronts = pd.read_csv(tmp_path / "data" / "fronts-s-perplexity-latency@mygpu.csv")
+    assert set(fronts["kind"]) == {"front"}
+    assert "The exact front is not known." in report.page.read_text()
 
 
 def test_command(tmp_path, capsys):
@@ -266,9 +317,11 @@ def test_experiments_of_syne_tune_are_found_and_numbered(tmp_path):
     names = ["metric_perplexity", "metric_energy_a100"]
     for name in ("one", "two"):
         experiment(tmp_path / name, names, scheduler_name="X")
+    experiment(tmp_path / "stated", names, scheduler_name="X", seed=1)
     experiment(tmp_path / "other", ["loss"])
     found = read_results([tmp_path])
-    assert [(r.run.method, r.run.seed) for r in found.runs] == [("X", 0), ("X", 1)]
+    assert [(r.run.method, r.run.seed) for r in found.runs] == [("X", 0), ("X", 1), ("X", 2)]
+    assert any("experiments of X state no seed" in note for note in found.notes)
     assert found.problems[0].name == "s-perplexity-energy@a100"
     assert any("'loss' is no metric of ours" in note for note in found.notes)
 

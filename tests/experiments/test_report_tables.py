@@ -46,7 +46,7 @@ def run_of(values, method="RS", seed=0, hours=None) -> StoredRun:
     frame = pd.DataFrame(values, columns=[f"expected_{t}" for t in problem.targets])
     frame["simulated_time"] = 3600.0 * hours
     run = RunSettings(problem, method, seed, trials=len(values))
-    return StoredRun(run, "", {}, Path(run.name), frame)
+    return StoredRun(run, {}, {}, Path(run.name), frame)
 
 
 def test_convergence():
@@ -96,7 +96,7 @@ def test_ranks_say_when_problems_are_too_few():
     ranking = rank_table(pd.DataFrame(rows, columns=["problem", "method", "seed", "hypervolume"]))
     assert ranking.ranks[["method", "rank"]].to_numpy().tolist() == [["A", 1.0], ["B", 2.0]]
     assert ranking.pairs.empty
-    assert "No test of significance: 5 problem(s)" in ranking.note
+    assert "No test of significance: 5 problems and 2 methods" in ranking.note
 
 
 def test_ranks_with_tests():

@@ -76,7 +76,9 @@ def test_again_adds_what_is_missing(tmp_path, capsys):
         ({"methods": "RS SOTA"}, "unknown method 'SOTA'; known: RS, "),
         ({"trials": "0"}, "trials is 0"),
         ({"workers": "-4"}, "workers is -4"),
-        ({"seeds": "1 1"}, "RS-seed1 is asked for twice"),
+        ({"seeds": "1 1"}, "seeds are 1 1; name each once"),
+        ({"methods": "LS LS"}, "methods are LS LS; name each once"),
+        ({"cluster": "10.0.0.1"}, "is no address"),
         ({"jobs": "0"}, "jobs is 0"),
         ({"device": "a100"}, "leave the device out"),
     ],
@@ -86,7 +88,7 @@ def test_bad_input(tmp_path, capsys, changes, message):
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
-    assert not list(tmp_path.rglob("*.parquet"))
+    assert not list(tmp_path.iterdir())  # a mistake leaves no folder behind
 
 
 def test_clash_names_both_values(tmp_path, capsys):
@@ -123,6 +125,23 @@ def test_interrupt_of_the_process_leaves_complete_files(tmp_path):
     assert 0 < len(found) < 60
     for path in found:
         assert len(read(path).frame) == 400
+
+
+def test_termination_says_so(tmp_path):
+    out = tmp_path / "results"
+    words = short(out, trials="400", seeds=" ".join(map(str, range(60))), jobs="2")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hwgpt_blackbox", *words], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(out.glob("runs/*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert error.count("terminated; complete runs are kept, and the same command goes on") == 1
+    assert "Traceback" not in error
+    assert [path for path in (out / "runs").iterdir() if path.suffix != ".parquet"] == []
 
 
 def test_kill_9_resumes_where_it_was(tmp_path):
@@ -185,7 +204,8 @@ def test_a_broken_file_is_named_at_the_end_and_fatal_to_nothing(tmp_path, capsys
     other.write_bytes(b"")
     capsys.readouterr()
     assert main(short(out, seeds="0 1")) == 0  # the third is not asked for
-    printed = capsys.readouterr().out
+    printed, logged = capsys.readouterr()
+    assert logged.count(f"WARNING: {first} is no sound result file") == 1
     assert f"broken and set aside: {first}.broken" in printed
     assert f"broken and set aside: {other}.broken" in printed
     assert "1 of 2 runs were complete already" in printed

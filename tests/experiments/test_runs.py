@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from hwgpt_blackbox.backend import SimulatedBackend
 from hwgpt_blackbox.cost import CostModel
@@ -123,6 +126,14 @@ def test_methods_over_a_fidelity_stop_trials_early():
     assert len(frame) == 80
     full = own_seconds(frame, "s", ("rtx2080",), run.cost_model)
     assert frame["simulated_time"].max() < 0.98 * full.sum() / run.workers
+
+
+def test_a_run_computes_with_one_thread(monkeypatch):
+    """Threads that wait for each other's small matrices cost NSGA-II ten times the time."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    with threadpool_limits(2):
+        execute(settings(method="own_methods:of_one_thread"))
+        assert max(pool["num_threads"] for pool in threadpool_info()) == 2
 
 
 def test_unknown_method():

@@ -2,24 +2,28 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from dataclasses import replace
 
 import fastparquet
 import numpy as np
 import pandas as pd
 import pytest
 
+from hwgpt_blackbox.artifact import sha256
 from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.errors import DataError, InputError, OutputError
-from hwgpt_blackbox.experiments import grid, store, workers
+from hwgpt_blackbox.experiments import grid, methods, provenance, records, store, workers
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
 from hwgpt_blackbox.experiments.store import METADATA_KEY, ResultStore, read
+from hwgpt_blackbox.places import MANIFEST, find
 
 PROBLEM = ("s", ["perplexity", "energy@rtx2080"])
 
 
 def settings(**changes):
-    return RunSettings(Problem.parse(*PROBLEM), "RS", **{"trials": 20, **changes})
+    return RunSettings(Problem.parse(*PROBLEM), **{"method": "RS", "trials": 20, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +49,7 @@ def test_what_was_written_is_read(results, frame):
     pd.testing.assert_frame_equal(stored.frame, frame, rtol=0, atol=0)
     assert stored.run == run
     assert stored.versions["syne-tune"].startswith("0.16")
-    assert stored.artifact == store.artifact_digest("s")
+    assert stored.provenance == {"hwgpt-s": sha256(find("hwgpt-s").path / MANIFEST)}
     assert results.holds(run)
     assert not results.holds(settings(seed=1))
     some = read(path, lambda run: ["expected_perplexity", "trial_id"])
@@ -58,7 +62,10 @@ def test_what_was_written_is_read(results, frame):
         ({"trials": 21}, "with trials 20, but 21 is asked for"),
         ({"workers": 9}, "with workers 4, but 9 is"),
         ({"noise": False}, "with noise True, but False is"),
-        ({"cost_model": CostModel(setup_seconds=99.0)}, "with cost_model .*10.0.*99.0"),
+        (
+            {"cost_model": CostModel(setup_seconds=99.0)},
+            rf"with cost_model\.setup_seconds {CostModel().setup_seconds}, but 99\.0 is asked for",
+        ),
     ],
 )
 def test_same_name_other_settings(results, frame, changes, message):
@@ -73,9 +80,55 @@ def test_same_name_other_settings(results, frame, changes, message):
 
 def test_same_name_other_artifact(results, frame, monkeypatch):
     results.write(settings(), frame)
-    monkeypatch.setattr(store, "artifact_digest", lambda space: "another")
-    with pytest.raises(InputError, match=r"with artifact .* but 'another' is asked for"):
+    monkeypatch.setattr(store, "provenance", lambda run: {"hwgpt-s": "another"})
+    with pytest.raises(
+        InputError, match=r"was made before the artifact hwgpt-s changed; name"
+    ) as e:
         results.holds(settings())
+    assert not re.search("[0-9a-f]{32}", str(e.value))  # digests tell a person nothing
+
+
+def test_a_device_of_a_user_and_its_artifact_make_a_run(isolated_home, tmp_path, monkeypatch):
+    monkeypatch.setenv("HWGPT_BLACKBOX_HOME", str(tmp_path))
+    manifest = tmp_path / "hwgpt-s-device-mygpu" / MANIFEST
+    manifest.parent.mkdir()
+    manifest.write_text("one")
+    problem = Problem.parse(*PROBLEM)
+    run = RunSettings(replace(problem, devices=("mygpu",)), "RS")
+    before = provenance.provenance(run)
+    assert list(before) == ["hwgpt-s", "hwgpt-s-device-mygpu"]
+    manifest.write_text("two")
+    assert provenance.changed(before, provenance.provenance(run)) == ["hwgpt-s-device-mygpu"]
+    assert provenance.changed(before, {"hwgpt-s": before["hwgpt-s"], "x": ""}) == [
+        "hwgpt-s-device-mygpu",
+        "x",
+    ]
+
+
+OWN = """
+from functools import partial
+from hwgpt_blackbox.optimizers import make_scheduler
+
+def factory(config_space, metrics, *, random_seed, canonical_form=None, name="RS"):
+    return make_scheduler(name, config_space, metrics, random_seed=random_seed)
+
+bound = partial(factory, name="LS")
+"""
+
+
+def test_an_edited_method_of_a_user_is_noticed(results, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "edited_method.py"
+    file.write_text(OWN)
+    runs = [settings(method=f"edited_method:{name}") for name in ("factory", "bound")]
+    assert grid.make_runs(runs, results) == runs
+    assert grid.make_runs(runs, results) == []
+    assert read(results.path(runs[1])).provenance["edited_method:bound"] == sha256(file)
+    file.write_text(OWN.replace('"RS"', '"RE"'))
+    assert grid.make_runs(runs, results) == []  # this process still runs what it has imported
+    methods._digest.cache_clear()
+    with pytest.raises(InputError, match="before the source of method edited_method:factory chang"):
+        grid.make_runs(runs, results)
 
 
 def test_complete_runs_are_not_run_again(results, monkeypatch):
@@ -125,8 +178,13 @@ def test_a_failure_while_writing_leaves_nothing(results, frame, monkeypatch, err
 
     monkeypatch.setattr(os, "fsync", fail)
     expected = OutputError if isinstance(error, OSError) else error
-    with pytest.raises(expected, match="No space left.*make room" if expected != error else None):
+    with pytest.raises(expected) as raised:
         results.write(settings(), frame)
+    if expected is OutputError:
+        assert re.search(
+            "cannot be written .No space left on device.; make room", str(raised.value)
+        )
+        assert ".tmp" not in str(raised.value)
     assert files(results.folder) == [store.MARKER]
 
 
@@ -173,8 +231,7 @@ def test_random_bytes_never_reach_the_parser(results, frame, monkeypatch):
     for position in rng.integers(0, len(data), size=200):
         changed = bytearray(data)
         changed[position] ^= 1 << rng.integers(8)
-        if b'"seal": "' in changed:
-            hostile.append(bytes(changed))
+        hostile.append(bytes(changed))
     for broken in hostile:
         path.write_bytes(broken)
         with pytest.raises(DataError) as error:
@@ -199,18 +256,18 @@ def test_every_flipped_byte_of_the_values_is_noticed(results, frame):
 
 
 def rewrite(path, frame, change):
-    """Write the file anew with other metadata, as an enemy or another version would."""
+    """Write the file anew with other metadata, and seal it, as an enemy would."""
     metadata = json.loads(fastparquet.ParquetFile(str(path)).key_value_metadata[METADATA_KEY])
     change(metadata)
-    metadata.pop("seal", None)
-    text = json.dumps(metadata)
+    text = json.dumps({**metadata, "seal": records._OPEN_SEAL})
     fastparquet.write(str(path), frame, write_index=False, custom_metadata={METADATA_KEY: text})
+    path.write_bytes(records._sealed(path.read_bytes()))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(schema_version=2), "schema_version 2, this release reads 1"),
+        (lambda m: m.update(schema_version=3), "schema_version 3, this release reads 2"),
         (lambda m: m.update(schema_version=None), "schema_version None"),
         (lambda m: m["settings"].update(space="xxl"), "unknown space 'xxl'"),
         (lambda m: m["settings"].update(objectives=["perplexity"]), "two or more"),
@@ -223,7 +280,9 @@ def rewrite(path, frame, change):
         (lambda m: m["settings"]["cost_model"].pop("setup_seconds"), "settings are missing"),
         (lambda m: m.update(bounds=[[2, 1], [1, 2]]), "ideal and nadir"),
         (lambda m: m.update(bounds=[[1, 2]]), "do not fit"),
-        (lambda m: m.pop("artifact"), "artifact"),
+        (lambda m: m.pop("provenance"), "provenance"),
+        (lambda m: m.update(provenance=["hwgpt-s"]), "expected texts by name"),
+        (lambda m: m["versions"].update(numpy=2), "expected texts by name"),
         (lambda m: m["digests"].update(trial_id="0"), "column trial_id is not what was written"),
     ],
 )
@@ -233,6 +292,20 @@ def test_hostile_metadata(results, frame, change, message):
     with pytest.raises(DataError, match=message) as raised:
         read(path)
     assert str(path) in str(raised.value)
+
+
+def test_a_file_of_another_version_is_not_called_broken(results, frame):
+    """Whatever else is different in it: its seal may be another, or none."""
+    path = results.write(settings(), frame)
+    rewrite(path, frame, lambda m: m.update(schema_version=1))
+    data = path.read_bytes()
+    for other in (data, data.replace(b'"seal"', b'"leas"')):
+        path.write_bytes(other)
+        with pytest.raises(DataError, match="schema_version 1, this release reads 2"):
+            grid.make_runs([settings()], results)
+        assert grid.read_all(results, set_aside=True) == []
+        assert path.read_bytes() == other
+    assert results.broken == []
 
 
 def test_columns_of_another_kind_are_not_read(results, frame):

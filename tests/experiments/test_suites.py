@@ -67,6 +67,11 @@ def test_what_two_grids_share_is_run_once():
         (Grid(("xs",), (("perplexity", "flops"),)), "unknown space 'xs'"),
         (Grid(("s",), (("perplexity", "flops"),), seeds=()), "seeds are missing"),
         (Grid((), (("perplexity", "flops"),)), "spaces are missing"),
+        (Grid(("s", "s"), (("perplexity", "flops"),)), "spaces are s s; name each once"),
+        (
+            Grid(("s",), (("perplexity", "energy"),), ("a40", "a40")),
+            "devices are a40 a40; name each once",
+        ),
     ],
 )
 def test_bad_grids(grid, message):

@@ -164,8 +164,7 @@ def draw_differences(problem: Problem, table: pd.DataFrame, first: str | None = 
         objectives
     :raises MissingExtraError: matplotlib is not installed
     """
-    from matplotlib.collections import PatchCollection
-    from matplotlib.patches import Rectangle
+    from matplotlib.collections import PolyCollection
 
     upright, across = problem.objectives[:2]
     part = table[(table["objective_0"] == upright.target) & (table["objective_1"] == across.target)]
@@ -181,11 +180,10 @@ def draw_differences(problem: Problem, table: pd.DataFrame, first: str | None = 
         corners = rectangles[_CORNERS].to_numpy(dtype=np.float64)
         low = np.clip(corners[:, :2], [ends[0][0], ends[1][0]], [ends[0][1], ends[1][1]])
         high = np.clip(corners[:, 2:], [ends[0][0], ends[1][0]], [ends[0][1], ends[1][1]])
-        patches = [
-            Rectangle((x, y), right - x, top - y)
-            for (y, x), (top, right) in zip(low, high, strict=True)
-        ]
-        drawn = PatchCollection(patches, cmap="RdBu", linewidths=0.2, rasterized=True)
+        (bottom, left), (top, right) = low.T, high.T
+        corner = [(left, bottom), (right, bottom), (right, top), (left, top)]
+        outlines = np.stack([np.column_stack(point) for point in corner], axis=1)
+        drawn = PolyCollection(list(outlines), cmap="RdBu", linewidths=0.2, rasterized=True)
         drawn.set_edgecolor("face")
         drawn.set_array(rectangles["difference"].to_numpy())
         drawn.set_clim(-1, 1)

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
-from hwgpt_blackbox.experiments.files import BROKEN
+from hwgpt_blackbox.errors import (
+    DataError,
+    HWGPTError,
+    InputError,
+    MissingArtifactError,
+    OutputError,
+)
+from hwgpt_blackbox.experiments.files import BROKEN, AnyPath
 from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.provenance import artifact_digests, changed
 from hwgpt_blackbox.experiments.report.syne_tune_folder import (
     METADATA_FILE,
     UNKNOWN_SEED,
     read_experiment,
 )
-from hwgpt_blackbox.experiments.store import RUNS, ResultStore, StoredRun, artifact_digest, read
+from hwgpt_blackbox.experiments.store import (
+    RUNS,
+    OtherVersionError,
+    ResultStore,
+    StoredRun,
+    UnreadableError,
+    read,
+)
 
 
 @dataclass(frozen=True)
@@ -45,13 +60,17 @@ class Results:
         return [result for result in self.runs if result.run.problem.name == problem.name]
 
 
-def read_results(folders: Sequence[Path | str], *, device: str | None = None) -> Results:
+def read_results(
+    folders: Sequence[Path | str], *, device: str | None = None, set_aside: bool = False
+) -> Results:
     """Read folders of results: ours, an experiment folder of Syne Tune, or a folder of such.
 
     A file that is not sound is named in the notes and left out.
 
     :param folders: one or more; results of ours may be at a URL
     :param device: where experiments of Syne Tune were evaluated, if their metadata do not say
+    :param set_aside: whether to rename broken files in folders that ``hwgpt-blackbox run`` made, so
+        that it makes them anew; where that is not possible they stay
     :return: runs of any problems, in natural units
     :raises InputError: a folder does not exist, or no sound run is found; the message says why
     """
@@ -61,7 +80,7 @@ def read_results(folders: Sequence[Path | str], *, device: str | None = None) ->
         store = ResultStore(folder)
         if isinstance(store.folder, Path) and not store.folder.is_dir():
             raise InputError(f"{folder} is no folder; name one that `hwgpt-blackbox run` made")
-        found += _ours(store, notes)
+        found += _ours(store, notes, set_aside)
         if isinstance(store.folder, Path):
             found += _syne_tunes(store.folder, device, notes)
     if not found:
@@ -76,19 +95,32 @@ def read_results(folders: Sequence[Path | str], *, device: str | None = None) ->
     return Results(tuple(runs), tuple(notes))
 
 
-def _ours(store: ResultStore, notes: list[str]) -> list[StoredRun]:
-    """Sound result files of a store, which is not changed."""
+def _ours(store: ResultStore, notes: list[str], set_aside: bool) -> list[StoredRun]:
+    """Sound result files of a store."""
     found = []
     runs = store.folder / RUNS
     if not isinstance(runs, Path) or runs.is_dir():
         aside = sorted(path.name for path in runs.iterdir() if path.name.endswith(BROKEN))
         notes += [f"Left out: {runs / name} was set aside because it is broken" for name in aside]
+    mine = set_aside and store.identity is not None
     for path in store.paths():
         try:
             found.append(read(path))
+        except (OtherVersionError, UnreadableError) as error:
+            notes.append(f"Left out: {error}")
         except DataError as error:
             notes.append(f"Left out: {error}")
+            if mine:
+                notes[-1] += _renamed(store, path, error)
     return found
+
+
+def _renamed(store: ResultStore, path: AnyPath, error: DataError) -> str:
+    """Rename a broken file, and say what became of it."""
+    try:
+        return f"; it is set aside as {store.set_aside(path, error).name}"
+    except OutputError:
+        return "; it stays where it is, because the folder cannot be written"
 
 
 def _syne_tunes(folder: Path, device: str | None, notes: list[str]) -> list[StoredRun]:
@@ -102,14 +134,26 @@ def _syne_tunes(folder: Path, device: str | None, notes: list[str]) -> list[Stor
             found.append(read_experiment(path, device=device))
         except (HWGPTError, OSError) as error:
             notes.append(f"Left out: {error}")
-    numbered: Counter[tuple[str, str]] = Counter()
-    out = []
+    return _numbered(found, notes)
+
+
+def _numbered(found: list[StoredRun], notes: list[str]) -> list[StoredRun]:
+    """Experiments with a seed each: where none is stated, the next that is free."""
+    taken = {result.run.name for result in found}
+    out, guessed = [], set()
     for result in found:
         if result.run.seed == UNKNOWN_SEED:
-            key = (result.run.problem.name, result.run.method)
-            result = replace(result, run=replace(result.run, seed=numbered[key]))
-            numbered[key] += 1
+            guessed.add(result.run.method)
+            runs = (replace(result.run, seed=seed) for seed in itertools.count())
+            run = next(run for run in runs if run.name not in taken)
+            taken.add(run.name)
+            result = replace(result, run=run)
         out.append(result)
+    if guessed:
+        notes.append(
+            f"experiments of {', '.join(sorted(guessed))} state no seed: each is taken for another "
+            "seed of that method; the Tuner's metadata={'method': …, 'seed': …} says what it is"
+        )
     return out
 
 
@@ -163,12 +207,7 @@ def _warnings(runs: Sequence[StoredRun]) -> list[str]:
 def _differences(runs: Sequence[StoredRun]) -> list[str]:
     """What to know of the runs of one problem."""
     notes = []
-    digests = {result.artifact for result in runs if result.artifact}
-    if digests - {artifact_digest(runs[0].run.problem.space)}:
-        notes.append(
-            "some runs were made on another artifact than the installed one; the exact front is of "
-            "the installed one, so that regrets may be off, even negative"
-        )
+    notes += _origins(runs)
     for what in ("trials", "workers", "noise", "cost_model"):
         values = list(dict.fromkeys(str(getattr(result.run, what)) for result in runs))
         if len(values) > 1:
@@ -180,4 +219,34 @@ def _differences(runs: Sequence[StoredRun]) -> list[str]:
     elif len(set(seeds.values())) > 1:
         counts = ", ".join(f"{method} {count}" for method, count in sorted(seeds.items()))
         notes.append(f"methods differ in the number of seeds: {counts}")
+    return notes
+
+
+def _origins(runs: Sequence[StoredRun]) -> list[str]:
+    """What runs of one problem were made from, where it differs."""
+    notes = []
+    methods = {result.run.method for result in runs}
+    try:
+        installed = artifact_digests(runs[0].run.problem)
+    except MissingArtifactError:  # the exact front says so
+        installed = {}
+    others = {
+        name
+        for result in runs
+        for name in changed(result.provenance, installed)
+        if name in result.provenance and name in installed
+    }
+    if others:
+        notes.append(
+            f"some runs were made on another {', '.join(sorted(others))} than the installed one; "
+            "the exact front is of the installed one, so that regrets may be off, even negative"
+        )
+    for method in sorted(methods):
+        digests = {r.provenance.get(method) for r in runs if r.run.method == method}
+        if len(digests) > 1:
+            notes.append(f"the source of {method} changed between its runs")
+    for library in sorted({name for result in runs for name in result.versions}):
+        found = sorted({r.versions[library] for r in runs if library in r.versions})
+        if len(found) > 1:
+            notes.append(f"runs were made with different versions of {library}: {', '.join(found)}")
     return notes

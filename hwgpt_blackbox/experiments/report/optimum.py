@@ -39,7 +39,7 @@ def optimum(problem: Problem) -> Optimum:
         gap = 0.0 if front.exact else front.hypervolume_gap_bound
     except HWGPTError as error:
         note = f"{problem.name}: no exact front, hence no regret ({error})"
-        logger.warning("%s", note)
+        logger.info("%s", note)
         return Optimum(None, float("nan"), float("nan"), note)
     note = (
         ""

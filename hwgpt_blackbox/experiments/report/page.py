@@ -18,7 +18,7 @@ import pandas as pd
 
 from hwgpt_blackbox.experiments.report.assets import SCRIPT, STYLE
 
-MAX_ROWS = 500
+MAX_ROWS = 2000
 """Rows of a table that the page shows; the data file has all."""
 
 PIXELS = 100
@@ -97,12 +97,12 @@ def image(svg: bytes, alt: str, caption: str, size: tuple[float, float]) -> str:
 def table(frame: pd.DataFrame, anchor: str, caption: str) -> str:
     """A table that sorts and filters.
 
-    :param frame: rows to show; beyond 500 they are left to the data file, and the caption says so
+    :param frame: rows to show; beyond 2,000 they are left to the data file, and the caption says so
     :param anchor: its id
     :param caption: plain text, also the label of the filter
     """
     if len(frame) > MAX_ROWS:
-        caption += f" (the first {MAX_ROWS} of {len(frame):,} rows; the data file has all)"
+        caption += f" (the first {MAX_ROWS:,} of {len(frame):,} rows; the data file has all)"
         frame = frame.iloc[:MAX_ROWS]
     types = pd.api.types
     numeric = [
@@ -148,11 +148,11 @@ def _cell(value: object, number: bool) -> str:
 
 
 def _number(amount: float) -> str:
-    """A number for reading: about five digits."""
+    """A number for reading: five digits."""
     if amount == int(amount) and abs(amount) < 1e6:
         return f"{int(amount)}"
     if 1e-3 <= abs(amount) < 1e5:
-        return f"{amount:.5g}"
+        return f"{amount:#.5g}".rstrip(".")
     return f"{amount:.3e}"
 
 

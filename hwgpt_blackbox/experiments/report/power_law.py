@@ -36,6 +36,10 @@ AUTHORS = {
 """What the authors of HW-GPT-Bench state (arXiv 2405.10299), by space."""
 
 
+SHOWN = ["term", "coefficient", "standard_error", "authors"]
+"""Columns of the table that differ between its rows."""
+
+
 def design(sample: Sample) -> np.ndarray:
     """Columns of the regression, shape (n, 6): 1, then logarithms in the order of :data:`TERMS`.
 

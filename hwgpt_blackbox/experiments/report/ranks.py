@@ -13,6 +13,7 @@ import pandas as pd
 from hwgpt_blackbox.errors import require
 from hwgpt_blackbox.experiments.figures import plain
 from hwgpt_blackbox.experiments.report.drawing import method_styles, new_figure
+from hwgpt_blackbox.experiments.report.tables import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,10 +73,10 @@ def rank_table(summary: pd.DataFrame) -> Ranking:
     )
     left = f" ({total - n} of {total} problems lack a method and are left out)" if n < total else ""
     if k < 2 or n < MIN_PROBLEMS:
+        common = f"{counted(n, 'problem')} and {counted(k, 'method')} in common{left}"
         note = (
-            f"No test of significance: {n} problem(s) and {k} method(s) in common{left}; with "
-            f"fewer than {MIN_PROBLEMS} problems or two methods no difference can be significant "
-            f"at {LEVEL}."
+            f"No test of significance: {common}; with fewer than {MIN_PROBLEMS} problems or two "
+            f"methods no difference can be significant at {LEVEL}."
         )
         return Ranking(ranks, empty, math.nan, math.nan, note)
     friedman, distance = math.nan, math.nan

@@ -76,10 +76,8 @@ def read_experiment(
     except DataError:
         raise
     except (HWGPTError, OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{folder} is no experiment on our spaces ({error}); leave it out"
-        ) from error
-    return StoredRun(settings, "", {}, folder, values[settings.columns()])
+        raise DataError(f"{folder} is no experiment that can be scored: {error}") from error
+    return StoredRun(settings, {}, {}, folder, values[settings.columns()])
 
 
 def _metadata(path: Path) -> dict[str, Any]:

@@ -42,6 +42,11 @@ _SCORES = (
 )
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: ``1 run``, ``2 runs``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def run_table(
     results: Sequence[StoredRun],
     volumes: Sequence[NDArray[np.float64]],
