@@ -1,20 +1,26 @@
 # make run: set up and run the main job.  make test: every check.  make test-all: the long ones too.
+# make docs: the documentation, in build/docs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 RESULTS ?= results/quickstart
 
-.PHONY: run test test-all lint clean
+.PHONY: run test test-all test-versions test-minimum test-newest lint docs clean
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade pip
-	$(PIP) --editable '.[bayesian,optimizers,analysis,clusters]'
+	$(PIP) --editable '.[bayesian,optimizers,analysis,storage,clusters]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(PIP) --editable '.[bayesian,optimizers,analysis,clusters,dev]'
+	$(PIP) --editable '.[bayesian,optimizers,analysis,storage,clusters,docs,dev]'
+	touch $@
+
+# What long tests alone need: other families of surrogates.
+$(VENV)/.all: $(VENV)/.test
+	$(PIP) --editable '.[bayesian,optimizers,analysis,storage,clusters,docs,dev,comparison,autogluon]'
 	touch $@
 
 run: $(VENV)/.run
@@ -30,8 +36,28 @@ lint: $(VENV)/.test
 test: lint
 	$(BIN)/python -m pytest --numprocesses 2 -m 'not slow'
 
-test-all: lint
-	$(BIN)/python -m pytest --numprocesses 2
+test-all: lint $(VENV)/.all test-versions
+	$(BIN)/python -m pytest --numprocesses 2 --hypothesis-profile long
+
+# The oldest and the newest versions that the requirements admit, each in an environment of its own.
+test-versions: test-minimum test-newest
+
+test-minimum test-newest: test-%: .venv-%/.test
+	.venv-$*/bin/python -m pytest --numprocesses 2 -m 'not slow'
+
+.venv-minimum/.test: PINS = $(PYTHON) tests/floors.py
+.venv-newest/.test: PINS = grep '^torch==' constraints.txt
+.venv-%/.test: pyproject.toml constraints.txt tests/floors.py
+	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --upgrade pip
+	$(PINS) > .venv-$*/pins.txt
+	.venv-$*/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --constraint .venv-$*/pins.txt \
+		--editable '.[bayesian,optimizers,analysis,storage,clusters,docs,dev]'
+	touch $@
+
+docs: $(VENV)/.test
+	$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees docs build/docs
+	@echo build/docs/index.html
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .venv-minimum .venv-newest build dist *.egg-info

@@ -15,7 +15,13 @@ from syne_tune.blackbox_repository.blackbox import Blackbox
 from syne_tune.blackbox_repository.blackbox_tabular import BlackboxTabular
 from syne_tune.config_space import randint
 
-from hwgpt_blackbox.artifact import check_files, read_manifest
+from hwgpt_blackbox.artifact import (
+    MAX_MANIFEST_BYTES,
+    check_files,
+    read_arrays,
+    read_manifest,
+    read_small,
+)
 from hwgpt_blackbox.blackbox import FIDELITY, Configurations
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.encoding import Encoding, IntMatrix
@@ -24,7 +30,10 @@ from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, PREFIX, Column, datase
 from hwgpt_blackbox.noise import check_repeat
 from hwgpt_blackbox.spaces import Space, get_space
 
-HYPERPARAMETERS = "hyperparameters.parquet"
+ARCHITECTURES, MATRIX = "architectures.npz", "matrix"
+"""Choice indices of the rows, as the array ``matrix``. Syne Tune reads ``hyperparameters.parquet``,
+which holds the same; we do not, because fastparquet crashes the process on hostile bytes."""
+
 OBJECTIVES = "objectives_evaluations.npy"
 METADATA = "metadata.json"
 _STORED = [PREFIX + name for name in METRICS]
@@ -54,20 +63,17 @@ class Table:
         :raises DataError: the folder is no sound table
         """
         manifest = read_manifest(folder, kind="tabular")
-        check_files(folder, manifest, [HYPERPARAMETERS, METADATA])
+        check_files(folder, manifest, [ARCHITECTURES, METADATA])
         try:
             space = get_space(manifest.get("space", ""), measured=True)
-            metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
-            frame = pd.read_parquet(folder / HYPERPARAMETERS, engine="fastparquet")
+            metadata = json.loads(read_small(folder / METADATA, MAX_MANIFEST_BYTES))
             objectives = np.load(folder / OBJECTIVES, mmap_mode="r", allow_pickle=False)
             encoding = Encoding(space)
-            columns = [frame[name].tolist() for name in encoding.names]
-            matrix = encoding.encode(
-                [dict(zip(encoding.names, row, strict=True)) for row in zip(*columns, strict=True)]
-            )
+            matrix = encoding.as_matrix(read_arrays(folder / ARCHITECTURES)[MATRIX])
+            matrix = matrix.astype(np.uint8)
         except Exception as error:  # readers of hostile bytes raise many kinds
             raise DataError(
-                f"{folder} is no sound table ({type(error).__name__}: {error}); "
+                f"{folder} is no sound table ({type(error).__name__}: {error!s:.200}); "
                 "convert or pull it again"
             ) from error
         if not isinstance(objectives, np.ndarray):
@@ -90,13 +96,13 @@ class Table:
             )
         if (encoding.canonical(matrix) != matrix).any():
             raise DataError(
-                f"{folder / HYPERPARAMETERS} has rows that are not canonical; "
+                f"{folder / ARCHITECTURES} has rows that are not canonical; "
                 "convert or pull it again"
             )
         table = cls(space, matrix, objectives)
         if len(table.rows) != len(matrix):
             raise DataError(
-                f"{folder / HYPERPARAMETERS} has the same architecture twice; "
+                f"{folder / ARCHITECTURES} has the same architecture twice; "
                 "convert or pull it again"
             )
         return table
@@ -147,13 +153,12 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
     def _means(self) -> NDArray[np.float64]:
         """Expected values of the rows, shape (rows, objectives)."""
         stored = self.table.objectives
-        return np.stack(
-            [
+        with np.errstate(invalid="ignore", over="ignore"):
+            means = [
                 stored[d, :, :, 0, j].max(axis=0).mean(axis=-1, dtype=np.float64)
                 for d, j in self._sources
-            ],
-            axis=-1,
-        )
+            ]
+        return _checked(np.stack(means, axis=-1))
 
     def canonical_form(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
         """The configuration of the same architecture in canonical form.
@@ -185,7 +190,7 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
             raise InputError(f"seed is {seed}; the table has repeats 0 to {self.num_seeds - 1}")
         row = self._row(configuration)
         stored = self.table.objectives
-        values = np.array([stored[d, row, seed, 0, j].max() for d, j in self._sources])
+        values = _checked(np.array([stored[d, row, seed, 0, j].max() for d, j in self._sources]))
         if fidelity is None:
             return values[None]
         return dict(zip(self.objectives_names, values.tolist(), strict=True))
@@ -238,6 +243,18 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
                 f"'hwgpt-{self.space.name}' answers for all"
             )
         return found
+
+
+def _checked(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values, if they are positive and finite; all of a table are too many to check at once.
+
+    :raises DataError: they are not
+    """
+    if not (np.isfinite(values).all() and (values > 0).all()):
+        raise DataError(
+            "the table holds values that are not positive and finite; convert or pull it again"
+        )
+    return values
 
 
 def _source(column: Column) -> tuple[list[int], int]:

@@ -1,0 +1,266 @@
+"""Result files, users' tables, pickles and report cards of any bytes: read, or an error of ours."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import pickle
+import random
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fastparquet
+import numpy as np
+import pandas as pd
+import pytest
+from robustness.mutations import mutated, mutated_json
+from robustness.sandbox import check
+
+from hwgpt_blackbox.convert.card_store import REPORT, read_card
+from hwgpt_blackbox.convert.device_measurements import read_device
+from hwgpt_blackbox.convert.unpickle import load_pickle
+from hwgpt_blackbox.encoding import Encoding
+from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.report.syne_tune_folder import read_experiment
+from hwgpt_blackbox.experiments.runs import RunSettings, execute
+from hwgpt_blackbox.experiments.store import MARKER, METADATA_KEY, ResultStore, read
+from hwgpt_blackbox.places import EMBEDDED
+from hwgpt_blackbox.spaces import SPACES
+
+SPACE = SPACES["s"]
+
+quick_and_long = pytest.mark.parametrize(
+    "count", [100, pytest.param(1000, marks=pytest.mark.slow)], ids=["quick", "long"]
+)
+
+
+# -- results -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run() -> RunSettings:
+    return RunSettings(Problem.parse("s", ["perplexity", "energy@rtx2080"]), "RS", trials=12)
+
+
+@pytest.fixture(scope="module")
+def frame(run: RunSettings) -> pd.DataFrame:
+    return execute(run)
+
+
+@pytest.fixture
+def result(run: RunSettings, frame: pd.DataFrame, tmp_path: Path) -> Path:
+    """A sound result file."""
+    store = ResultStore(tmp_path / "results")
+    store.prepare()
+    return Path(str(store.write(run, frame)))
+
+
+@quick_and_long
+def test_results_of_other_bytes(count: int, result: Path, frame: pd.DataFrame) -> None:
+    def reader(content: bytes) -> None:
+        result.write_bytes(content)
+        pd.testing.assert_frame_equal(read(result).frame, frame, rtol=0, atol=0)
+
+    assert check(reader, mutated(result.read_bytes(), 3 * count, seed=1)).refused > count
+
+
+@quick_and_long
+def test_results_of_other_metadata(count: int, result: Path, frame: pd.DataFrame) -> None:
+    # as an enemy or another version would write them: sound Parquet, without a seal
+    file = fastparquet.ParquetFile(str(result))
+    metadata = json.loads(file.key_value_metadata[METADATA_KEY])
+    del metadata["seal"]
+
+    def reader(content: bytes) -> None:
+        custom = {METADATA_KEY: content.decode("utf-8", "replace")}
+        fastparquet.write(str(result), frame, write_index=False, custom_metadata=custom)
+        stored = read(result)
+        assert stored.run.trials == len(stored.frame)
+
+    assert check(reader, mutated_json(metadata, count // 2, seed=2)).refused > count // 4
+
+
+@quick_and_long
+def test_markers_of_other_structure(count: int, result: Path) -> None:
+    folder = result.parent.parent
+    marker = folder / MARKER
+
+    def reader(content: bytes) -> None:
+        marker.write_bytes(content)
+        store = ResultStore(folder)
+        assert store.identity is None or isinstance(store.identity, str)
+        store.prepare()
+
+    check(reader, mutated_json(json.loads(marker.read_text()), count, seed=3))
+    check(reader, mutated(marker.read_bytes(), count, seed=3))
+
+
+# -- Syne Tune's own results -------------------------------------------------------------------
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    """A folder as ``StoreResultsCallback`` writes it."""
+    encoding = Encoding(SPACE)
+    configurations = encoding.decode(encoding.sample(6, np.random.default_rng(0)))
+    table = pd.DataFrame({f"config_{k}": [c[k] for c in configurations] for k in encoding.names})
+    table["trial_id"], table["st_tuner_time"] = range(6), np.arange(6) * 3.0
+    table["metric_perplexity"], table["metric_latency"] = 20.0, 30.0
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "results.csv.zip", "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("results.csv", table.to_csv(index=False))
+    metadata = {
+        "metric_names": ["metric_perplexity", "metric_latency"],
+        "metric_mode": "min",
+        "device": "a100",
+        "seed": 3,
+        "scheduler_name": "RandomSearch",
+    }
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    assert len(read_experiment(folder).frame) == 6
+    return folder
+
+
+@quick_and_long
+def test_experiments_of_other_metadata(count: int, experiment: Path) -> None:
+    path = experiment / "metadata.json"
+
+    def reader(content: bytes) -> None:
+        path.write_bytes(content)
+        assert len(read_experiment(experiment).frame) == 6
+
+    outcome = check(reader, mutated_json(json.loads(path.read_text()), count, seed=4))
+    assert min(outcome.read, outcome.refused) > count // 20
+
+
+@quick_and_long
+def test_experiments_of_other_results(count: int, experiment: Path) -> None:
+    path = experiment / "results.csv.zip"
+    with zipfile.ZipFile(path) as archive:
+        text = archive.read("results.csv")
+
+    def packed() -> Iterator[tuple[str, bytes]]:
+        yield from mutated(path.read_bytes(), count, seed=5)
+        for name, content in mutated(text, count, seed=5):
+            buffer = io.BytesIO()
+            with zipfile.ZipFile(buffer, "w") as out:
+                out.writestr("results.csv", content)
+            yield f"packed {name}", buffer.getvalue()
+
+    def reader(content: bytes) -> None:
+        path.write_bytes(content)
+        read_experiment(experiment)
+
+    assert check(reader, packed()).refused > count // 2
+
+
+# -- users' devices ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Path:
+    """A user's table of 30 architectures."""
+    encoding = Encoding(SPACE)
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(encoding.decode(encoding.sample(30, rng)))
+    for name in ("latency_0", "latency_1", "energy_0", "energy_1"):
+        table[name] = rng.uniform(1.0, 2.0, size=len(table))
+    table.to_csv(tmp_path / "my.csv", index=False)
+    assert len(read_device(tmp_path / "my.csv", SPACE)) == 30
+    return tmp_path / "my.csv"
+
+
+def spoilt_cells(text: str, count: int) -> Iterator[tuple[str, bytes]]:
+    """Tables with another cell, header or row."""
+    cells = [
+        "", "nan", "inf", "-inf", "0", "-1", "1e400", "9" * 400, "fast", "True", "1,5", '"', "\x00",
+        "=1+1", "2024-01-01", "1_000", "0x10", " 12 ", "12.0", "é" * 1000, "None", "\ufeff",
+        "1" * 5000,
+    ]  # fmt: skip
+    rows = list(csv.reader(io.StringIO(text)))
+    for number in range(count):
+        rng = random.Random(number)
+        out = [list(row) for row in rows]
+        i = rng.choice([0, rng.randrange(len(out))])
+        how = rng.choice(["cell", "cell", "remove", "repeat", "row", "swap"])
+        j = rng.randrange(len(out[i]))
+        if how == "cell":
+            out[i][j] = rng.choice(cells)
+        elif how == "remove":
+            del out[i][j]
+        elif how == "repeat":
+            out[i].append(out[i][j])
+        elif how == "row":
+            out.insert(i, out[i][: rng.randrange(len(out[i]))])
+        else:
+            out[0][j], out[0][0] = out[0][0], out[0][j]
+        buffer = io.StringIO()
+        csv.writer(buffer).writerows(out)
+        yield f"{number} {how} {i} {j}", buffer.getvalue().encode()
+
+
+@quick_and_long
+@pytest.mark.filterwarnings("ignore")  # pandas warns of mixed columns
+def test_users_tables_of_other_bytes_and_cells(count: int, measured: Path) -> None:
+    def reader(content: bytes) -> None:
+        measured.write_bytes(content)
+        data = read_device(measured, SPACE)
+        for values in data.values.values():
+            assert np.isfinite(values).all()
+            assert (values > 0).all()
+
+    sound = measured.read_bytes()
+    assert check(reader, mutated(sound, 2 * count, seed=6)).refused > count // 2
+    outcome = check(reader, spoilt_cells(sound.decode(), 2 * count))
+    assert min(outcome.read, outcome.refused) > count // 20
+
+
+# -- pickles of the source ---------------------------------------------------------------------
+
+
+@quick_and_long
+def test_pickles_of_other_bytes(count: int, tmp_path: Path) -> None:
+    path = tmp_path / "stats.pkl"
+
+    def reader(content: bytes) -> None:
+        path.write_bytes(content)
+        load_pickle(path)
+
+    data: dict[str, Any] = {
+        "gpt-s-12-768": {"latency": [1.5] * 10, "unit": "ms", "mean": np.float64(1.5)},
+        "arrays": [np.arange(12.0).reshape(3, 4), np.arange(3, dtype=np.int16)],
+        "nested": [[{"a": (1, 2.0, None, True)}]] * 3,
+    }
+    for protocol in (2, 3, 4, 5):
+        sound = pickle.dumps(data, protocol=protocol)
+        assert check(reader, mutated(sound, 2 * count, seed=protocol)).refused > count // 2
+
+
+# -- report cards ------------------------------------------------------------------------------
+
+
+@quick_and_long
+def test_report_cards_of_other_structure(count: int, tmp_path: Path) -> None:
+    from hwgpt_blackbox.artifact import read_manifest, write_manifest
+    from hwgpt_blackbox.convert.card_text import LIST_HEADINGS, list_row, section_table
+
+    folder = Path(shutil.copytree(EMBEDDED / "hwgpt-s", tmp_path / "hwgpt-s"))
+    manifest = read_manifest(folder, kind="surrogate")
+    card = json.loads((folder / REPORT).read_text())
+
+    def reader(content: bytes) -> None:
+        (folder / REPORT).write_bytes(content)
+        write_manifest(folder, manifest)
+        found = read_card(folder)
+        if found is not None:
+            assert len(list_row("hwgpt-s", found)) == len(LIST_HEADINGS)
+            for part in found["sections"]:
+                section_table(part)
+
+    outcome = check(reader, mutated_json(card, count, seed=7))
+    assert min(outcome.read, outcome.refused) > count // 20

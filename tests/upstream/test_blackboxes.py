@@ -1,0 +1,193 @@
+"""What Syne Tune's own tests ask of blackboxes, asked of ours: storing, wrapping, backends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import embedded, write_table
+from syne_tune.blackbox_repository import UserBlackboxBackend, add_surrogate, load_blackbox
+from syne_tune.blackbox_repository.blackbox_tabular import BlackboxTabular, deserialize, serialize
+from syne_tune.config_space import config_space_from_json_dict, config_space_to_json_dict
+from syne_tune.constants import ST_TUNER_TIME
+from syne_tune.optimizer.baselines import ASHA, RandomSearch
+from upstream.runs import ELAPSED, LATENCY, tune
+
+from hwgpt_blackbox import SimulatedBackend
+from hwgpt_blackbox.blackbox import HWGPTBlackbox
+from hwgpt_blackbox.devices import DEVICES
+
+BACKENDS = pytest.mark.parametrize("kind", [UserBlackboxBackend, SimulatedBackend])
+
+
+def surrogate(fidelity: str = "single") -> HWGPTBlackbox:
+    return HWGPTBlackbox(embedded("s"), "rtx2080", fidelity=fidelity)
+
+
+@pytest.fixture
+def table(artifacts: Path) -> Any:
+    """The blackbox of one device, from a table of 12 architectures and 6 repeats."""
+    write_table(artifacts / "hwgpt-s-tabular")
+    return load_blackbox("hwgpt-s-tabular")["rtx2080"]
+
+
+# -- storing -----------------------------------------------------------------------------------
+
+
+def test_our_tables_go_through_syne_tunes_serialisation(table: Any, tmp_path: Path) -> None:
+    boxes = table.table.blackboxes()
+    serialize({device: boxes[device] for device in DEVICES}, str(tmp_path / "copy"))
+    for device, copy in deserialize(str(tmp_path / "copy")).items():
+        assert type(copy) is BlackboxTabular
+        assert copy.objectives_names == boxes[device].objectives_names
+        for config in copy.all_configurations()[::4]:
+            for seed in range(copy.num_seeds):
+                np.testing.assert_array_equal(
+                    copy(config, seed=seed), boxes[device](config, seed=seed)
+                )
+
+
+def test_configuration_spaces_go_through_json() -> None:
+    for space in ("s", "m", "l"):
+        domains = HWGPTBlackbox(embedded(space), "a100").configuration_space
+        again = config_space_from_json_dict(config_space_to_json_dict(domains))
+        assert again == domains
+        assert list(again) == list(domains)
+
+
+# -- wrapping ----------------------------------------------------------------------------------
+
+
+def test_a_nearest_neighbour_answers_with_the_rows_of_its_table(artifacts: Path) -> None:
+    # Of one repeat: Syne Tune's ``separate_seeds`` counts the levels of the fidelity as seeds.
+    write_table(artifacts / "hwgpt-s-tabular", repeats=1)
+    table = load_blackbox("hwgpt-s-tabular")["rtx2080"]
+    wrapped = add_surrogate(table)
+    assert wrapped.objectives_names == table.objectives_names
+    # With a level asked for, its curves of a single level come out as one objective.
+    by_level = add_surrogate(table, predict_curves=False)
+    for config in table.all_configurations():
+        np.testing.assert_allclose(wrapped.objective_function(config), table(config), rtol=1e-6)
+        found = by_level.objective_function(config, {"repeats": 1})
+        assert found == pytest.approx(table(config, 1), rel=1e-6)
+
+
+def models() -> list[Any]:
+    from sklearn.linear_model import LinearRegression
+    from sklearn.neighbors import KNeighborsRegressor
+    from sklearn.neural_network import MLPRegressor
+
+    return [
+        LinearRegression(),
+        KNeighborsRegressor(n_neighbors=3),
+        MLPRegressor(hidden_layer_sizes=(4,), max_iter=5, random_state=0),
+    ]
+
+
+@pytest.mark.filterwarnings("ignore")  # too few iterations for the network
+@pytest.mark.parametrize("model", models(), ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("predict_curves", [True, False])
+def test_any_regressor_wraps_a_table(model: Any, predict_curves: bool, table: Any) -> None:
+    wrapped = add_surrogate(table, surrogate=model, predict_curves=predict_curves)
+    box = surrogate()
+    for config in box.encoding.decode(box.encoding.sample(3, np.random.default_rng(0))):
+        values = wrapped.objective_function(config)  # of an architecture that is in no row
+        assert values.shape == (1, len(table.objectives_names))
+        assert np.isfinite(values).all()
+
+
+def test_a_linear_model_of_ours_is_learnt_from_the_sample(table: Any) -> None:
+    from sklearn.linear_model import Ridge
+
+    box = surrogate("repeats")
+    wrapped = add_surrogate(
+        box, surrogate=Ridge(1e-6), predict_curves=True, fit_differences=[ELAPSED]
+    )
+    matrix = box.encoding.sample(20, np.random.default_rng(1))
+    expected = box.expected_values(matrix)
+    for i, config in enumerate(box.encoding.decode(matrix)):
+        curve = wrapped.objective_function(config)
+        assert curve.shape == (10, len(box.objectives_names))
+        assert (np.diff(curve[:, -1]) > 0).all()
+        np.testing.assert_allclose(curve[-1], expected[i], rtol=0.35)
+
+
+# -- backends ----------------------------------------------------------------------------------
+
+
+@BACKENDS
+def test_trials_that_pause_go_on_where_they_were(kind: Any) -> None:
+    box = surrogate("repeats")
+    backend = kind(box, ELAPSED, seed=4)
+    configs = box.encoding.decode(box.encoding.sample(2, np.random.default_rng(0)))
+    backend.time_keeper.start_of_time()
+    for config in configs:
+        backend.start_trial(config)
+    reported: dict[int, list[dict[str, Any]]] = {0: [], 1: []}
+    pause_at = {0: 3, 1: 6}
+
+    def collect(until: dict[int, int]) -> None:
+        while any(not r or r[-1]["repeats"] < until[t] for t, r in reported.items()):
+            backend.time_keeper.advance(5.0)
+            for trial_id, result in backend.fetch_status_results([0, 1])[1]:
+                if result["repeats"] <= until[trial_id]:
+                    reported[trial_id].append(result)
+
+    collect(pause_at)
+    for trial_id, results in reported.items():
+        backend.pause_trial(trial_id, results[-1])
+    for trial_id in reported:
+        backend.resume_trial(trial_id)
+    collect({0: 10, 1: 10})
+    for trial_id, results in reported.items():
+        assert [r["repeats"] for r in results] == list(range(1, 11))
+        times = [r[ST_TUNER_TIME] for r in results]
+        assert times == sorted(times)
+        repeat = backend.repeat_of(trial_id) if kind is SimulatedBackend else 4
+        for result in results:
+            assert result[LATENCY] == box(configs[trial_id], result["repeats"], repeat)[LATENCY]
+
+
+@BACKENDS
+@pytest.mark.parametrize("workers", [1, 3])
+def test_time_goes_on_and_is_the_time_of_the_evaluations(kind: Any, workers: int) -> None:
+    box = surrogate()
+    scheduler = RandomSearch(box.configuration_space, metrics=[LATENCY], random_seed=0)
+    results = tune(kind(box, ELAPSED, seed=0), scheduler, workers=workers)
+    times = [result[ST_TUNER_TIME] for _, _, result in results.reported]
+    if kind is SimulatedBackend:  # Syne Tune's hands out what came between two polls by trial
+        assert times == sorted(times)
+    busy = sum(result[ELAPSED] for _, _, result in results.reported)
+    assert max(times) * workers >= busy  # no worker does two things at a time
+    for _, config, result in results.reported:
+        assert result[ELAPSED] == box.expected_values([config])[0, -1]
+    if kind is SimulatedBackend and workers == 1:
+        assert times[-1] == pytest.approx(busy, rel=1e-12)
+
+
+CRITERIA: dict[str, tuple[dict[str, Any], Any]] = {
+    "started": ({"max_num_trials_started": 7}, lambda r: len(r.trials) <= 8),
+    "completed": ({"max_num_trials_completed": 3}, lambda r: len(r.ended) > 3),
+    "finished": ({"max_num_trials_finished": 7}, lambda r: 7 < len(r.ended) <= 7 + 4),
+    "evaluations": ({"max_num_evaluations": 20}, lambda r: 20 < len(r.reported) <= 20 + 40),
+    "simulated time": (
+        {"max_wallclock_time": 300.0},
+        lambda r: 200 < r.reported[-1][2][ST_TUNER_TIME] < 400,
+    ),
+    "a value": (
+        {"max_metric_value": {ELAPSED: 5.0}, "max_num_trials_started": 300},
+        lambda r: 0 < sum(result[ELAPSED] > 5 for _, _, result in r.reported) <= 40,
+    ),
+}
+
+
+@BACKENDS
+@pytest.mark.parametrize(("criterion", "holds"), CRITERIA.values(), ids=CRITERIA)
+def test_stopping_criteria_count_simulated_time_and_trials(
+    kind: Any, criterion: dict[str, Any], holds: Any
+) -> None:
+    box = surrogate("repeats")
+    scheduler = ASHA(box.configuration_space, LATENCY, time_attr="repeats", max_t=10, random_seed=0)
+    assert holds(tune(kind(box, ELAPSED, seed=0), scheduler, **criterion))
