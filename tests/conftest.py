@@ -14,8 +14,15 @@ from helpers import (  # noqa: F401  (other tests import some of them from here)
     write_random_surrogate,
     write_table,
 )
+from hypothesis import HealthCheck, settings
 
 from hwgpt_blackbox.names import artifact_name
+
+# Examples are the same in every run; `make test-all` takes the long profile.
+_EVERYWHERE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("quick", derandomize=True, max_examples=100, **_EVERYWHERE)
+settings.register_profile("long", derandomize=True, max_examples=1000, **_EVERYWHERE)
+settings.load_profile("quick")
 
 ROOT = Path(__file__).parent.parent
 PIP_CACHE = Path("~/.cache/pip").expanduser()

@@ -19,6 +19,7 @@ from hwgpt_blackbox.names import artifact_name
 from hwgpt_blackbox.places import EMBEDDED
 from hwgpt_blackbox.spaces import SPACES, Space
 from hwgpt_blackbox.surrogate import Surrogate, modelled_targets
+from hwgpt_blackbox.tabular import ARCHITECTURES, MATRIX
 
 # -- surrogates ------------------------------------------------------------------------------
 
@@ -92,7 +93,7 @@ def distinct_architectures(encoding: Encoding, size: int, seed: int) -> np.ndarr
 def write_table(
     folder: Path, space: str = "s", *, size: int = 12, repeats: int = 6, seed: int = 0
 ) -> np.ndarray:
-    """Write a small table with Syne Tune's own ``serialize``, and a manifest.
+    """Write a small table with Syne Tune's own ``serialize``, the architectures, and a manifest.
 
     :return: the objectives in single precision, shape (devices, size, repeats, 1, objectives)
     """
@@ -101,7 +102,8 @@ def write_table(
     from syne_tune.config_space import randint
 
     encoding = Encoding(SPACES[space])
-    frame = pd.DataFrame(encoding.decode(distinct_architectures(encoding, size, seed)))
+    matrix = distinct_architectures(encoding, size, seed)
+    frame = pd.DataFrame(encoding.decode(matrix))
     rng = np.random.default_rng(seed)
     objectives = rng.lognormal(size=(len(DEVICES), size, repeats, 1, len(METRICS)))
     for j, row in enumerate(METRICS.values()):
@@ -125,6 +127,7 @@ def write_table(
             boxes[device] = _with_values(first, values)
     folder.mkdir(parents=True)
     serialize(boxes, path=str(folder))
+    np.savez(folder / ARCHITECTURES, **{MATRIX: matrix})
     write_manifest(
         folder, {"kind": "tabular", "name": artifact_name(space, tabular=True), "space": space}
     )

@@ -17,7 +17,7 @@ from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.metrics import METRICS, PREFIX
 from hwgpt_blackbox.spaces import SPACES
-from hwgpt_blackbox.tabular import HYPERPARAMETERS, METADATA, OBJECTIVES, Table
+from hwgpt_blackbox.tabular import ARCHITECTURES, MATRIX, METADATA, OBJECTIVES, Table
 
 NAMES = [PREFIX + name for name in METRICS]
 
@@ -243,7 +243,7 @@ def assert_refused(folder, *says: str) -> None:
         assert text in str(error.value)
 
 
-@pytest.mark.parametrize("name", [HYPERPARAMETERS, OBJECTIVES, METADATA])
+@pytest.mark.parametrize("name", [ARCHITECTURES, OBJECTIVES, METADATA])
 @pytest.mark.parametrize("data", [b"", b"abc", b"PAR1PAR1", b"\x93NUMPY\x01\x00\xff\xff", b"{}"])
 def test_files_of_other_bytes_are_refused(folder, name, data):
     (folder / name).write_bytes(data)
@@ -251,13 +251,13 @@ def test_files_of_other_bytes_are_refused(folder, name, data):
     assert_refused(folder)
 
 
-@pytest.mark.parametrize("name", [HYPERPARAMETERS, OBJECTIVES, METADATA])
+@pytest.mark.parametrize("name", [ARCHITECTURES, OBJECTIVES, METADATA])
 def test_missing_files_are_refused(folder, name):
     (folder / name).unlink()
     assert_refused(folder, name)
 
 
-@pytest.mark.parametrize("name", [HYPERPARAMETERS, METADATA])
+@pytest.mark.parametrize("name", [ARCHITECTURES, METADATA])
 def test_files_that_are_not_those_of_the_manifest_are_refused(folder, name):
     data = bytearray((folder / name).read_bytes())
     data[len(data) // 2] ^= 1
@@ -322,23 +322,40 @@ def test_metadata_of_other_tasks_is_refused(folder, changes):
     assert_refused(folder, METADATA)
 
 
-BAD_FRAMES = {
-    "a column less": lambda f: f.drop(columns="bias"),
-    "a value out of range": lambda f: f.assign(embed_dim=100),
-    "text": lambda f: f.assign(embed_dim="192"),
-    "missing value": lambda f: f.assign(embed_dim=[None, *f["embed_dim"][1:]]),
-    "a row less": lambda f: f[1:],
-    "the same row twice": lambda f: f.iloc[[0, 0, 1, 2, 3, 4]],
-    "not canonical": lambda f: f.assign(num_layers=10, mlp_ratio_11=4),
+def changed(matrix: np.ndarray, column: int, value: int) -> np.ndarray:
+    out = matrix.astype(np.int64)
+    out[:, column] = value
+    return out
+
+
+BAD_ARCHITECTURES = {
+    "a column less": lambda m: m[:, :-1],
+    "a value out of range": lambda m: changed(m, 1, 3),
+    "a negative value": lambda m: changed(m, 1, -1),
+    "beyond 64 bits as signed": lambda m: np.full_like(m, 2**64 - 1, dtype=np.uint64),
+    "not integers": lambda m: m.astype(float),
+    "truth values": lambda m: m.astype(bool),
+    "one axis": lambda m: m[0],
+    "no row": lambda m: m[:0],
+    "a row less": lambda m: m[1:],
+    "the same row twice": lambda m: m[[0, 0, 1, 2, 3, 4]],
+    "not canonical": lambda m: changed(changed(m, 0, 0), 3 + 11, 2),
 }
 
 
-@pytest.mark.parametrize("change", BAD_FRAMES.values(), ids=BAD_FRAMES)
-def test_hyperparameters_of_another_form_are_refused(folder, change):
-    frame = pd.read_parquet(folder / HYPERPARAMETERS, engine="fastparquet")
-    change(frame).to_parquet(folder / HYPERPARAMETERS, index=False, engine="fastparquet")
+@pytest.mark.parametrize("change", BAD_ARCHITECTURES.values(), ids=BAD_ARCHITECTURES)
+def test_architectures_of_another_form_are_refused(folder, change):
+    matrix = np.load(folder / ARCHITECTURES)[MATRIX]
+    np.savez(folder / ARCHITECTURES, **{MATRIX: change(matrix)})
     rewrite_manifest(folder)
     assert_refused(folder)
+
+
+def test_a_hostile_parquet_file_that_crashed_the_process_is_not_read(folder):
+    # fastparquet follows lengths that the file states, past the end of its memory
+    (folder / "hyperparameters.parquet").write_bytes(b"PAR1" + b"\xff" * 50 + b"PAR1")
+    rewrite_manifest(folder)
+    assert len(Table.read(folder).matrix) == 6
 
 
 @pytest.mark.parametrize(
