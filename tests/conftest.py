@@ -5,15 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import (  # noqa: F401  (other tests import some of them from here)
-    rewrite_manifest,
-    write_random_surrogate,
-    write_table,
-)
+from helpers import ROOT, Run, write_table
 from hypothesis import HealthCheck, settings
 
 from hwgpt_blackbox.names import artifact_name
@@ -24,7 +19,6 @@ settings.register_profile("quick", derandomize=True, max_examples=100, **_EVERYW
 settings.register_profile("long", derandomize=True, max_examples=1000, **_EVERYWHERE)
 settings.load_profile("quick")
 
-ROOT = Path(__file__).parent.parent
 PIP_CACHE = Path("~/.cache/pip").expanduser()
 SOURCE_VARIABLE = "HW_GPT_BENCH"
 
@@ -60,9 +54,6 @@ def source_data() -> Path:
     if not folder.is_dir():
         pytest.fail(f"{SOURCE_VARIABLE} is {named}, which is no folder")
     return folder
-
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture

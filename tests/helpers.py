@@ -6,6 +6,8 @@ import copy
 import functools
 import json
 import signal
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,12 @@ from hwgpt_blackbox.places import EMBEDDED
 from hwgpt_blackbox.spaces import SPACES, Space
 from hwgpt_blackbox.surrogate import Surrogate, modelled_targets
 from hwgpt_blackbox.tabular import ARCHITECTURES, MATRIX
+
+ROOT = Path(__file__).parent.parent
+"""The checkout"""
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+"""The fixture ``run_python``"""
 
 # -- surrogates ------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ examples:
   hwgpt-blackbox convert HW-GPT-Bench --space s --only published   the published networks
   hwgpt-blackbox convert my.csv --space s --device mygpu           a device of your own
   hwgpt-blackbox convert HW-GPT-Bench --space s --fit xgboost mlp --targets latency@a100
+                                                    a table, and comparison-s.json here or in --out
 """
 
 

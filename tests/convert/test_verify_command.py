@@ -98,9 +98,12 @@ def test_any_split(
 
 
 def test_out_holds_card_and_figures(
-    artifact: Path, root: Path, tmp_path: Path, capsys: Captured
+    artifact: Path, root: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("matplotlib")
+    # Saving large figures takes long; test_card_figures.py does it.
+    save = "hwgpt_blackbox.convert.card_figures.save"
+    monkeypatch.setattr(save, lambda figure, path: path.write_text(figure.get_suptitle()))
     out = tmp_path / "new" / "report"
     words = [artifact, "--against", root, "--split", "blocks", "--out", out, "--format", "png"]
     shown = said(capsys, *words, "--quiet", "--store")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import rewrite_manifest
+from helpers import rewrite_manifest
 from source import STATS, Source, make_source
 
 from hwgpt_blackbox import HWGPT

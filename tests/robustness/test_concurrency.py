@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Run
-from helpers import embedded, write_table
+from helpers import Run, embedded, write_table
 
 from hwgpt_blackbox.blackbox import HWGPTBlackbox
 from hwgpt_blackbox.loading import load_all

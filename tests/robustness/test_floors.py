@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
 from floors import floors
+from helpers import ROOT
 
 
 def test_every_requirement_has_a_floor() -> None:
