@@ -32,6 +32,12 @@ def _distances(a: Tensor, b: Tensor) -> Tensor:
     return (squares - 2 * a @ b.transpose(-1, -2)).clamp_min(0.0)
 
 
+def _gap(count: int) -> Tensor:
+    """Distances of so many positions, (count, count)."""
+    position = torch.arange(count, dtype=torch.double)
+    return (position[:, None] - position[None]).abs()
+
+
 class AdditiveKernel(Kernel):  # type: ignore[misc]
     """Effects that add up over the members of groups, shared by them up to small deviations.
 
@@ -80,14 +86,14 @@ class AdditiveKernel(Kernel):  # type: ignore[misc]
                 self.register_prior(f"{name}_prior", NormalPrior(mean, deviation), name)
         self._context = list(layout.context)
         self._members = [column for block in layout.blocks for column in block]
-        owner = [(b, i) for b, block in enumerate(layout.blocks) for i in range(len(block))]
-        self._block = torch.tensor([b for b, _ in owner], dtype=torch.long)
-        position = torch.tensor([i for _, i in owner], dtype=torch.double)
-        self._gap = (position[:, None] - position[None]).abs()
-        same = self._block[:, None] == self._block[None]
-        sizes = torch.tensor([float(len(block)) for block in layout.blocks], dtype=torch.double)
-        # divided by the number of members: a block's variance then does not grow with it
-        self._share = same.double() / sizes[self._block][:, None]
+        self._gaps = [_gap(len(block)) for block in layout.blocks]
+        self._kept: list[Tensor] | None = None
+
+    def train(self, mode: bool = True) -> AdditiveKernel:
+        """As in any module; out of training, hyperparameters count as fixed."""
+        self._kept = None
+        super().train(mode)
+        return self
 
     def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: Any) -> Tensor:
         """Covariance of rows of x1 (n, columns) and x2 (m, columns): (n, m), or (n,)."""
@@ -102,19 +108,31 @@ class AdditiveKernel(Kernel):  # type: ignore[misc]
         """Prior variance of each row of x (n, columns): (n,)."""
         scale = (2 * (x[:, self._context] - 0.5) @ self.slope).exp()
         members = x[:, self._members]
-        effects = ((members @ self._coupling()) * members).sum(-1)
+        effects = (self._coupled(members) * members).sum(-1)
         total: Tensor = scale * effects
         total += self.log_context_variance.exp() + self.log_rest_variance.exp()
         return total
 
-    def _coupling(self) -> Tensor:
-        """Prior covariance of the members' effects: (members, members)."""
-        block = self._block
-        decay = torch.exp(-self._gap / self.log_position_lengthscale.exp()[block])
-        shared = self.log_shared_variance.exp()[block]
-        own = self.log_deviation_variance.exp()[block]
-        coupling: Tensor = self._share * (shared + own * decay)
-        return coupling
+    def _couplings(self) -> list[Tensor]:
+        """Prior covariance of the effects of each block's members: (members, members) each."""
+        if self._kept is not None:
+            return self._kept
+        shared, own = self.log_shared_variance.exp(), self.log_deviation_variance.exp()
+        lengths = self.log_position_lengthscale.exp()
+        # divided by the number of members: a block's variance then does not grow with it
+        couplings = [
+            (shared[b] + own[b] * torch.exp(-gap / lengths[b])) / len(gap)
+            for b, gap in enumerate(self._gaps)
+        ]
+        if not self.training:
+            self._kept = [coupling.detach() for coupling in couplings]
+        return couplings
+
+    def _coupled(self, members: Tensor) -> Tensor:
+        """Members' columns, (..., members), times the covariance of their effects."""
+        couplings = self._couplings()
+        parts = torch.split(members, [len(coupling) for coupling in couplings], dim=-1)
+        return torch.cat([x @ c for x, c in zip(parts, couplings, strict=True)], dim=-1)
 
     def _between(self, x1: Tensor, x2: Tensor) -> Tensor:
         z1, z2 = x1[..., self._context], x2[..., self._context]
@@ -124,7 +142,7 @@ class AdditiveKernel(Kernel):  # type: ignore[misc]
         alike = torch.exp(-0.5 * _distances(z1 / like, z2 / like))
         growth1, growth2 = (z1 - 0.5) @ self.slope, (z2 - 0.5) @ self.slope
         scale = alike * torch.exp(growth1.unsqueeze(-1) + growth2.unsqueeze(-2))
-        effects = m1 @ self._coupling() @ m2.transpose(-1, -2)
+        effects = self._coupled(m1) @ m2.transpose(-1, -2)
         far = self.log_rest_lengthscale.exp() * math.sqrt(max(len(self._members), 1))
         rest = torch.exp(-0.5 * _distances(m1 / far, m2 / far))
         base = self.log_context_variance.exp() + self.log_rest_variance.exp() * rest

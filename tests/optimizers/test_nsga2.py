@@ -79,7 +79,7 @@ def test_float_generations_are_those_of_stock_pymoo() -> None:
     stock = StockNSGA2(
         pop_size=SIZE,
         sampling=searcher.observations.X[:SIZE].copy(),
-        crossover=SBX(eta=20.0, prob=0.9),
+        crossover=SBX(eta=20.0, prob=0.5),
         mutation=PM(eta=20.0, prob=1.0, prob_var=1 / len(FLOATS)),
     )
     np.testing.assert_allclose(ours, run_pymoo(stock, Codes(searcher), 8), atol=1e-12)
@@ -91,7 +91,7 @@ def test_mixed_generations_are_pymoos() -> None:
     algorithm = StockNSGA2(
         pop_size=SIZE,
         sampling=searcher.observations.X[:SIZE].copy(),
-        crossover=MixedCrossover(searcher.space),
+        crossover=MixedCrossover(searcher.space, 0.5),
         mutation=MixedMutation(searcher.space),
         eliminate_duplicates=NewArchitectures(searcher.key, problem.seen),
     )
@@ -116,7 +116,8 @@ def test_mixed_operators_stay_on_the_codes_and_reach_every_value() -> None:
     X = searcher.space.sample(np.random.default_rng(0), 2000)
     rng = np.random.default_rng(1)
     mutated = MixedMutation(searcher.space)._do(None, X, random_state=rng)
-    crossed = MixedCrossover(searcher.space)._do(None, X.reshape(2, 1000, -1), random_state=rng)
+    crossover = MixedCrossover(searcher.space, 0.5)
+    crossed = crossover._do(None, X.reshape(2, 1000, -1), random_state=rng)
     for column, size in enumerate(searcher.space.sizes):
         for children in (mutated, crossed.reshape(2000, -1)):
             if size:
@@ -130,3 +131,29 @@ def test_mixed_operators_stay_on_the_codes_and_reach_every_value() -> None:
 def test_population_size_is_checked() -> None:
     with pytest.raises(InputError, match="population_size=1"):
         NSGA2(FLOATS, random_seed=0, population_size=1)
+
+
+@pytest.mark.parametrize("probability", [-0.1, 1.5, float("nan")])
+def test_crossover_probability_is_checked(probability: float) -> None:
+    with pytest.raises(InputError, match=f"crossover_probability={probability}"):
+        NSGA2(FLOATS, random_seed=0, crossover_probability=probability)
+
+
+def test_parents_are_crossed_as_often_as_asked() -> None:
+    def crossed(probability: float) -> int:
+        """Children that differ from each parent in more than one or two hyperparameters."""
+        space = {f"x{i}": uniform(0, 1) for i in range(30)}
+        searcher = NSGA2(
+            space, random_seed=0, population_size=20, crossover_probability=probability
+        )
+        for trial in range(20):
+            config = searcher.suggest()
+            assert config is not None
+            searcher.on_trial_complete(trial, config, objectives(searcher.space.encode(config)))
+        parents = searcher.observations.X[:20]
+        children = np.array(searcher._breed(20))
+        changes = (np.abs(children[:, None] - parents[None]) > 1e-12).sum(axis=-1).min(axis=1)
+        return int((changes > 6).sum())
+
+    assert crossed(0.0) == 0
+    assert 0 < crossed(0.5) < crossed(1.0)
