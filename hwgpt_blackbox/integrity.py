@@ -15,12 +15,13 @@ from hwgpt_blackbox.own_devices import read_device, surrogate_of
 from hwgpt_blackbox.places import MANIFEST, find
 from hwgpt_blackbox.spaces import Space, get_space
 from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.table import Table
 
 
-def _read_table(folder: Path) -> Any:
-    from hwgpt_blackbox.tabular import Table  # brings Syne Tune, which takes seconds
-
-    return Table.read(folder)
+def _read_table(folder: Path) -> Table:
+    table = Table.read(folder)
+    table.check()
+    return table
 
 
 def _read_networks(folder: Path) -> Any:

@@ -16,7 +16,8 @@ from hwgpt_blackbox.own_devices import with_own_devices
 from hwgpt_blackbox.places import find
 from hwgpt_blackbox.spaces import Space, get_space
 from hwgpt_blackbox.surrogate import Surrogate
-from hwgpt_blackbox.tabular import Table
+from hwgpt_blackbox.table import Table
+from hwgpt_blackbox.tabular import blackboxes_of
 
 PERPLEXITIES = MEMORIES = ("default", PUBLISHED_MLP)
 """Models of perplexity and of memory that ``load`` offers."""
@@ -98,7 +99,7 @@ def load_all(name: str, folder: Path | None = None) -> Datasets:
     if row.tabular:
         table = Table.read(path)
         _check_space(path, table.space, row.space)
-        return Datasets(table.blackboxes())
+        return Datasets(blackboxes_of(table))
     surrogate = _read_surrogate(path, row.space)
     return Datasets(
         {

@@ -37,7 +37,7 @@ METRICS: dict[str, Metric] = {
     for row in (
         Metric("perplexity", "1", False, False, "validation perplexity on OpenWebText"),
         Metric("latency", "ms", True, True, "time of one forward pass"),
-        Metric("energy", "Wh", True, True, "energy of one forward pass"),
+        Metric("energy", "Wh", True, True, "energy as published, on GPUs of many passes"),
         Metric("memory_float16", "MB", False, False, "peak memory in float16"),
         Metric("memory_bfloat16", "MB", False, False, "peak memory in bfloat16"),
         Metric("flops", "FLOPs", False, False, "floating-point operations of one forward pass"),

@@ -29,10 +29,11 @@ _HEADER = re.compile(
 _NUMBERS = re.compile(r"[<>|](?:f[248]|[iu][1248]|b1)")
 
 
-def read_numbers(path: Path, limit: int) -> dict[str, NDArray[Any]]:
+def read_numbers(path: Path, limit: int, *, missing: bool = False) -> dict[str, NDArray[Any]]:
     """All arrays of an npz file; each must hold finite numbers or truth values.
 
     :param limit: largest size of the arrays together, and of the file, in bytes
+    :param missing: whether NaN may stand where a number is missing
     :raises DataError: the file is too large, or holds something else
     :raises Exception: the file is corrupt: zipfile and zlib raise many kinds
     """
@@ -55,11 +56,11 @@ def read_numbers(path: Path, limit: int) -> dict[str, NDArray[Any]]:
             content = archive.read(entry)
             if len(content) != entry.file_size:
                 raise DataError(f"{path}: array {name!r:.100} has another size than stated")
-            arrays[name] = _array(content, path, name)
+            arrays[name] = _array(content, path, name, missing)
     return arrays
 
 
-def _array(content: bytes, path: Path, name: str) -> NDArray[Any]:
+def _array(content: bytes, path: Path, name: str, missing: bool) -> NDArray[Any]:
     """The array of an npy file.
 
     :raises DataError: it holds no finite numbers, or not as many as it says
@@ -86,6 +87,7 @@ def _array(content: bytes, path: Path, name: str) -> NDArray[Any]:
     array = array.reshape(shape, order="F" if header[2] == b"True" else "C").copy()
     if dtype.kind == "b":
         array = np.array(array.view(np.uint8) != 0)  # other bytes than 0 and 1 are no truth values
-    if dtype.kind == "f" and not np.isfinite(array).all():
+    unknown = np.isinf(array) if missing else ~np.isfinite(array)
+    if dtype.kind == "f" and unknown.any():
         raise DataError(f"{path}: array {name!r:.100} has values that are not finite")
     return array

@@ -2,114 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from syne_tune.blackbox_repository.blackbox import Blackbox
 from syne_tune.blackbox_repository.blackbox_tabular import BlackboxTabular
 from syne_tune.config_space import randint
 
-from hwgpt_blackbox.artifact import (
-    MAX_MANIFEST_BYTES,
-    check_files,
-    read_arrays,
-    read_manifest,
-    read_small,
-)
 from hwgpt_blackbox.blackbox import FIDELITY, Configurations
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
-from hwgpt_blackbox.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, PREFIX, Column, dataset_columns
+from hwgpt_blackbox.metrics import ELAPSED_TIME, PREFIX, Column, dataset_columns
 from hwgpt_blackbox.noise import check_repeat
-from hwgpt_blackbox.spaces import Space, get_space
-
-ARCHITECTURES, MATRIX = "architectures.npz", "matrix"
-"""Choice indices of the rows, as the array ``matrix``. Syne Tune reads ``hyperparameters.parquet``,
-which holds the same; we do not, because fastparquet crashes the process on hostile bytes."""
-
-OBJECTIVES = "objectives_evaluations.npy"
-METADATA = "metadata.json"
-_STORED = [PREFIX + name for name in METRICS]
-
-
-class Table:
-    """A measured table on disk: architectures, and the objectives of every device and repeat.
-
-    :param space: its space
-    :param matrix: canonical choice indices of the rows, shape (n, hyperparameters)
-    :param objectives: shape (devices, n, repeats, 1, objectives), in the order of ``DEVICES``
-        and ``METRICS``; may be mapped from disk
-    """
-
-    def __init__(self, space: Space, matrix: IntMatrix, objectives: NDArray[np.float64]) -> None:
-        self.space = space
-        self.encoding = Encoding(space)
-        self.matrix = matrix
-        self.objectives = objectives
-        self.rows = {row.tobytes(): i for i, row in enumerate(matrix)}
-        self.hyperparameters = pd.DataFrame(self.encoding.decode(matrix))
-
-    @classmethod
-    def read(cls, folder: Path) -> Table:
-        """Map a table from disk and check its form.
-
-        :raises DataError: the folder is no sound table
-        """
-        manifest = read_manifest(folder, kind="tabular")
-        check_files(folder, manifest, [ARCHITECTURES, METADATA])
-        try:
-            space = get_space(manifest.get("space", ""), measured=True)
-            metadata = json.loads(read_small(folder / METADATA, MAX_MANIFEST_BYTES))
-            objectives = np.load(folder / OBJECTIVES, mmap_mode="r", allow_pickle=False)
-            encoding = Encoding(space)
-            matrix = encoding.as_matrix(read_arrays(folder / ARCHITECTURES)[MATRIX])
-            matrix = matrix.astype(np.uint8)
-        except Exception as error:  # readers of hostile bytes raise many kinds
-            raise DataError(
-                f"{folder} is no sound table ({type(error).__name__}: {error!s:.200}); "
-                "convert or pull it again"
-            ) from error
-        if not isinstance(objectives, np.ndarray):
-            raise DataError(f"{folder / OBJECTIVES} is no npy file; convert or pull it again")
-        if not isinstance(metadata, dict) or metadata.get("task_names") != list(DEVICES):
-            raise DataError(
-                f"{folder / METADATA}: task_names are not the 13 devices in order; "
-                "convert or pull it again"
-            )
-        if metadata.get("objectives_names") != _STORED:
-            raise DataError(
-                f"{folder / METADATA}: objectives_names are not {_STORED}; convert or pull it again"
-            )
-        shape = (len(DEVICES), len(matrix), *objectives.shape[2:3], 1, len(_STORED))
-        if objectives.shape != shape or objectives.dtype.kind != "f" or not objectives.size:
-            raise DataError(
-                f"{folder / OBJECTIVES} has shape {objectives.shape} and dtype {objectives.dtype}; "
-                f"expected floats, ({shape[0]}, {shape[1]}, repeats, 1, {shape[-1]}); "
-                "convert or pull it again"
-            )
-        if (encoding.canonical(matrix) != matrix).any():
-            raise DataError(
-                f"{folder / ARCHITECTURES} has rows that are not canonical; "
-                "convert or pull it again"
-            )
-        table = cls(space, matrix, objectives)
-        if len(table.rows) != len(matrix):
-            raise DataError(
-                f"{folder / ARCHITECTURES} has the same architecture twice; "
-                "convert or pull it again"
-            )
-        return table
-
-    def blackboxes(self) -> dict[str, TabularBlackbox]:
-        """The blackbox of every device, and ``all``."""
-        return {name: TabularBlackbox(self, name) for name in (*DEVICES, ALL_DEVICES)}
+from hwgpt_blackbox.table import OBJECTIVE_NAMES, Table
 
 
 class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
@@ -245,6 +153,11 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
         return found
 
 
+def blackboxes_of(table: Table) -> dict[str, TabularBlackbox]:
+    """The blackbox of every device, and ``all``."""
+    return {name: TabularBlackbox(table, name) for name in (*DEVICES, ALL_DEVICES)}
+
+
 def _checked(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The values, if they are positive and finite; all of a table are too many to check at once.
 
@@ -260,7 +173,7 @@ def _checked(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _source(column: Column) -> tuple[list[int], int]:
     """Devices (the largest of which counts) and stored objective of a column."""
     devices = list(DEVICES)
-    objective = _STORED.index(PREFIX + column.metric)
+    objective = OBJECTIVE_NAMES.index(PREFIX + column.metric)
     if column.device == ALL_DEVICES and column.metric == ELAPSED_TIME:
         return list(range(len(devices))), objective
     return [devices.index(column.device) if column.device else 0], objective

@@ -21,7 +21,7 @@ from hwgpt_blackbox.names import artifact_name
 from hwgpt_blackbox.places import EMBEDDED
 from hwgpt_blackbox.spaces import SPACES, Space
 from hwgpt_blackbox.surrogate import Surrogate, modelled_targets
-from hwgpt_blackbox.tabular import ARCHITECTURES, MATRIX
+from hwgpt_blackbox.table import ARCHITECTURES, MATRIX, SIDE
 
 ROOT = Path(__file__).parent.parent
 """The checkout"""
@@ -136,6 +136,8 @@ def write_table(
     folder.mkdir(parents=True)
     serialize(boxes, path=str(folder))
     np.savez(folder / ARCHITECTURES, **{MATRIX: matrix})
+    known = np.zeros(size, dtype=bool), np.full(size, np.nan)
+    np.savez(folder / SIDE, perplexity_filled=known[0], accuracy=known[1])
     write_manifest(
         folder, {"kind": "tabular", "name": artifact_name(space, tabular=True), "space": space}
     )

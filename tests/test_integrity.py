@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from helpers import rewrite_manifest, write_random_surrogate
+from helpers import rewrite_manifest, write_random_surrogate, write_table
 
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
 from hwgpt_blackbox.integrity import check_artifact, locate
 from hwgpt_blackbox.places import EMBEDDED
 from hwgpt_blackbox.spaces import SPACES
+from hwgpt_blackbox.table import HYPERPARAMETERS, OBJECTIVES, SIDE
 
 
 @pytest.fixture
@@ -79,3 +83,61 @@ def test_what_is_wrong_is_named(
     change(artifact)
     with pytest.raises(DataError, match=message):
         check_artifact(artifact)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    write_table(folder := tmp_path / "hwgpt-s-tabular")
+    return folder
+
+
+def one_value(value: float) -> Callable[[Path], Any]:
+    def change(folder: Path) -> None:
+        values = np.load(folder / OBJECTIVES)
+        values[5, 3, 2, 0, 1] = value
+        np.save(folder / OBJECTIVES, values)
+
+    return change
+
+
+def side(**changed: Any) -> Callable[[Path], Any]:
+    def change(folder: Path) -> None:
+        with np.load(folder / SIDE) as arrays:
+            np.savez(folder / SIDE, **{**arrays, **changed})
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (one_value(np.nan), "metric_latency of a6000 has values that are not positive and finite"),
+        (one_value(np.inf), "metric_latency of a6000 has values that are not positive and finite"),
+        (one_value(0.0), "metric_latency of a6000 has values that are not positive and finite"),
+        (lambda folder: (folder / SIDE).unlink(), "side.npz is missing"),
+        (side(accuracy=np.full(12, np.inf)), "not finite"),
+        (side(accuracy=np.zeros(11)), r"each of shape \(12,\)"),
+        (lambda folder: (folder / "configspace.json").unlink(), "configspace.json .* is missing"),
+        (lambda folder: (folder / HYPERPARAMETERS).unlink(), f"{HYPERPARAMETERS} .* is missing"),
+    ],
+)
+def test_every_value_of_a_table_is_read(
+    change: Callable[[Path], Any], message: str, table: Path
+) -> None:
+    assert check_artifact(table).kind == "tabular"
+    change(table)
+    rewrite_manifest(table)
+    with pytest.raises(DataError, match=message):
+        check_artifact(table)
+
+
+def test_a_header_that_promises_much_takes_no_memory(table: Path) -> None:
+    header = io.BytesIO()
+    form = {"descr": "|b1", "fortran_order": False, "shape": (20_000_000_000,)}
+    np.lib.format.write_array_header_1_0(header, form)
+    with zipfile.ZipFile(table / SIDE, "w") as archive:
+        archive.writestr("perplexity_filled.npy", header.getvalue())
+        archive.writestr("accuracy.npy", header.getvalue())
+    rewrite_manifest(table)
+    with pytest.raises(DataError, match="no sound part of a table"):
+        check_artifact(table)

@@ -17,7 +17,8 @@ from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.metrics import METRICS, PREFIX
 from hwgpt_blackbox.spaces import SPACES
-from hwgpt_blackbox.tabular import ARCHITECTURES, MATRIX, METADATA, OBJECTIVES, Table
+from hwgpt_blackbox.table import ARCHITECTURES, MATRIX, METADATA, OBJECTIVES, Table
+from hwgpt_blackbox.tabular import blackboxes_of
 
 NAMES = [PREFIX + name for name in METRICS]
 
@@ -26,7 +27,7 @@ NAMES = [PREFIX + name for name in METRICS]
 def boxes(table_home):
     """Blackboxes by space and dataset."""
     folders = {space: table_home / f"hwgpt-{space}-tabular" for space in SPACES}
-    return {space: Table.read(folders[space]).blackboxes() for space in ("s", "m", "l")}
+    return {space: blackboxes_of(Table.read(folders[space])) for space in ("s", "m", "l")}
 
 
 PARAMETERS = [("s", d) for d in (*DEVICES, "all")] + [
@@ -84,7 +85,7 @@ def test_unmodified_syne_tune_reads_the_same_values(space, table_home, boxes):
 
 def test_values_are_those_that_were_written(tmp_path):
     written = write_table(tmp_path / "t", "s", size=5, repeats=3, seed=9)
-    boxes = Table.read(tmp_path / "t").blackboxes()
+    boxes = blackboxes_of(Table.read(tmp_path / "t"))
     matrix = distinct_architectures(Encoding(SPACES["s"]), 5, 9)
     for d, device in enumerate(DEVICES):
         box = boxes[device]

@@ -61,7 +61,7 @@ class Architectures:
             mlp, heads = sample["sample_mlp_ratio"], sample["sample_n_head"]
             if min(len(mlp), len(heads)) < n:
                 raise ValueError
-            bias = _BIAS[str(bool(sample["sample_bias"]))]
+            bias = _BIAS[str(sample["sample_bias"])]  # Booleans, or as text
             return self._row(n, sample["sample_embed_dim"], mlp[:n], heads[:n], bias)
         except (KeyError, TypeError, ValueError):
             raise DataError(

@@ -13,7 +13,7 @@ from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS
 
 if TYPE_CHECKING:
-    from hwgpt_blackbox.tabular import Table
+    from hwgpt_blackbox.table import Table
 
 
 def same_source(manifest: dict[str, Any], data: Measurements | DeviceMeasurements) -> bool | None:

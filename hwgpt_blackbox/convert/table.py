@@ -15,18 +15,22 @@ from hwgpt_blackbox.convert.measurements import ENERGY_REPEATS, LATENCY_REPEATS,
 from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, PREFIX
+from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS
 from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.tabular import ARCHITECTURES
+from hwgpt_blackbox.table import (
+    ARCHITECTURES,
+    FIDELITIES,
+    HYPERPARAMETERS,
+    OBJECTIVE_NAMES,
+    OBJECTIVES,
+    SIDE,
+)
 
 FIDELITY = "repeats"
 """Name of the fidelity attribute, which Syne Tune requires; the table has one level."""
 
 SEEDS = ENERGY_REPEATS
 """Repeats of an architecture: seed k is energy repeat k and latency repeat k mod 10."""
-
-SIDE_FILE = "side.npz"
-"""Which perplexities were filled, and next-token accuracy where measured."""
 
 
 def table_bytes(architectures: int) -> int:
@@ -61,14 +65,14 @@ def write_table(
     say = progress or (lambda step: None)
     say("table: architectures")
     serialize_configspace(folder, data.space.config_space(), {FIDELITY: randint(1, 1)})
-    _write_hyperparameters(data, folder / "hyperparameters.parquet")
+    _write_hyperparameters(data, folder / HYPERPARAMETERS)
     np.savez_compressed(folder / ARCHITECTURES, matrix=data.matrix)
-    np.save(folder / "fidelities_values.npy", np.array([1]), allow_pickle=False)
-    names = {"objectives_names": [PREFIX + name for name in METRICS], "task_names": list(DEVICES)}
+    np.save(folder / FIDELITIES, np.array([1]), allow_pickle=False)
+    names = {"objectives_names": OBJECTIVE_NAMES, "task_names": list(DEVICES)}
     serialize_metadata(folder, names)
     filled = np.isnan(data.perplexity)
-    np.savez_compressed(folder / SIDE_FILE, perplexity_filled=filled, accuracy=data.accuracy)
-    _write_objectives(data, perplexity, folder / "objectives_evaluations.npy", say)
+    np.savez_compressed(folder / SIDE, perplexity_filled=filled, accuracy=data.accuracy)
+    _write_objectives(data, perplexity, folder / OBJECTIVES, say)
     say("table: manifest")
     manifest = {
         "kind": "tabular",

@@ -48,9 +48,9 @@ Answer = dict[str, Any]
 class HWGPT:
     """Metrics of the architectures of a space, asked as the published package is asked.
 
-    Answers are per forward pass of one batch, in ms, Wh and MB (``unit_system="published"``: in
-    the published units, and its own counts of FLOPs and parameters). One architecture gets
-    numbers; a list of architectures gets arrays, an entry each.
+    Answers are in ms, Wh and MB (``unit_system="published"``: in the published units, and its own
+    counts of FLOPs and parameters); latency and FLOPs are per forward pass of one batch. One
+    architecture gets numbers; a list of architectures gets arrays, an entry each.
 
     :param search_space: ``s``, ``m`` or ``l``
     :param use_supernet_surrogate: whether :meth:`query` adds accuracy and perplexity as measured on

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.artifact import check_files, read_manifest
+from hwgpt_blackbox.artifact import read_manifest
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.dropin.names import (
     METRIC_NAMES,
@@ -26,11 +24,7 @@ from hwgpt_blackbox.names import artifact_name
 from hwgpt_blackbox.places import find
 from hwgpt_blackbox.spaces import Space
 from hwgpt_blackbox.surrogate import COUNTED
-
-SIDE_FILE = "side.npz"
-"""Beside the table: which perplexities were filled, and accuracy where measured."""
-
-MAX_SIDE_BYTES = 16 << 20
+from hwgpt_blackbox.table import Table
 
 REPEATS = {"latency": ("latency_repeats", 10), "energy": ("energy_repeats", 50)}
 """Metric to the key of the manifest that says how often each device measured it, and how often a
@@ -47,8 +41,6 @@ class GroundTruth:
     """
 
     def __init__(self, space: Space, unit_system: str = OURS) -> None:
-        from hwgpt_blackbox.tabular import Table  # loads Syne Tune
-
         self.folder = find(artifact_name(space.name, tabular=True)).path
         self.table = Table.read(self.folder)
         if self.table.space.name != space.name:
@@ -61,7 +53,8 @@ class GroundTruth:
         manifest = read_manifest(self.folder, kind="tabular")
         counts = manifest.get("counts")
         self._counts = counts if isinstance(counts, dict) else {}
-        self._measured, self._accuracy = self._read_side(manifest)
+        filled, self._accuracy = self.table.read_side()
+        self._measured = ~filled
 
     def __len__(self) -> int:
         """Number of architectures."""
@@ -154,30 +147,6 @@ class GroundTruth:
         perplexity = np.asarray(stored[rows], dtype=np.float64)
         return {"accuracy": self._accuracy[rows], "perplexity": perplexity}
 
-    def _read_side(self, manifest: dict[str, Any]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        """Whether each perplexity was measured, and accuracies, each of shape (n,)."""
-        check_files(self.folder, manifest, [SIDE_FILE])
-        path, shape = self.folder / SIDE_FILE, (len(self),)
-        try:
-            with zipfile.ZipFile(path) as archive:
-                declared = sum(entry.file_size for entry in archive.infolist())
-            if declared > MAX_SIDE_BYTES:
-                raise ValueError(f"it unpacks to {declared} bytes")
-            with np.load(path, allow_pickle=False) as arrays:  # NaN, where not measured
-                filled, accuracy = arrays["perplexity_filled"], arrays["accuracy"]
-        except Exception as error:  # readers of hostile bytes raise many kinds
-            raise DataError(_unsound(path, f"{type(error).__name__}: {error}")) from error
-        kinds = (filled.dtype.kind, accuracy.dtype.kind)
-        if filled.shape != shape or accuracy.shape != shape or kinds != ("b", "f"):
-            raise DataError(
-                _unsound(path, f"expected truth values and floats, each of shape {shape}")
-            )
-        return ~filled, accuracy.astype(np.float64)
-
 
 def _column(metric: str) -> int:
     return list(METRICS).index(metric)
-
-
-def _unsound(path: Path, reason: str) -> str:
-    return f"{path} is no sound part of a table ({reason}); convert or pull it again"

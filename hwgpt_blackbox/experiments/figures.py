@@ -122,7 +122,8 @@ def _cloud(problem: Problem) -> tuple[str, Any]:
         surrogate = read_surrogate(problem.space)
         matrix = Encoding(get_space(problem.space)).sample(CLOUD_SIZE, rng)
         return CLOUD, Predictor(surrogate, problem.objectives).expected(matrix)
-    from hwgpt_blackbox.tabular import Table, TabularBlackbox
+    from hwgpt_blackbox.table import Table
+    from hwgpt_blackbox.tabular import TabularBlackbox
 
     table = Table.read(folder)
     rows = rng.permutation(len(table.matrix))[:CLOUD_SIZE]

@@ -127,6 +127,7 @@ def parse_objectives(
 ) -> tuple[Column, ...]:
     """The columns that two or more different objectives name.
 
+    :param objectives: ``perplexity``, ``energy@rtx2080`` …
     :param own: users' devices that may be named
     :raises InputError: unknown, too few, or one of them twice
     """

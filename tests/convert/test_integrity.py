@@ -17,7 +17,7 @@ from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.integrity import check_artifact
 from hwgpt_blackbox.metrics import METRICS
 from hwgpt_blackbox.spaces import SPACES
-from hwgpt_blackbox.tabular import Table
+from hwgpt_blackbox.table import Table
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_a_value_that_differs_is_found(measured: tuple[Measurements, Path]) -> N
     changed = np.array(table.objectives)
     device, energy = list(DEVICES).index("P100"), list(METRICS).index("energy")
     changed[device, 7, 49, 0, energy] *= 1.25
-    found = table_differences(Table(table.space, table.matrix, changed), data)
+    found = table_differences(Table(table.space, table.matrix, changed, folder), data)
     assert found["energy"]["differing"] == 1
     assert found["energy"]["largest_relative_difference"] == pytest.approx(0.25)
     assert found["latency"]["differing"] == 0

@@ -12,9 +12,11 @@ import pytest
 from source import RAW, SUFFIX, Source, make_source
 
 from hwgpt_blackbox.convert import read_measurements
+from hwgpt_blackbox.convert.architectures import Architectures
 from hwgpt_blackbox.convert.layout import Checkout
 from hwgpt_blackbox.convert.measurements import Measurements
 from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.spaces import get_space
 
 SOURCES = {space: make_source(space, n=24) for space in SUFFIX}
 N = {space: len(source.names) for space, source in SOURCES.items()}
@@ -229,6 +231,21 @@ def test_a_row_without_an_architecture(sample: Any, source: Source, tmp_path: Pa
     source.raw["mem_rtx2080"]["efficiency_observations_0_10000.pkl"][2]["arch"] = sample
     with pytest.raises(DataError, match=r"0_10000\.pkl: row 2: 'arch' is no architecture"):
         read(source, tmp_path)
+
+
+@pytest.mark.parametrize("write", [str, np.bool_, bool])
+def test_bias_is_a_boolean_or_its_text(write: Callable[[Any], Any]) -> None:
+    sample = {
+        "sample_n_layer": 10,
+        "sample_embed_dim": 192,
+        "sample_mlp_ratio": [2] * 12,
+        "sample_n_head": [4] * 12,
+    }
+    rows = Architectures(get_space("s"))
+    found = [rows.from_sample(sample | {"sample_bias": write(b)}, "x")[2] for b in (False, True)]
+    assert found == [0, 1]
+    with pytest.raises(DataError, match="no architecture"):
+        rows.from_sample(sample | {"sample_bias": "no"}, "x")
 
 
 def test_a_folder_of_another_scale(source: Source, tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from hwgpt_blackbox import HWGPT
 from hwgpt_blackbox.convert.conversion import read_measurements
 from hwgpt_blackbox.convert.layout import Checkout
 from hwgpt_blackbox.convert.measurements import Measurements
-from hwgpt_blackbox.convert.table import SIDE_FILE, write_table
+from hwgpt_blackbox.convert.table import write_table
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.names import artifact_name
+from hwgpt_blackbox.table import SIDE
 
 FILLED = 30.0
 
@@ -140,19 +141,19 @@ def test_broken_side_files_are_errors(source: Source, artifacts: Path):
         {**sound, "perplexity_filled": np.zeros(n)},
         {**sound, "more": np.zeros(3 << 20)},
     ):
-        np.savez_compressed(folder / SIDE_FILE, **broken)
+        np.savez_compressed(folder / SIDE, **broken)
         rewrite_manifest(folder)
-        with pytest.raises(DataError, match=rf"{SIDE_FILE} is no sound part of a table"):
+        with pytest.raises(DataError, match=rf"{SIDE} is no sound part of a table"):
             HWGPT("m").query_gt_all_archs("perplexity")
-    (folder / SIDE_FILE).write_bytes(b"PK")
+    (folder / SIDE).write_bytes(b"PK")
     with pytest.raises(DataError, match="not the file of its manifest"):
         HWGPT("m").query_gt_all_archs("perplexity")
     rewrite_manifest(folder)
     with pytest.raises(DataError, match="is no sound part of a table"):
         HWGPT("m").query_gt_all_archs("perplexity")
-    (folder / SIDE_FILE).unlink()
+    (folder / SIDE).unlink()
     rewrite_manifest(folder)
-    with pytest.raises(DataError, match=f"{SIDE_FILE} is missing"):
+    with pytest.raises(DataError, match=f"{SIDE} is missing"):
         HWGPT("m").query_gt_all_archs("perplexity")
 
 

@@ -26,7 +26,8 @@ from hwgpt_blackbox.places import EMBEDDED, find, home
 from hwgpt_blackbox.recipe import RECIPES, HWGPTRecipe
 from hwgpt_blackbox.spaces import SPACES
 from hwgpt_blackbox.surrogate import Surrogate
-from hwgpt_blackbox.tabular import Table, TabularBlackbox
+from hwgpt_blackbox.table import Table
+from hwgpt_blackbox.tabular import TabularBlackbox, blackboxes_of
 
 REPO = "me/mine"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -129,7 +130,7 @@ def test_syne_tune_alone_loads_what_we_push(
     datasets, row, values, folder = json.loads(done.stdout.splitlines()[-1])
     table = Table.read(first / TABLE)
     assert len(datasets) == 13
-    box = table.blackboxes()["a100"]
+    box = blackboxes_of(table)["a100"]
     np.testing.assert_allclose(box(row, seed=2), values)
     assert tree_of(Path(folder) / TABLE) == tree_of(first / TABLE)
 

@@ -1,4 +1,4 @@
-"""Suggestions of the Bayesian methods do not depend on the processor, as its libraries see it."""
+"""Suggestions of methods that fit models do not depend on the processor, as libraries see it."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ import json, sys
 import hwgpt_blackbox
 from hwgpt_blackbox.optimizers import make_scheduler
 
-blackbox = hwgpt_blackbox.load("s", "rtx2080", noise=False)
+blackbox = hwgpt_blackbox.load("s", "rtx2080")
 targets = ["metric_perplexity", "metric_energy"]
 space, hook = blackbox.configuration_space, blackbox.canonical_form
 from syne_tune.backend.trial_status import Trial
 from datetime import datetime
-for kernel in ("plain", "additive"):
-    search = make_scheduler(
-        "EHVI", space, targets, random_seed=0, canonical_form=hook, kernel=kernel
-    )
-    for number in range(18):
+searches = [("EHVI", 18, {"kernel": "plain"}), ("EHVI", 18, {"kernel": "additive"})]
+searches += [(name, 250, {}) for name in ("RE", "NSGA2", "LS")]  # which denoise by a regression
+for name, trials, options in searches:
+    search = make_scheduler(name, space, targets, random_seed=0, canonical_form=hook, **options)
+    for number in range(trials):
         trial = Trial(number, search.suggest().config, datetime(2020, 1, 1))
         values = dict(zip(blackbox.objectives_names, blackbox(trial.config, seed=0)[0].tolist()))
         search.on_trial_add(trial)
@@ -56,5 +56,5 @@ def test_another_processor_suggests_the_same():
     ]
     here, there = ([json.loads(line) for line in run.communicate()[0].splitlines()] for run in runs)
     assert all(run.returncode == 0 for run in runs)
-    assert len(here) == 36
+    assert len(here) == 2 * 18 + 3 * 250
     assert here == there

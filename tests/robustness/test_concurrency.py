@@ -20,7 +20,8 @@ from helpers import Run, embedded, write_table
 
 from hwgpt_blackbox.blackbox import HWGPTBlackbox
 from hwgpt_blackbox.loading import load_all
-from hwgpt_blackbox.tabular import Table
+from hwgpt_blackbox.table import Table
+from hwgpt_blackbox.tabular import blackboxes_of
 
 THREADS = 8
 
@@ -46,8 +47,8 @@ KINDS: dict[str, Callable[[Path], Any]] = {
     "repeats": lambda folder: HWGPTBlackbox(embedded("m"), "a100", fidelity="repeats"),
     "all": lambda folder: HWGPTBlackbox(embedded("s"), "all"),
     "without noise": lambda folder: HWGPTBlackbox(embedded("l"), "h100", noise=False),
-    "table": lambda folder: Table.read(folder).blackboxes()["a40"],
-    "table of all": lambda folder: Table.read(folder).blackboxes()["all"],
+    "table": lambda folder: blackboxes_of(Table.read(folder))["a40"],
+    "table of all": lambda folder: blackboxes_of(Table.read(folder))["all"],
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 

@@ -28,7 +28,8 @@ from hwgpt_blackbox.fronts.sums import LayerSums, parse_columns
 from hwgpt_blackbox.integrity import check_artifact
 from hwgpt_blackbox.places import EMBEDDED
 from hwgpt_blackbox.surrogate import Surrogate
-from hwgpt_blackbox.tabular import Table
+from hwgpt_blackbox.table import Table
+from hwgpt_blackbox.tabular import blackboxes_of
 
 OBJECTIVES = ("perplexity", "energy@rtx2080")
 
@@ -311,7 +312,7 @@ def test_tables_of_other_bytes(name: str, count: int, tmp_path: Path) -> None:
     def read(content: bytes) -> None:
         (folder / name).write_bytes(content)
         relisted(folder)
-        for blackbox in Table.read(folder).blackboxes().values():
+        for blackbox in blackboxes_of(Table.read(folder)).values():
             for row in range(4):
                 assert (blackbox(row, seed=1) > 0).all()
             assert np.isfinite(blackbox.expected_values(blackbox.table.matrix)).all()

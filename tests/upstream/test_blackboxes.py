@@ -18,6 +18,7 @@ from upstream.runs import ELAPSED, LATENCY, tune
 from hwgpt_blackbox import SimulatedBackend
 from hwgpt_blackbox.blackbox import HWGPTBlackbox
 from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.tabular import blackboxes_of
 
 BACKENDS = pytest.mark.parametrize("kind", [UserBlackboxBackend, SimulatedBackend])
 
@@ -37,7 +38,7 @@ def table(artifacts: Path) -> Any:
 
 
 def test_our_tables_go_through_syne_tunes_serialisation(table: Any, tmp_path: Path) -> None:
-    boxes = table.table.blackboxes()
+    boxes = blackboxes_of(table.table)
     serialize({device: boxes[device] for device in DEVICES}, str(tmp_path / "copy"))
     for device, copy in deserialize(str(tmp_path / "copy")).items():
         assert type(copy) is BlackboxTabular

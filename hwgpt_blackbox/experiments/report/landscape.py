@@ -93,7 +93,8 @@ def space_sample(space: str, *, size: int = SAMPLE_SIZE, measured: bool = True) 
 
 def _measured(space: str, columns: Sequence[Column], size: int, rng: np.random.Generator) -> Sample:
     folder = find(artifact_name(space, tabular=True)).path
-    from hwgpt_blackbox.tabular import Table, TabularBlackbox
+    from hwgpt_blackbox.table import Table
+    from hwgpt_blackbox.tabular import TabularBlackbox
 
     table = Table.read(folder)
     rows = rng.permutation(len(table.matrix))[:size]

@@ -1,0 +1,157 @@
+"""The measured table on disk, in Syne Tune's own format: its files, read and checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.artifact import (
+    MAX_MANIFEST_BYTES,
+    check_files,
+    read_arrays,
+    read_manifest,
+    read_small,
+)
+from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.encoding import Encoding, IntMatrix
+from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.metrics import METRICS, PREFIX
+from hwgpt_blackbox.npz import read_numbers
+from hwgpt_blackbox.spaces import Space, get_space
+
+ARCHITECTURES, MATRIX = "architectures.npz", "matrix"
+"""Choice indices of the rows, as the array ``matrix``. Syne Tune reads ``hyperparameters.parquet``,
+which holds the same; we do not, because fastparquet crashes the process on hostile bytes."""
+
+OBJECTIVES = "objectives_evaluations.npy"
+METADATA = "metadata.json"
+HYPERPARAMETERS, FIDELITIES, CONFIGSPACE = (
+    "hyperparameters.parquet",
+    "fidelities_values.npy",
+    "configspace.json",
+)
+"""What Syne Tune reads besides, and we do not."""
+
+SIDE = "side.npz"
+"""Which perplexities were filled, and next-token accuracy where it was measured (else NaN)."""
+
+MAX_SIDE_BYTES = 16 << 20
+
+OBJECTIVE_NAMES = [PREFIX + name for name in METRICS]
+"""The stored objectives, in order."""
+
+
+class Table:
+    """A measured table on disk: architectures, and the objectives of every device and repeat.
+
+    :param space: its space
+    :param matrix: canonical choice indices of the rows, shape (n, hyperparameters)
+    :param objectives: shape (devices, n, repeats, 1, objectives), in the order of ``DEVICES``
+        and ``METRICS``; may be mapped from disk
+    :param folder: where it is
+    """
+
+    def __init__(
+        self, space: Space, matrix: IntMatrix, objectives: NDArray[np.float64], folder: Path
+    ) -> None:
+        self.folder = folder
+        self.space = space
+        self.encoding = Encoding(space)
+        self.matrix = matrix
+        self.objectives = objectives
+        self.rows = {row.tobytes(): i for i, row in enumerate(matrix)}
+        self.hyperparameters = pd.DataFrame(self.encoding.decode(matrix))
+
+    @classmethod
+    def read(cls, folder: Path) -> Table:
+        """Map a table from disk and check its form.
+
+        :raises DataError: the folder is no sound table
+        """
+        manifest = read_manifest(folder, kind="tabular")
+        check_files(folder, manifest, [ARCHITECTURES, METADATA])
+        try:
+            space = get_space(manifest.get("space", ""), measured=True)
+            metadata = json.loads(read_small(folder / METADATA, MAX_MANIFEST_BYTES))
+            objectives = np.load(folder / OBJECTIVES, mmap_mode="r", allow_pickle=False)
+            encoding = Encoding(space)
+            matrix = encoding.as_matrix(read_arrays(folder / ARCHITECTURES)[MATRIX])
+            matrix = matrix.astype(np.uint8)
+        except Exception as error:  # readers of hostile bytes raise many kinds
+            raise DataError(
+                f"{folder} is no sound table ({type(error).__name__}: {error!s:.200}); "
+                "convert or pull it again"
+            ) from error
+        if not isinstance(objectives, np.ndarray):
+            raise DataError(f"{folder / OBJECTIVES} is no npy file; convert or pull it again")
+        if not isinstance(metadata, dict) or metadata.get("task_names") != list(DEVICES):
+            raise DataError(
+                f"{folder / METADATA}: task_names are not the 13 devices in order; "
+                "convert or pull it again"
+            )
+        if metadata.get("objectives_names") != OBJECTIVE_NAMES:
+            raise DataError(
+                f"{folder / METADATA}: objectives_names are not {OBJECTIVE_NAMES}; "
+                "convert or pull it again"
+            )
+        shape = (len(DEVICES), len(matrix), *objectives.shape[2:3], 1, len(OBJECTIVE_NAMES))
+        if objectives.shape != shape or objectives.dtype.kind != "f" or not objectives.size:
+            raise DataError(
+                f"{folder / OBJECTIVES} has shape {objectives.shape} and dtype {objectives.dtype}; "
+                f"expected floats, ({shape[0]}, {shape[1]}, repeats, 1, {shape[-1]}); "
+                "convert or pull it again"
+            )
+        if (encoding.canonical(matrix) != matrix).any():
+            raise DataError(
+                f"{folder / ARCHITECTURES} has rows that are not canonical; "
+                "convert or pull it again"
+            )
+        table = cls(space, matrix, objectives, folder)
+        if len(table.rows) != len(matrix):
+            raise DataError(
+                f"{folder / ARCHITECTURES} has the same architecture twice; "
+                "convert or pull it again"
+            )
+        return table
+
+    def check(self) -> None:
+        """Read every value, one device at a time, and look for the files that Syne Tune reads.
+
+        :raises DataError: a value is not positive and finite, or a file is missing or broken
+        """
+        for name in (HYPERPARAMETERS, FIDELITIES, CONFIGSPACE):
+            if not (self.folder / name).is_file():
+                raise DataError(_unsound(self.folder / name, "it is missing"))
+        for device, values in zip(DEVICES, self.objectives, strict=True):
+            for name, column in zip(OBJECTIVE_NAMES, np.moveaxis(values, -1, 0), strict=True):
+                if not (np.isfinite(column).all() and (column > 0).all()):
+                    reason = f"{name} of {device} has values that are not positive and finite"
+                    raise DataError(_unsound(self.folder / OBJECTIVES, reason))
+        self.read_side()
+
+    def read_side(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Whether each perplexity was filled, and accuracies (NaN: not measured), each (n,).
+
+        :raises DataError: the file is not sound
+        """
+        path, shape = self.folder / SIDE, (len(self.matrix),)
+        check_files(self.folder, read_manifest(self.folder, kind="tabular"), [SIDE])
+        try:
+            arrays = read_numbers(path, MAX_SIDE_BYTES, missing=True)
+            filled, accuracy = arrays["perplexity_filled"], arrays["accuracy"]
+        except Exception as error:  # readers of hostile bytes raise many kinds
+            raise DataError(_unsound(path, f"{type(error).__name__}: {error}")) from error
+        kinds = (filled.dtype.kind, accuracy.dtype.kind)
+        if filled.shape != shape or accuracy.shape != shape or kinds != ("b", "f"):
+            raise DataError(
+                _unsound(path, f"expected truth values and floats, each of shape {shape}")
+            )
+        return filled, accuracy.astype(np.float64)
+
+
+def _unsound(path: Path, reason: str) -> str:
+    return f"{path} is no sound part of a table ({reason}); convert or pull it again"
