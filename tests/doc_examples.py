@@ -8,6 +8,7 @@ A comment on the line before a block says what is special about it::
 
     <!-- test: slow -->                          only with the slow tests, as all that reads SOURCE
     <!-- test: add --trials 5 -->                to every ``hwgpt-blackbox run`` of the block
+    <!-- test: slow add --trials 5 -->           both
     <!-- test: file mine.toml -->                the block is this file
     <!-- test: not run: needs a cluster -->      checked only: syntax, and options against --help
 
@@ -75,7 +76,7 @@ class Block:
     @property
     def slow(self) -> bool:
         """Whether only the slow tests run it; what reads the source data converts it."""
-        return self.note == "slow" or (self.language == "sh" and SOURCE in self.code)
+        return self.note.split(" ")[0] == "slow" or (self.language == "sh" and SOURCE in self.code)
 
 
 def blocks_of(page: Path) -> list[Block]:
@@ -114,7 +115,7 @@ class Session:
 
     def run(self, block: Block) -> str:
         """Run or check one block; return what it printed."""
-        kind, _, rest = block.note.partition(" ")
+        kind, _, rest = block.note.removeprefix("slow ").partition(" ")
         if kind == "file":
             (self.folder / rest).write_text(block.code, encoding="utf-8")
         if not block.runs:

@@ -25,10 +25,11 @@ SLOW = [page for page in PAGES if any(block.runs and block.slow for block in BLO
 
 def write_source(folder: Path) -> None:
     """A small generated checkout of the source data, where the pages say that one is."""
-    from source import make_source
+    from source import make_source, write_networks
 
     for space in ("s", "m", "l"):
-        make_source(space, n=96).write(folder / SOURCE)
+        source = make_source(space, n=96)
+        write_networks(source.write(folder / SOURCE), source)
 
 
 def test_there_are_examples() -> None:

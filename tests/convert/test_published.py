@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import equivalent, rewrite_manifest
-from source import Source, checkpoint_path, make_source, predict
+from source import Source, checkpoint_path, make_source, predict, write_networks
 
 import hwgpt_blackbox
 from hwgpt_blackbox.blackbox import HWGPTBlackbox
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.convert.card_store import read_card
 from hwgpt_blackbox.convert.published import CHECKPOINTS, FILES, convert_published
-from hwgpt_blackbox.counts import count
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, OutputError
 from hwgpt_blackbox.network import (
@@ -22,7 +21,6 @@ from hwgpt_blackbox.network import (
     NETWORK_TARGETS,
     Network,
     read_networks,
-    scaled_as_trained,
 )
 from hwgpt_blackbox.spaces import SPACES
 
@@ -43,33 +41,11 @@ def random_state(inputs: int, rng: np.random.Generator, width: int = 16) -> dict
     return state
 
 
-def fitted_state(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """A network that is linear in its input: what makes one of two inputs the right one."""
-    solution = np.linalg.lstsq(np.c_[x, np.ones(len(x))], y, rcond=None)[0]
-    first = np.concatenate([solution[None, :-1], np.zeros((3, x.shape[1]))])
-    state = {"fc1.weight": first, "fc1.bias": np.array([solution[-1], 0, 0, 0])}
-    for k in (2, 3, 4):
-        state |= {f"fc{k}.weight": np.eye(4), f"fc{k}.bias": np.zeros(4)}
-    state |= {"fc5.weight": np.eye(4)[:1], "fc5.bias": np.zeros(1)}
-    return {key: torch.tensor(value, dtype=torch.float32) for key, value in state.items()}
-
-
 def write_source(root: Path, space: str = "s") -> Source:
-    """A checkout with networks of every metric; the hardware ones fit one of the two inputs."""
+    """A checkout with networks of every metric."""
     source = make_source(space, n=96)
     source.write(root)
-    row, encoding = source.space, Encoding(source.space)
-    values = {
-        "memory_float16": [e["float16_memory"] for e in source.stats.values()],
-        "memory_bfloat16": [e["bfloat16_memory"] for e in source.stats.values()],
-        "flops": count(encoding, source.matrix, "flops") / 1e12,
-        "params": count(encoding, source.matrix, "params") / 1e6,
-    }
-    x = scaled_as_trained(row, source.matrix)
-    for target, y in values.items():
-        path = root / CHECKPOINTS / FILES[target].format(space=space)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(fitted_state(x, np.array(y)), path)
+    write_networks(root, source)
     return source
 
 

@@ -89,6 +89,27 @@ def test_attainment_and_differences():
     assert difference_table(unit_problem(), runs[:2]).empty
 
 
+@pytest.mark.parametrize("values", [[[0.1, 0.5], [0.5, 0.1]], [[0.2, 0.2]]])
+def test_equal_methods_have_no_differences(values):
+    runs = [run_of([*values, [0.9, 0.9]], "A"), run_of(values, "B"), run_of([[0.6, 0.6]], "C")]
+    assert difference_table(unit_problem(), runs[:2]).empty
+    differences = difference_table(unit_problem(), runs)
+    assert set(zip(differences["method_a"], differences["method_b"], strict=True)) == {
+        ("A", "C"),
+        ("B", "C"),
+    }
+
+
+@pytest.mark.filterwarnings("error")
+def test_ranks_of_equal_methods():
+    rows = [(f"p{i}", method, 0.5) for i in range(8) for method in "ABC"]
+    ranking = rank_table(pd.DataFrame(rows, columns=["problem", "method", "hypervolume"]))
+    assert ranking.friedman_p == 1.0
+    assert ranking.ranks["rank"].tolist() == [2.0, 2.0, 2.0]
+    assert not ranking.pairs["significant"].any()
+    assert draw_ranks(ranking).axes
+
+
 def test_ranks_say_when_problems_are_too_few():
     rows = [
         (f"p{i}", m, s, v) for i in range(5) for m, v in (("A", 1.0), ("B", 0.5)) for s in (0, 1)

@@ -134,8 +134,6 @@ def difference_table(problem: Problem, results: Sequence[StoredRun]) -> pd.DataF
     :raises MissingExtraError: moocore is not installed
     """
     require("moocore", extra="analysis")
-    import moocore
-
     parts = []
     for pair in objective_pairs(problem):
         methods = sorted({r.run.method for r in results})
@@ -143,8 +141,7 @@ def difference_table(problem: Problem, results: Sequence[StoredRun]) -> pd.DataF
         for a, b in combinations(methods, 2):
             seeds = min(len(sets[a]), len(sets[b]))
             both = [np.column_stack(_stacked(sets[name][:seeds])) for name in (a, b)]
-            found = np.asarray(moocore.eafdiff(*both, rectangles=True)).reshape(-1, 5)
-            part = pd.DataFrame(found, columns=[*_CORNERS, "difference"])
+            part = pd.DataFrame(_rectangles(*both), columns=[*_CORNERS, "difference"])
             part["difference"] /= seeds
             part = part[part["difference"] != 0]
             part.insert(0, "problem", problem.name)
@@ -154,6 +151,18 @@ def difference_table(problem: Problem, results: Sequence[StoredRun]) -> pd.DataF
             part.insert(4, "objective_1", problem.targets[pair[1]])
             parts.append(part)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _rectangles(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where two attainment functions differ: corners and difference, shape (rectangles, 5)."""
+    import moocore
+
+    try:
+        return np.asarray(moocore.eafdiff(a, b, rectangles=True)).reshape(-1, 5)
+    except ValueError:  # moocore cannot shape the empty answer for equal functions
+        if not np.array_equal(*(moocore.eaf(x[:, :-1], x[:, -1]) for x in (a, b))):
+            raise
+        return np.empty((0, 5))
 
 
 def draw_differences(problem: Problem, table: pd.DataFrame, first: str | None = None) -> Figure:

@@ -81,7 +81,8 @@ def rank_table(summary: pd.DataFrame) -> Ranking:
         return Ranking(ranks, empty, math.nan, math.nan, note)
     friedman, distance = math.nan, math.nan
     if k >= MIN_FRIEDMAN_METHODS:
-        friedman = float(friedmanchisquare(*values.T).pvalue)
+        tied = bool((places == places[:, :1]).all())  # no statistic then, and no difference
+        friedman = 1.0 if tied else float(friedmanchisquare(*values.T).pvalue)
         quantile = float(studentized_range.ppf(1 - LEVEL, k, np.inf)) / math.sqrt(2)
         distance = quantile * math.sqrt(k * (k + 1) / (6 * n))
     pairs = _pairs(methods, values)
