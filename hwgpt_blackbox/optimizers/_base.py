@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from syne_tune.optimizer.schedulers.searchers.searcher import BaseSearcher
 
 from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.optimizers._checks import checked_bool, checked_whole
+from hwgpt_blackbox.optimizers._observations import Observations
+from hwgpt_blackbox.optimizers._pareto import Values
 from hwgpt_blackbox.optimizers._space import Codes, SearchSpace
 
 logger = logging.getLogger(__name__)
 
-Values = npt.NDArray[np.float64]
-"""Objective values, minimised, shape (m,) or (n, m)."""
 CanonicalForm = Callable[[dict[str, Any]], dict[str, Any]]
 """Maps every configuration (constants included) of one architecture to the same configuration."""
 
@@ -38,43 +38,6 @@ class Suggestion:
 
     codes: Codes
     key: Hashable
-
-
-class Observations:
-    """Results of the trials that succeeded, in the order in which they came back.
-
-    Attributes:
-        trial_ids: One per row of ``X`` and ``Y``.
-    """
-
-    def __init__(self, dimensions: int) -> None:
-        self.trial_ids: list[int] = []
-        self._x = np.empty((64, dimensions))
-        self._y = np.empty((64, 0))
-
-    def __len__(self) -> int:
-        return len(self.trial_ids)
-
-    @property
-    def X(self) -> Codes:
-        """Codes, shape (n, d). A view: do not write into it."""
-        return self._x[: len(self)]
-
-    @property
-    def Y(self) -> Values:
-        """Minimised values, shape (n, m); m is 0 before the first result. A view."""
-        return self._y[: len(self)]
-
-    def append(self, trial_id: int, codes: Codes, values: Values) -> None:
-        """Add one result (codes of shape (d,), values of shape (m,))."""
-        n = len(self)
-        if not n:
-            self._y = np.empty((len(self._x), len(values)))
-        if n == len(self._x):
-            self._x = np.concatenate([self._x, np.empty_like(self._x)])
-            self._y = np.concatenate([self._y, np.empty_like(self._y)])
-        self._x[n], self._y[n] = codes, values
-        self.trial_ids.append(trial_id)
 
 
 class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
@@ -101,7 +64,7 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
         observations: Results so far, minimised.
 
     Raises:
-        InputError: ``points_to_evaluate`` are not in the space.
+        InputError: ``points_to_evaluate`` are not in the space, or an argument is of another kind.
     """
 
     def __init__(
@@ -115,18 +78,24 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
     ) -> None:
         if random_seed is None:  # Syne Tune would draw it from numpy's global state
             random_seed = int(np.random.SeedSequence().generate_state(1)[0])
+        random_seed = checked_whole("random_seed", random_seed, 0)
+        if canonical_form is not None and not callable(canonical_form):
+            raise InputError(f"canonical_form={canonical_form!r}: expected a function, or None")
         self.space = SearchSpace(config_space)
-        points = [self._checked_point(point) for point in points_to_evaluate or ()]
-        super().__init__(dict(config_space), points, random_seed=int(random_seed))
+        points = self._checked_points(points_to_evaluate)
+        super().__init__(dict(config_space), points, random_seed=random_seed)
         self.rng = np.random.default_rng(random_seed)
         self.canonical_form = canonical_form
-        self.allow_repeats = allow_repeats
+        self.allow_repeats = checked_bool("allow_repeats", allow_repeats)
         self.observations = Observations(len(self.space))
         self._seen: set[Hashable] = set()
         self._suggested: list[Suggestion] = []  # handed out, no trial id known yet
         self._running: dict[int, Suggestion] = {}
         self._finished: set[int] = set()
         self._remaining: list[Codes] | None = None  # what is left of a small space, shuffled
+
+    def check_metrics(self, count: int) -> None:
+        """Raise InputError if options do not fit so many metrics; a scheduler asks at its start."""
 
     # -- for subclasses ------------------------------------------------------------------------
 
@@ -159,13 +128,18 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
 
     def _key(self, config: dict[str, Any]) -> Hashable:
         if self.canonical_form is not None:
-            config = self.canonical_form(config)
+            config = self.canonical_form(dict(config))  # a copy: the configuration is handed out
         values = tuple(config.get(name) for name in self.space.names)
         try:
             hash(values)
         except TypeError:  # categories that are lists or dicts
             return repr(values)
         return values
+
+    @property
+    def canonical_map(self) -> Callable[[Codes], Codes] | None:
+        """:meth:`canonical_codes`, or None where it would change nothing."""
+        return None if self.canonical_form is None else self.canonical_codes
 
     def canonical_codes(self, codes: Codes) -> Codes:
         """Codes (shape (d,)) of the canonical form, for models that should not see the rest.
@@ -216,7 +190,7 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
         """Next configuration, constants included; None once the space is exhausted."""
         config = self._next_point()
         if config is None:
-            codes = self._propose()
+            codes = self._propose() if self.space.size > 1 else None
             if codes is None or not self.is_new(codes):
                 codes = self.random_new()
             if codes is None:
@@ -231,18 +205,18 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
 
     def on_trial_add(self, trial_id: int, config: Mapping[str, Any]) -> None:
         """A suggestion became a trial (or somebody started one without asking)."""
+        suggestion = self._running.get(trial_id) or self._claim(config)
         if trial_id not in self._finished:
-            self._running[trial_id] = self._claim(config)
+            self._running[trial_id] = suggestion
 
     def on_trial_complete(
         self, trial_id: int, config: Mapping[str, Any], metrics: Sequence[float] | Values
     ) -> None:
         """The final result of a trial, minimised. Only the first report of a trial counts."""
-        if trial_id in self._finished:
+        suggestion = self._end(trial_id, config)
+        if suggestion is None:
             logger.debug("trial %d reported again; ignored", trial_id)
             return
-        suggestion = self._running.pop(trial_id, None) or self._claim(config)
-        self._finished.add(trial_id)
         values = np.array(metrics, dtype=float)
         if not np.isfinite(values).all():
             logger.warning("trial %d reported %s; counted as failed", trial_id, values)
@@ -251,20 +225,34 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
         self.observations.append(trial_id, suggestion.codes, values)
         self._observed(suggestion.codes, values)
 
-    def on_trial_error(self, trial_id: int) -> None:
-        """A trial failed: it is pending no more, and its architecture is not tried again."""
-        suggestion = self._running.pop(trial_id, None)
-        if trial_id not in self._finished:
-            self._finished.add(trial_id)
-            if suggestion is not None:
-                self._failed(suggestion.codes)
+    def on_trial_error(self, trial_id: int, config: Mapping[str, Any] | None = None) -> None:
+        """A trial failed: it is pending no more, and its architecture is not tried again.
 
-    def on_trial_remove(self, trial_id: int) -> None:
-        """The scheduler stopped the trial: it is pending no more, and it is neither a failure."""
-        self._running.pop(trial_id, None)
-        self._finished.add(trial_id)
+        Args:
+            trial_id: The trial.
+            config: Its configuration: says what failed if :meth:`on_trial_add` was not called.
+        """
+        suggestion = self._end(trial_id, config)
+        if suggestion is not None:
+            self._failed(suggestion.codes)
+
+    def on_trial_remove(self, trial_id: int, config: Mapping[str, Any] | None = None) -> None:
+        """The scheduler stopped the trial: it is pending no more, and it is neither a failure.
+
+        Arguments as for :meth:`on_trial_error`.
+        """
+        self._end(trial_id, config)
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _checked_points(self, points: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+        if points is None:
+            return []
+        several = isinstance(points, Iterable) and not isinstance(points, str | Mapping)
+        listed = list(points) if several else []
+        if not several or not all(isinstance(point, Mapping) for point in listed):
+            raise InputError(f"points_to_evaluate={points!r}: expected a list of configurations")
+        return [self._checked_point(point) for point in listed]
 
     def _checked_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """The point with the constants; its floats stay as given."""
@@ -289,6 +277,16 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
             if self.allow_repeats or self._key(config) not in self._seen:
                 return config
         return None
+
+    def _end(self, trial_id: int, config: Mapping[str, Any] | None) -> Suggestion | None:
+        """What a trial that is over carried out; None if it was over before, or nobody knows."""
+        if trial_id in self._finished:
+            return None
+        suggestion = self._running.pop(trial_id, None)
+        if suggestion is None and config is not None:
+            suggestion = self._claim(config)
+        self._finished.add(trial_id)
+        return suggestion
 
     def _claim(self, config: Mapping[str, Any]) -> Suggestion:
         """The suggestion that a trial of this configuration carries out."""

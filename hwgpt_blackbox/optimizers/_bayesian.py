@@ -13,8 +13,10 @@ from torch import Tensor
 
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.optimizers import _acquisition as acquisition
+from hwgpt_blackbox.optimizers._checks import checked_number
 from hwgpt_blackbox.optimizers._model_based import BayesianSearcher, Score
 from hwgpt_blackbox.optimizers._pareto import nondominated_ranks
+from hwgpt_blackbox.optimizers._surrogate import Belief
 
 _SAMPLES = 128  # quasi-random draws for the expectation over a Chebyshev scalarisation
 
@@ -29,6 +31,14 @@ def _front_scale(seen: Tensor) -> tuple[Tensor, Tensor]:
     ideal, extent = front.amin(0), front.amax(0) - front.amin(0)
     whole = (seen.amax(0) - seen.amin(0)).clamp_min(1e-12)
     return ideal, torch.where(extent > 1e-9 * whole, extent, whole)
+
+
+def _checked_weights(weights: Any) -> list[float]:
+    listed = isinstance(weights, list | tuple | np.ndarray)
+    checked = [checked_number("weights", weight, 0.0) for weight in weights] if listed else []
+    if not checked or not all(checked):
+        raise InputError(f"weights={weights!r}: expected a list of positive numbers")
+    return checked
 
 
 class RSBO(BayesianSearcher):
@@ -52,12 +62,10 @@ class RSBO(BayesianSearcher):
         **options: Any,
     ) -> None:
         super().__init__(config_space, **options)
-        if not rho >= 0:
-            raise InputError(f"rho={rho!r}: expected a number of at least 0")
-        self.rho = rho
+        self.rho = checked_number("rho", rho, 0.0)
 
-    def _score(self, seen: Tensor) -> Score:
-        count = seen.shape[1]
+    def _score(self, belief: Belief) -> Score:
+        seen, count = belief.seen, belief.seen.shape[1]
         weights = torch.from_numpy(self.rng.dirichlet(np.ones(count)))
         seed = int(self.rng.integers(2**31))
         draws = draw_sobol_normal_samples(count, _SAMPLES, dtype=torch.double, seed=seed)
@@ -94,19 +102,18 @@ class LSBO(BayesianSearcher):
         **options: Any,
     ) -> None:
         super().__init__(config_space, **options)
-        if weights is not None and not (np.isfinite(weights).all() and min(weights) > 0):
-            raise InputError(f"weights={weights!r}: expected positive numbers")
-        self.weights = None if weights is None else [float(w) for w in weights]
+        self.weights = None if weights is None else _checked_weights(weights)
 
-    def _score(self, seen: Tensor) -> Score:
+    def check_metrics(self, count: int) -> None:
+        """Raise InputError if there are not as many weights as metrics."""
+        if self.weights is not None and len(self.weights) != count:
+            raise InputError(f"weights={self.weights!r}: expected one for each of {count} metrics")
+
+    def _score(self, belief: Belief) -> Score:
+        seen = belief.seen
+        self.check_metrics(seen.shape[1])
         weights = self.weights or [1.0] * seen.shape[1]
-        if len(weights) != seen.shape[1]:
-            raise InputError(
-                f"weights={weights!r}: expected one for each of {seen.shape[1]} metrics"
-            )
-        values = self.observations.Y
-        extent = torch.from_numpy(np.ptp(values, axis=0)).clamp_min(1e-12)
-        slope = torch.tensor(weights, dtype=torch.double) / extent
+        slope = torch.tensor(weights, dtype=torch.double) / belief.extent.clamp_min(1e-12)
         best = float((seen @ slope).min())
 
         def score(mean: Tensor, std: Tensor) -> Tensor:
@@ -122,14 +129,17 @@ class EHVI(BayesianSearcher):
     In closed form and in logarithms, over the front of the posterior means at the architectures
     measured or running, which takes measurement noise away (a plug-in for the noisy variant of
     Daulton et al. 2021, which it averages over). The reference point lies a tenth of the front's
-    range beyond its worst values (Ishibuchi et al. 2011, BoTorch's rule).
+    range beyond its worst values (Ishibuchi et al. 2011, BoTorch's rule), and in no objective
+    before the worst tenth of the first results: where a step past the end of a narrow first front
+    costs more than that tenth, it would gain nothing, and the front stay as narrow.
     See :class:`BayesianSearcher` for the arguments.
     """
 
-    def _score(self, seen: Tensor) -> Score:
+    def _score(self, belief: Belief) -> Score:
+        seen = belief.seen
         front = _front(seen)
         _, extent = _front_scale(seen)
-        reference = front.amax(0) + 0.1 * extent
+        reference = torch.maximum(front.amax(0) + 0.1 * extent, belief.reach)
         best, worst = acquisition.non_dominated_cells(front, reference)
         return functools.partial(
             acquisition.log_expected_hypervolume_improvement, best=best, worst=worst

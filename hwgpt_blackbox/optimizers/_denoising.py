@@ -225,7 +225,7 @@ class _Denoised:
     def fit(self, features: Features, values: Vector, distances: Features) -> None:
         """Regress results (n,) on centred features; distances are those of the latest ones."""
         self.share = 0.0
-        if not float(values.std()) > _TINY * max(1.0, abs(float(values.mean()))):
+        if not float(values.std()) > _TINY * abs(float(values.mean())):
             return
         sign = warp_sign(values)
         if self._variances is None:

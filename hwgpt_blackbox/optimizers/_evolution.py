@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.optimizers._base import MultiObjectiveSearcher
+from hwgpt_blackbox.optimizers._checks import checked_bool, checked_whole
 from hwgpt_blackbox.optimizers._denoising import Denoiser
 from hwgpt_blackbox.optimizers._pareto import Values, rank_and_crowding
 from hwgpt_blackbox.optimizers._space import Codes
@@ -43,7 +43,7 @@ class RE(MultiObjectiveSearcher):
         **common: Arguments of :class:`MultiObjectiveSearcher`.
 
     Raises:
-        InputError: A size below 1.
+        InputError: A size that is no whole number of at least 1, or ``denoise`` is no bool.
     """
 
     def __init__(
@@ -57,20 +57,14 @@ class RE(MultiObjectiveSearcher):
         **common: Any,
     ) -> None:
         super().__init__(config_space, **common)
-        sizes = {
-            "population_size": population_size,
-            "sample_size": sample_size,
-            "initial": 1 if initial is None else initial,
-        }
-        for name, size in sizes.items():
-            if size < 1:
-                raise InputError(f"{name}={size}: expected 1 or more")
-        self.population_size = population_size
-        self.sample_size = sample_size
-        self.initial = -(-population_size // 2) if initial is None else initial
-        self._population: deque[int] = deque(maxlen=population_size)  # rows of the observations
-        known = None if self.canonical_form is None else self.canonical_codes
-        self._denoiser = Denoiser(self.space, known) if denoise else None
+        self.population_size = checked_whole("population_size", population_size, 1)
+        self.sample_size = checked_whole("sample_size", sample_size, 1)
+        if initial is None:
+            initial = -(-self.population_size // 2)
+        self.initial = checked_whole("initial", initial, 1)
+        self._population: deque[int] = deque(maxlen=self.population_size)  # rows of results
+        wanted = checked_bool("denoise", denoise)
+        self._denoiser = Denoiser(self.space, self.canonical_map) if wanted else None
         self._order: list[int] | None = None  # place of each member, 0 is best; None: not known
 
     def _propose(self) -> Codes | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping, Sequence
+import logging
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,8 @@ from hwgpt_blackbox.errors import InputError, MissingExtraError
 from hwgpt_blackbox.optimizers._base import CanonicalForm, MultiObjectiveSearcher
 from hwgpt_blackbox.optimizers._pareto import Values
 
+logger = logging.getLogger(__name__)
+
 
 def metric_signs(metrics: Sequence[str], do_minimize: bool | Sequence[bool]) -> Values:
     """+1 for each minimised metric and -1 for each maximised one, shape (m,).
@@ -26,15 +30,23 @@ def metric_signs(metrics: Sequence[str], do_minimize: bool | Sequence[bool]) -> 
     Raises:
         InputError: Fewer than two metrics, one of them twice, or not one direction per metric.
     """
-    if isinstance(metrics, str) or len(set(metrics)) != len(metrics) or len(metrics) < 2:
+    names = list(metrics) if isinstance(metrics, Collection) else []
+    texts = not isinstance(metrics, str) and all(isinstance(name, str) for name in names)
+    if not texts or len(names) < 2 or len(set(names)) != len(names):
         raise InputError(f"metrics={metrics!r}: expected a list of two or more different names")
-    if isinstance(do_minimize, bool | np.bool_):
-        do_minimize = [bool(do_minimize)] * len(metrics)
-    if len(do_minimize) != len(metrics):
+    given: Any = do_minimize
+    directions = given.tolist() if isinstance(given, np.ndarray) else given
+    if isinstance(directions, bool | np.bool_):
+        directions = [directions] * len(names)
+    bools = isinstance(directions, Sequence) and all(
+        isinstance(direction, bool | np.bool_) for direction in directions
+    )
+    if not bools or len(directions) != len(names):
         raise InputError(
-            f"do_minimize={do_minimize!r}: expected one bool, or one for each of {list(metrics)}"
+            f"do_minimize={do_minimize!r}: expected True (minimise) or False (maximise), one for "
+            f"all metrics or one for each of {names}"
         )
-    return np.where(np.array(do_minimize, dtype=bool), 1.0, -1.0)
+    return np.where(directions, 1.0, -1.0)
 
 
 def read_metrics(result: Mapping[str, Any], metrics: Sequence[str], signs: Values) -> Values:
@@ -46,13 +58,17 @@ def read_metrics(result: Mapping[str, Any], metrics: Sequence[str], signs: Value
     missing = [name for name in metrics if name not in result]
     if missing:
         raise InputError(f"result {sorted(result)} lacks the metrics {missing}")
-    values = np.full(len(metrics), np.nan)
-    for i, name in enumerate(metrics):
-        try:
-            values[i] = float(result[name])
-        except (TypeError, ValueError):
-            values[i] = np.nan
-    return values * signs
+    return np.array([_number(result[name]) for name in metrics]) * signs
+
+
+def _number(value: Any) -> float:
+    """A metric as a float; NaN for texts and bools too, from which ``float`` would make one."""
+    if isinstance(value, str | bytes | bool | np.bool_):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def metric_mode(signs: Values) -> str | list[str]:
@@ -99,6 +115,7 @@ class MultiObjectiveScheduler(SingleFidelityScheduler):  # type: ignore[misc]
         do_minimize: bool | Sequence[bool] = True,
     ) -> None:
         self.signs = metric_signs(metrics, do_minimize)
+        searcher.check_metrics(len(self.signs))
         super().__init__(
             dict(config_space),
             metrics=list(metrics),
@@ -119,6 +136,11 @@ class MultiObjectiveScheduler(SingleFidelityScheduler):  # type: ignore[misc]
         """Pass the final result, minimised, to the searcher."""
         values = read_metrics(result, self.metrics, self.signs)
         self.searcher.on_trial_complete(trial.trial_id, trial.config, values)
+
+    def on_trial_error(self, trial: Trial) -> None:
+        """Tell the searcher what failed, also of a trial that it was not told of before."""
+        logger.warning("trial %s failed", trial.trial_id)
+        self.searcher.on_trial_error(trial.trial_id, trial.config)
 
     def metric_mode(self) -> str | list[str]:
         """``"min"``, ``"max"``, or a list with one of them per metric if they differ."""
@@ -222,7 +244,7 @@ def make_scheduler(
         InputError: An unknown name or option, or an argument that does not fit.
         MissingExtraError: The method's dependencies are not installed.
     """
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise InputError(f"method {name!r} is unknown; expected one of {list(METHODS)}")
     method = METHODS[name].load()
     common: dict[str, Any] = {

@@ -24,40 +24,58 @@ def _numbers(dimension: Dimension) -> Features | None:
     return None
 
 
-def _ranks(dimension: Dimension) -> Features | None:
-    """Position on [0, 1] of each code; None for categories without an order."""
-    size = dimension.size
-    numbers = _numbers(dimension)
-    if dimension.kind == "categorical" and size > 2 and numbers is None:
-        return None
-    order = np.arange(size)
-    if dimension.kind == "categorical" and numbers is not None:
-        order = np.argsort(np.argsort(numbers, kind="stable"), kind="stable")
-    ranks: Features = order / max(size - 1, 1)
-    return ranks
+@dataclass(frozen=True)
+class Column:
+    """How the codes of one hyperparameter become inputs of a model.
 
-
-def _positions(dimension: Dimension, codes: Codes) -> Features:
-    """One column on [0, 1] for what is ordered, else one 0/1 column per category: (n, columns)."""
-    if not dimension.size:
-        return codes[:, None]
-    ranks, levels = _ranks(dimension), codes.astype(int)
-    at: Features = np.eye(dimension.size)[levels] if ranks is None else ranks[levels][:, None]
-    return at
-
-
-def _effects(dimension: Dimension, codes: Codes) -> Features:
-    """Centred basis of a hyperparameter's own effect: (n, columns).
-
-    Linear and quadratic (which is all there is to three levels) if ordered, else one column per
-    category.
+    Attributes:
+        size: Number of its values; 0 for a float.
+        ordered: Whether it has one column on [0, 1]; else it has one 0/1 column per category.
+        places: Place of each code in that order, shape (size,); None where it is the code.
     """
-    at = _positions(dimension, codes)
-    centred: Features = at - 1 / max(at.shape[1], 2)
-    if at.shape[1] > 1:
-        return centred
-    linear = 2 * centred
-    return linear if dimension.size == 2 else np.hstack([linear, linear**2 - 0.5])
+
+    size: int
+    ordered: bool = True
+    places: npt.NDArray[np.int64] | None = None
+
+    def positions(self, codes: Codes) -> Features:
+        """Inputs of codes (n,): (n, columns)."""
+        if not self.ordered:
+            one_hot: Features = (codes[:, None] == np.arange(self.size)).astype(float)
+            return one_hot
+        places = codes if self.places is None else self.places[codes.astype(int)]
+        positions: Features = places[:, None] / max(self.size - 1, 1)
+        return positions
+
+    def effects(self, codes: Codes) -> Features:
+        """Centred basis of a hyperparameter's own effect, at codes (n,): (n, columns).
+
+        Linear and quadratic (which is all there is to three levels) if ordered, else one column
+        per category.
+        """
+        at = self.positions(codes)
+        centred: Features = at - 1 / max(at.shape[1], 2)
+        if at.shape[1] > 1:
+            return centred
+        linear = 2 * centred
+        return linear if self.size == 2 else np.hstack([linear, linear**2 - 0.5])
+
+
+def _column(dimension: Dimension) -> Column:
+    """Only categories are looked at one by one: ranges may be long, and are in order."""
+    if dimension.kind != "categorical":
+        return Column(dimension.size)
+    numbers = _numbers(dimension)
+    if numbers is None:
+        return Column(dimension.size, ordered=dimension.size <= 2)
+    order = np.argsort(np.argsort(numbers, kind="stable"), kind="stable")
+    return Column(dimension.size, places=order)
+
+
+def _same_values(a: Dimension, b: Dimension) -> bool:
+    """Whether two hyperparameters take the same values; levels may be lists, so unhashable."""
+    kinds = (a.kind, a.lower, a.upper) == (b.kind, b.lower, b.upper)
+    return kinds and bool(a.levels == b.levels)
 
 
 def infer_groups(space: SearchSpace) -> dict[str, list[str]]:
@@ -73,8 +91,8 @@ def infer_groups(space: SearchSpace) -> dict[str, list[str]]:
     groups = {}
     for prefix, members in found.items():
         members.sort(key=lambda member: member[0])
-        kinds = {(d.kind, tuple(d.levels), d.lower, d.upper) for _, d in members}
-        if len(members) > 1 and len(kinds) == 1:
+        same = all(_same_values(members[0][1], d) for _, d in members)
+        if len(members) > 1 and same:
             groups[prefix] = [d.name for _, d in members]
     return groups
 
@@ -85,8 +103,8 @@ def checked_groups(
     """The groups as given, or inferred.
 
     Raises:
-        InputError: A name is not a hyperparameter of the space, or is there twice, or the members
-            of a group take different values, or nothing could be inferred.
+        InputError: No groups; a name that is no hyperparameter of the space, or is there twice;
+            members of a group that take different values; or nothing could be inferred.
     """
     if groups is None:
         inferred = infer_groups(space)
@@ -96,17 +114,33 @@ def checked_groups(
                 "pass groups={'name': [hyperparameters that share effects], ...}"
             )
         return inferred
-    names = [name for members in groups.values() for name in members]
-    unknown = sorted(set(names) - set(space.names))
-    if unknown or len(set(names)) != len(names) or not all(groups.values()):
+    listed = _listed(groups)
+    names = [name for members in listed.values() for name in members]
+    unknown = [name for name in names if name not in space.names]
+    if unknown or len(set(names)) != len(names) or not all(listed.values()):
         raise InputError(
-            f"groups={dict(groups)!r}: expected different names among {space.names}"
+            f"groups={groups!r}: expected different names among {space.names}"
             + (f"; unknown: {unknown}" if unknown else "")
         )
-    for group, members in groups.items():
-        levels = {tuple(space.dimensions[space.names.index(name)].levels) for name in members}
-        if len(levels) > 1:
-            raise InputError(f"groups[{group!r}]: its members take different values, {levels}")
+    for group, members in listed.items():
+        first, *others = [space.dimensions[space.names.index(name)] for name in members]
+        if not all(_same_values(first, other) for other in others):
+            raise InputError(f"groups[{group!r}]={members}: its members take different values")
+    return listed
+
+
+def _listed(groups: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The groups as a dict of lists.
+
+    Raises:
+        InputError: They are something else, or none.
+    """
+    lists = isinstance(groups, Mapping) and all(
+        isinstance(members, Sequence) and not isinstance(members, str)
+        for members in groups.values()
+    )
+    if not lists or not groups:
+        raise InputError(f"groups={groups!r}: expected {{'name': [hyperparameters], ...}}")
     return {group: list(members) for group, members in groups.items()}
 
 
@@ -137,40 +171,32 @@ class FeatureMap:
     """
 
     def __init__(self, space: SearchSpace, groups: Mapping[str, Sequence[str]] | None) -> None:
-        self._space = space
         grouped = {name for members in (groups or {}).values() for name in members}
         free = [i for i, d in enumerate(space.dimensions) if d.size != 1 and d.lower < d.upper]
         self._context = [i for i in free if space.names[i] not in grouped]
         members = [[space.names.index(n) for n in names] for names in (groups or {}).values()]
         self._members = [[i for i in group if i in free] for group in members]
         self._members = [group for group in self._members if group]
-        self.layout: Layout | None = None
-        if groups is not None:
-            self.layout = self._lay_out()
+        used = {*self._context, *(i for group in self._members for i in group)}
+        self._columns = {i: _column(space.dimensions[i]) for i in used}
+        self.layout = None if groups is None else self._lay_out()
 
     def _lay_out(self) -> Layout:
-        zeros = np.zeros((1, len(self._space)))
-        column = sum(_positions(self._space.dimensions[i], zeros[:, i]).shape[1]
-                     for i in self._context)  # fmt: skip
+        zero = np.zeros(1)
+        column = sum(self._columns[i].positions(zero).shape[1] for i in self._context)
         context = tuple(range(column))
         blocks = []
         for group in self._members:
-            basis = _effects(self._space.dimensions[group[0]], zeros[:, group[0]]).shape[1]
-            for _ in range(basis):
+            for _ in range(self._columns[group[0]].effects(zero).shape[1]):
                 blocks.append(tuple(range(column, column + len(group))))
                 column += len(group)
         return Layout(context, tuple(blocks))
 
     def __call__(self, codes: Codes, active: Mask) -> Features:
         """Features, shape (n, columns), of canonical codes (n, d) and their activity (n, d)."""
-        columns: list[Any] = [
-            _positions(self._space.dimensions[i], codes[:, i]) for i in self._context
-        ]
+        columns: list[Any] = [self._columns[i].positions(codes[:, i]) for i in self._context]
         for group in self._members:
-            effects = [
-                _effects(self._space.dimensions[i], codes[:, i]) * active[:, i : i + 1]
-                for i in group
-            ]
+            effects = [self._columns[i].effects(codes[:, i]) * active[:, i : i + 1] for i in group]
             columns.append(
                 np.stack(effects, axis=2).reshape(len(codes), effects[0].shape[1] * len(group))
             )

@@ -110,7 +110,7 @@ class OutcomeModel:
         """
         self.shift = float(y.mean())
         spread = float(y.std())
-        self.scale = spread if spread > 1e-12 * max(1.0, abs(self.shift)) else 1.0
+        self.scale = spread if spread > 1e-12 * float(y.abs().max()) else 1.0
         standard = ((y - self.shift) / self.scale).unsqueeze(-1)
         model = _build(x, standard, make_prior, self.state)
         if refit or self.state is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.optimizers._base import MultiObjectiveSearcher
+from hwgpt_blackbox.optimizers._checks import checked_bool, checked_whole
 from hwgpt_blackbox.optimizers._denoising import Denoiser
 from hwgpt_blackbox.optimizers._pareto import ParetoFront, Values, crowding_distances
 from hwgpt_blackbox.optimizers._space import Codes
@@ -39,7 +39,7 @@ class LS(MultiObjectiveSearcher):
         **common: Arguments of :class:`MultiObjectiveSearcher`.
 
     Raises:
-        InputError: ``initial`` or ``sample_size`` below 1.
+        InputError: A size that is no whole number of at least 1, or ``denoise`` is no bool.
     """
 
     def __init__(
@@ -52,12 +52,10 @@ class LS(MultiObjectiveSearcher):
         **common: Any,
     ) -> None:
         super().__init__(config_space, **common)
-        for name, value in (("initial", initial), ("sample_size", sample_size)):
-            if value < 1:
-                raise InputError(f"{name}={value}: expected 1 or more")
-        self.initial, self.sample_size = initial, sample_size
-        known = None if self.canonical_form is None else self.canonical_codes
-        self._denoiser = Denoiser(self.space, known) if denoise else None
+        self.initial = checked_whole("initial", initial, 1)
+        self.sample_size = checked_whole("sample_size", sample_size, 1)
+        wanted = checked_bool("denoise", denoise)
+        self._denoiser = Denoiser(self.space, self.canonical_map) if wanted else None
         self._front = ParetoFront()
         self._gaps: Values | None = None  # crowding distances of the front; None: not known
 

@@ -14,6 +14,7 @@ from syne_tune.optimizer.schedulers.multiobjective import moasha as syne_tune_mo
 
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.optimizers._base import CanonicalForm
+from hwgpt_blackbox.optimizers._checks import checked_number, checked_whole
 from hwgpt_blackbox.optimizers._factory import (
     metric_mode,
     metric_signs,
@@ -98,12 +99,17 @@ class MOASHA(syne_tune_moasha.MOASHA):  # type: ignore[misc]
         reduction_factor: float = 3,
         brackets: int = 1,
     ) -> None:
-        if not (0 < grace_period <= max_t and reduction_factor > 1 and brackets > 0):
+        grace_period = checked_whole("grace_period", grace_period, 1)
+        max_t = checked_whole("max_t", max_t, 1)
+        reduction_factor = checked_number("reduction_factor", reduction_factor, 1)
+        brackets = checked_whole("brackets", brackets, 1)
+        if grace_period > max_t or reduction_factor == 1:
             raise InputError(
-                f"grace_period={grace_period}, max_t={max_t}, reduction_factor={reduction_factor}, "
-                f"brackets={brackets}: expected 0 < grace_period <= max_t, reduction_factor > 1 "
-                "and brackets > 0"
+                f"grace_period={grace_period}, max_t={max_t}, reduction_factor={reduction_factor}: "
+                "expected grace_period <= max_t and reduction_factor > 1"
             )
+        if not isinstance(time_attr, str):
+            raise InputError(f"time_attr={time_attr!r}: expected the name of the fidelity")
         self.signs = metric_signs(metrics, do_minimize)
         self.searcher = RS(
             config_space,
@@ -164,12 +170,12 @@ class MOASHA(syne_tune_moasha.MOASHA):  # type: ignore[misc]
     def on_trial_remove(self, trial: Trial) -> None:
         """The trial was stopped: forget it."""
         self.trial_info.pop(trial.trial_id, None)
-        self.searcher.on_trial_remove(trial.trial_id)
+        self.searcher.on_trial_remove(trial.trial_id, trial.config)
 
     def on_trial_error(self, trial: Trial) -> None:
         """The trial failed: forget it. Rungs that it had passed keep its results."""
         self.trial_info.pop(trial.trial_id, None)
-        self.searcher.on_trial_error(trial.trial_id)
+        self.searcher.on_trial_error(trial.trial_id, trial.config)
 
     def metric_mode(self) -> str | list[str]:
         """``"min"``, ``"max"``, or a list with one of them per metric if they differ."""

@@ -20,8 +20,8 @@ from pymoo.operators.crossover.sbx import SBX
 from pymoo.operators.crossover.ux import UX
 from pymoo.operators.mutation.pm import PM
 
-from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.optimizers._base import MultiObjectiveSearcher
+from hwgpt_blackbox.optimizers._checks import checked_bool, checked_number, checked_whole
 from hwgpt_blackbox.optimizers._denoising import Denoiser
 from hwgpt_blackbox.optimizers._pareto import Values
 from hwgpt_blackbox.optimizers._space import Codes, SearchSpace
@@ -147,7 +147,8 @@ class NSGA2(MultiObjectiveSearcher):
         **common: Arguments of :class:`MultiObjectiveSearcher`.
 
     Raises:
-        InputError: A population of less than 2, or no probability.
+        InputError: A population that is no whole number of at least 2, no probability, or
+            ``denoise`` is no bool.
     """
 
     def __init__(
@@ -160,17 +161,12 @@ class NSGA2(MultiObjectiveSearcher):
         **common: Any,
     ) -> None:
         super().__init__(config_space, **common)
-        if population_size < 2:
-            raise InputError(f"population_size={population_size}: expected 2 or more")
-        if not 0 <= crossover_probability <= 1:
-            raise InputError(
-                f"crossover_probability={crossover_probability!r}: expected a number from 0 to 1"
-            )
-        self.population_size = population_size
+        self.population_size = checked_whole("population_size", population_size, 2)
+        crossing = checked_number("crossover_probability", crossover_probability, 0, 1)
         self._problem = Problem(n_var=len(self.space), n_obj=2, xl=0.0, xu=1.0)  # bounds unused
         self._algorithm = pymoo_nsga2.NSGA2(
-            pop_size=population_size,
-            crossover=MixedCrossover(self.space, crossover_probability),
+            pop_size=self.population_size,
+            crossover=MixedCrossover(self.space, crossing),
             mutation=MixedMutation(self.space),
             eliminate_duplicates=(
                 NoDuplicateElimination()
@@ -180,8 +176,8 @@ class NSGA2(MultiObjectiveSearcher):
         )
         self._algorithm.mating.n_max_iterations = _MATINGS
         self._algorithm.setup(self._problem, termination=NoTermination(), seed=self.random_seed)
-        known = None if self.canonical_form is None else self.canonical_codes
-        self._denoiser = Denoiser(self.space, known) if denoise else None
+        wanted = checked_bool("denoise", denoise)
+        self._denoiser = Denoiser(self.space, self.canonical_map) if wanted else None
         self._offspring: list[Codes] | None = None  # those of the generation still to hand out
         self._returned: list[Individual] = []
 

@@ -34,6 +34,7 @@ from syne_tune.config_space import (
 )
 
 from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.optimizers._ranges import range_levels
 
 Codes = npt.NDArray[np.float64]
 """Encoded configurations, shape (d,) or (n, d)."""
@@ -184,15 +185,14 @@ def _range_dimension(name: str, domain: Domain) -> Dimension:
         step, inner = sampler.q, type(domain)(domain.lower, domain.upper)
         inner.set_sampler(sampler.get_sampler())
         domain = inner
-    kind = "integer" if isinstance(domain, Integer) else "float"
-    levels: Sequence[Any] = ()
-    if step:
-        first, last = math.ceil(domain.lower / step - 1e-9), math.floor(domain.upper / step + 1e-9)
-        levels = [domain.value_type(i * step) for i in range(first, last + 1)]
-    elif kind == "integer":
-        levels = range(domain.lower, domain.upper + 1)
     return Dimension(
-        name, kind, levels, float(domain.lower), float(domain.upper), _scale(domain), None, step
+        name,
+        "integer" if isinstance(domain, Integer) else "float",
+        range_levels(name, domain, step),
+        float(domain.lower),
+        float(domain.upper),
+        _scale(domain),
+        step=step,
     )
 
 
@@ -226,10 +226,12 @@ class SearchSpace:
         size: Number of configurations; ``math.inf`` with a float of positive length.
 
     Raises:
-        InputError: The space holds a domain that cannot be encoded.
+        InputError: No mapping, or one with a domain that cannot be encoded.
     """
 
     def __init__(self, config_space: Mapping[str, Any]) -> None:
+        if not isinstance(config_space, Mapping):
+            raise InputError(f"config_space={config_space!r}: expected a dict of domains by name")
         self.dimensions = [
             _dimension(name, domain)
             for name, domain in config_space.items()

@@ -14,7 +14,7 @@ from hwgpt_blackbox.optimizers._features import Features
 from hwgpt_blackbox.optimizers._gp import OutcomeModel, Posterior
 from hwgpt_blackbox.optimizers._kernels import MakePrior
 from hwgpt_blackbox.optimizers._pareto import Values, rank_and_crowding
-from hwgpt_blackbox.optimizers._warping import warp, warp_sign
+from hwgpt_blackbox.optimizers._warping import EARLY, warp, warp_sign
 
 _LEAST_FEASIBLE = 1e-3
 Rows = npt.NDArray[np.int64]
@@ -46,7 +46,7 @@ def kept_rows(values: Values, limit: int) -> Rows:
 
 @dataclass(frozen=True)
 class Objective:
-    """Posterior of one outcome in its own units.
+    """Posterior of one outcome in the units in which it was given.
 
     Attributes:
         posterior: Of the outcome, warped, shifted by ``shift`` and divided by ``scale``.
@@ -75,9 +75,11 @@ class Objective:
 
 @dataclass(frozen=True)
 class Belief:
-    """What is known at one moment, all in the objectives' own units, minimised.
+    """What is known at one moment, all in the units of the values modelled, minimised.
 
     Attributes:
+        extent: (objectives,): largest less smallest of the values modelled.
+        reach: (objectives,): what nine in ten of the first 20 values were better than.
         objectives: Posteriors, independent of each other.
         success: Posterior of success (1) or failure (0); None before the first failure.
         seen: Posterior means at the observations in use and at the pending trials, shape
@@ -86,6 +88,8 @@ class Belief:
 
     objectives: tuple[Objective, ...]
     success: Objective | None
+    extent: Tensor
+    reach: Tensor
     seen: Tensor
 
     def __call__(self, features: Features) -> tuple[Tensor, Tensor]:
@@ -151,7 +155,9 @@ class Surrogate:
             objectives.append(Objective(posterior, model.shift, model.scale, sign))
         seen, _ = _predict(objectives, np.concatenate([features[rows], pending]))
         success = self._success(features[rows], failed[-self.limit :], make_prior)
-        return Belief(tuple(objectives), success, seen)
+        extent = torch.from_numpy(np.ptp(values, axis=0))
+        reach = torch.from_numpy(np.quantile(values[:EARLY], 0.9, axis=0))
+        return Belief(tuple(objectives), success, extent, reach, seen)
 
     def _success(
         self, features: Features, failed: Features, make_prior: MakePrior

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("botorch")
 
 from hwgpt_blackbox.errors import InputError  # noqa: E402
+from hwgpt_blackbox.optimizers import make_scheduler  # noqa: E402
 from hwgpt_blackbox.optimizers._bayesian import EHVI, LSBO, RSBO  # noqa: E402
 from hwgpt_blackbox.optimizers._pareto import nondominated_ranks  # noqa: E402
 
@@ -138,6 +139,11 @@ def test_wrong_number_of_weights():
         _run(searcher, 8)
 
 
+def test_weights_are_counted_before_a_trial_is_paid():
+    with pytest.raises(InputError, match="2 metrics"):
+        make_scheduler("LSBO", SPACE, ["a", "b"], random_seed=0, weights=[1.0, 2.0, 3.0])
+
+
 def test_pending_trials_are_not_crowded():
     """Four suggestions without a result between them are far apart in what they promise."""
     searcher = EHVI(SPACE, random_seed=0, canonical_form=_canonical)
@@ -171,6 +177,30 @@ def test_nan_and_infinity_poison_nothing(method):
     _run(searcher, 10, evaluate)
     assert np.isfinite(searcher.observations.Y).all()
     assert all(np.isfinite(m.scale) for m in searcher._surrogate.models)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_largest_numbers_are_survived(method):
+    calls = iter(range(100))
+
+    def evaluate(config):
+        loss, cost = _evaluate(config)
+        return {2: [1.7e308, cost], 5: [loss, -1.7e308]}.get(next(calls), [loss, cost])
+
+    searcher = method(SPACE, random_seed=0, canonical_form=_canonical, initial=6)
+    assert len(_run(searcher, 12, evaluate)[0]) == 12
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_units_do_not_matter(method):
+    def run(*scales):
+        def evaluate(config):
+            return [v * scale for v, scale in zip(_evaluate(config), scales, strict=True)]
+
+        searcher = method(SPACE, random_seed=0, canonical_form=_canonical, initial=6)
+        return _run(searcher, 11, evaluate)[0]
+
+    assert run(1.0, 1.0) == run(2.0**-60, 2.0**300)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -227,6 +257,9 @@ def test_models_are_bounded():
         ({"kernel": "best"}, "kernel='best'"),
         ({"kernel": "plain", "groups": {"a": ["embed"]}}, "plain"),
         ({"initial": 1}, "initial=1"),
+        ({"initial": 2.5}, "initial=2.5"),
+        ({"max_observations": float("inf")}, "max_observations=inf"),
+        ({"logarithms": "no"}, "logarithms='no'"),
         ({"max_observations": 1}, "max_observations=1"),
         ({"kernel": "additive", "groups": {"a": ["nonsense"]}}, "nonsense"),
     ],
@@ -236,13 +269,13 @@ def test_wrong_options(options, message):
         EHVI(SPACE, random_seed=0, **options)
 
 
-@pytest.mark.parametrize("options", [{"rho": -1.0}])
-def test_wrong_rho(options):
-    with pytest.raises(InputError, match="rho"):
-        RSBO(SPACE, random_seed=0, **options)
+@pytest.mark.parametrize("rho", [-1.0, float("inf"), "0.05", None])
+def test_wrong_rho(rho):
+    with pytest.raises(InputError, match=f"rho={rho!r}"):
+        RSBO(SPACE, random_seed=0, rho=rho)
 
 
-@pytest.mark.parametrize("weights", [[1.0, 0.0], [1.0, float("nan")]])
+@pytest.mark.parametrize("weights", [[1.0, 0.0], [1.0, float("nan")], [], 3, "ab", [1, "a"]])
 def test_wrong_weights(weights):
     with pytest.raises(InputError, match="weights"):
         LSBO(SPACE, random_seed=0, weights=weights)

@@ -23,6 +23,7 @@ from hwgpt_blackbox.optimizers._kernels import (  # noqa: E402
 from hwgpt_blackbox.optimizers._local_search import maximise, one_step_neighbours  # noqa: E402
 from hwgpt_blackbox.optimizers._space import SearchSpace  # noqa: E402
 from hwgpt_blackbox.optimizers._surrogate import Surrogate, kept_rows, warp_sign  # noqa: E402
+from hwgpt_blackbox.optimizers._warping import absurd, bounded, units  # noqa: E402
 
 LAYERS = 4
 GPT = {
@@ -239,6 +240,32 @@ def test_kept_rows_are_bounded_and_hold_the_front():
 )
 def test_logarithms_need_one_sign(values, sign):
     assert warp_sign(np.array(values, dtype=float)) == sign
+
+
+def test_only_bad_values_are_bounded():
+    rng = np.random.default_rng(0)
+    usual = np.column_stack([rng.random(100), -rng.lognormal(size=100)])
+    np.testing.assert_array_equal(bounded(usual), usual)
+    assert not absurd(usual).any()
+    assert not absurd(rng.normal(size=(1000, 3))).any()
+    odd = usual.copy()
+    odd[3], odd[50], odd[60] = [1e300, 1e9], [-1e6, -1e6], [2.2, 0.0]
+    assert np.flatnonzero(absurd(odd)).tolist() == [3]
+    found = bounded(odd)
+    assert (found[3] < [2.5, 2.5]).all()
+    np.testing.assert_array_equal(found[50], odd[50])
+    kept = np.delete(np.arange(100), [3, 50, 60])
+    np.testing.assert_array_equal(found[kept], usual[kept])
+    mostly_one = np.array([[0.0]] * 9 + [[5.0]])
+    np.testing.assert_array_equal(bounded(mostly_one), mostly_one)
+    assert not absurd(mostly_one).any()
+
+
+def test_units_are_powers_of_two():
+    values = np.array([[3.0, 0.0, -1.7e308, 5e-324], [1.0, 0.0, 1.0, 0.0]])
+    found = units(values)
+    assert found.tolist() == [2.0, 1.0, 2.0**1023, 5e-324]
+    assert (np.abs(values / found) < 2).all()
 
 
 def test_one_step_neighbours_are_all_and_differ_once():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -35,20 +36,39 @@ def hypervolume(results: list[dict[str, float]]) -> float:
     return area
 
 
-@pytest.mark.parametrize("method", ["RE", "NSGA2", "LS"])
-def test_better_than_random_search(method: str, simulate: Any) -> None:
-    if method == "NSGA2":
-        pytest.importorskip("pymoo")
+@pytest.mark.parametrize(
+    ("method", "trials"), [("RE", 300), ("NSGA2", 300), ("LS", 300), ("RSBO", 40), ("EHVI", 40)]
+)
+def test_better_than_random_search(method: str, trials: int, simulate: Any) -> None:
+    module = {"NSGA2": "pymoo", "RSBO": "botorch", "EHVI": "botorch"}.get(method)
+    if module:
+        pytest.importorskip(module)
     volumes = {
         name: [
             hypervolume(
-                [metrics(config) for config in simulate(scheduler, metrics, 4).run(300).configs]
+                [metrics(config) for config in simulate(scheduler, metrics, 4).run(trials).configs]
             )
             for scheduler in (
                 make_scheduler(name, SPACE, ["error", "cost"], random_seed=seed)
-                for seed in range(3)
+                for seed in range(3 if trials > 100 else 1)
             )
         ]
         for name in (method, "RS")
     }
     assert min(volumes[method]) > max(volumes["RS"]) + 0.01
+
+
+@pytest.mark.parametrize("method", ["RSBO", "EHVI"])
+def test_penalties_blind_nobody(method: str, simulate: Any) -> None:
+    pytest.importorskip("botorch")
+    calls = itertools.count()
+
+    def penalised(config: dict[str, int]) -> dict[str, float]:
+        return {"error": 1e6, "cost": 1e6} if next(calls) in (3, 20) else metrics(config)
+
+    def reached(name: str, problem: Any) -> float:
+        scheduler = make_scheduler(name, SPACE, ["error", "cost"], random_seed=0)
+        found = simulate(scheduler, problem, 4).run(40)
+        return hypervolume([metrics(config) for config in found.configs])
+
+    assert reached(method, penalised) > reached("RS", metrics) + 0.05

@@ -154,6 +154,14 @@ class TestEveryMethod:
         assert len(run.configs) >= 20
         assert run.configs[:2] == points
 
+    @pytest.mark.parametrize("space", [{"w0": 1}, {"w0": choice([1])}, {"w0": uniform(0.5, 0.5)}])
+    def test_repeats_of_all_that_there_is(self, space: Any) -> None:
+        def layer(config: dict[str, Any]) -> dict[str, float]:
+            return {"error": 1.0, "cost": 2.0}
+
+        run = self.simulate(self.make(space, allow_repeats=True), layer, 2).run(15)
+        assert len(run.configs) >= 15
+
     def test_maximising_is_minimising_the_negative(self) -> None:
         def negated(config: dict[str, Any]) -> dict[str, float]:
             values = metrics(config)

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+import datetime
 import subprocess
 import sys
+from typing import Any
 
+import numpy as np
 import pytest
+from syne_tune.backend.trial_status import Trial
 from syne_tune.config_space import choice
+from syne_tune.optimizer.schedulers.ask_tell_scheduler import AskTellScheduler
 
 from hwgpt_blackbox import optimizers
 from hwgpt_blackbox.errors import InputError, MissingExtraError
-from hwgpt_blackbox.optimizers import METHODS, Method, make_scheduler
+from hwgpt_blackbox.optimizers import METHODS, Method, MultiObjectiveSearcher, make_scheduler
+from hwgpt_blackbox.optimizers._factory import read_metrics
+
+SPACE = {"x": choice(list(range(50)))}
+METRICS = ["a", "b"]
+
+
+class Failures(MultiObjectiveSearcher):
+    """Random search that notes what failed."""
+
+    def __init__(self, config_space: dict[str, Any], **common: Any) -> None:
+        super().__init__(config_space, **common)
+        self.failures: list[Any] = []
+
+    def _propose(self) -> None:
+        return None
+
+    def _failed(self, codes: Any) -> None:
+        self.failures.append(self.space.decode(codes))
+
+
+def trial(trial_id: int, config: dict[str, Any]) -> Trial:
+    return Trial(trial_id, config, datetime.datetime(2024, 1, 1))
+
+
+def suggest(scheduler: Any, trial_id: int) -> Trial:
+    return trial(trial_id, scheduler.suggest().config)
 
 
 def test_the_eight_methods_of_the_paper() -> None:
@@ -58,3 +89,62 @@ def test_options_of_a_base_class_are_options_of_the_method() -> None:
     assert scheduler.searcher.rho == 0.1
     with pytest.raises(InputError, match=r"\['size'\].*rho.*initial.*kernel"):
         make_scheduler("RSBO", space, metrics, random_seed=0, size=3)
+
+
+@pytest.mark.parametrize(
+    "value", [None, "0.5", b"0.5", True, np.True_, 10**400, [1.0], {}, 1j, "text"]
+)
+def test_metrics_that_are_no_numbers_are_nan(value: Any) -> None:
+    values = read_metrics({"a": value, "b": np.float32(2)}, METRICS, np.array([1.0, -1.0]))
+    np.testing.assert_array_equal(values, [np.nan, -2.0])
+
+
+@pytest.mark.parametrize("method", ["RS", "MOASHA"])
+def test_a_trial_that_fails_unannounced_is_pending_no_more(method: str) -> None:
+    loop = AskTellScheduler(make_scheduler(method, SPACE, METRICS, random_seed=0))
+    searcher = loop.base_scheduler.searcher
+    first, second = loop.ask(), loop.ask()
+    loop.base_scheduler.on_trial_error(first)
+    loop.base_scheduler.on_trial_error(first)
+    assert [searcher.space.decode(codes) for codes in searcher.pending] == [second.config]
+    loop.base_scheduler.on_trial_complete(first, {"a": 1.0, "b": 1.0})  # too late
+    assert len(searcher.observations) == 0
+
+
+def test_a_trial_that_fails_unannounced_teaches_its_failure_once() -> None:
+    searcher = Failures(SPACE, random_seed=0)
+    scheduler = optimizers.MultiObjectiveScheduler(SPACE, METRICS, searcher)
+    failed = suggest(scheduler, 0)
+    for _ in range(2):
+        scheduler.on_trial_error(failed)
+    scheduler.on_trial_error(trial(1, {"x": 49}))  # nobody suggested it
+    assert searcher.failures == [failed.config, {"x": 49}]
+
+
+def test_a_suggestion_under_the_id_of_a_trial_that_is_over_is_pending_no_more() -> None:
+    scheduler = make_scheduler("RS", SPACE, METRICS, random_seed=0)
+    scheduler.on_trial_error(trial(7, {"x": 0}))
+    scheduler.on_trial_add(suggest(scheduler, 7))
+    assert len(scheduler.searcher.pending) == 0
+
+
+def test_a_trial_announced_twice_is_one() -> None:
+    scheduler = make_scheduler("RS", {"x": 1}, METRICS, random_seed=0, allow_repeats=True)
+    running, other = suggest(scheduler, 0), suggest(scheduler, 1)
+    for announced in (running, running):
+        scheduler.on_trial_add(announced)
+    assert len(scheduler.searcher.pending) == 2
+    scheduler.on_trial_add(other)
+    assert len(scheduler.searcher.pending) == 2
+
+
+def test_the_canonical_form_may_write_into_its_argument() -> None:
+    def careless(config: dict[str, Any]) -> dict[str, Any]:
+        config["x"] = -1
+        return config
+
+    points = [{"x": 3}]
+    scheduler = make_scheduler(
+        "RS", SPACE, METRICS, random_seed=0, canonical_form=careless, points_to_evaluate=points
+    )
+    assert scheduler.suggest().config == {"x": 3}

@@ -83,5 +83,6 @@ def test_missing_fidelity_is_an_error_that_names_it(simulate: Any) -> None:
     ],
 )
 def test_rung_settings_are_checked(options: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="grace_period"):
+    name, value = next(iter(options.items()))
+    with pytest.raises(InputError, match=f"{name}={value}"):
         make(**options)

@@ -89,6 +89,52 @@ def test_large_ranges_are_neither_listed_nor_searched() -> None:
         space.encode({"x": 0.5})
 
 
+@pytest.mark.parametrize(
+    ("domain", "value", "code", "wrong"),
+    [
+        (qrandint(0, 10**9, 5), 10**8, 2e7, (7, 10**9 + 5, "5", None, math.nan)),
+        (quniform(-1.0, 1.0, 2**-30), 0.25, 1.25 * 2**30, (2**-31, 2.0, "0", None, [0.0])),
+        (qrandint(3, 20, 4), 4, 0, (0, 3, 24)),
+    ],
+)
+def test_multiples_are_neither_listed_nor_searched(
+    domain: Domain, value: Any, code: float, wrong: tuple[Any, ...]
+) -> None:
+    space = SearchSpace({"x": domain})
+    assert space.encode({"x": value}).tolist() == [code]
+    assert space.decode(np.array([code])) == {"x": value}
+    assert type(space.decode(np.array([code]))["x"]) is domain.value_type
+    for other in wrong:
+        with pytest.raises(InputError, match="not in the configuration space"):
+            space.encode({"x": other})
+
+
+@pytest.mark.parametrize(
+    "domain", [quniform(0.0, 1.0, 0.25), quniform(-0.3, 0.3, 0.1), qrandint(0, 12, 3)]
+)
+def test_multiples_are_a_sequence(domain: Domain) -> None:
+    levels = SearchSpace({"x": domain}).dimensions[0].levels
+    listed = list(levels)
+    assert listed == sorted(set(domain.sample(size=1000, random_state=np.random.RandomState(0))))
+    assert (len(levels), levels[-1], levels[1:3]) == (len(listed), listed[-1], listed[1:3])
+    assert [levels.index(value) for value in listed] == list(range(len(listed)))
+    with pytest.raises(IndexError):
+        levels[len(listed)]
+
+
+@pytest.mark.parametrize(
+    "domain", [randint(0, 2**53), randint(0, 10**400), quniform(0.0, 1.0, 1e-17)]
+)
+def test_ranges_that_codes_cannot_tell_apart_are_refused(domain: Domain) -> None:
+    with pytest.raises(InputError, match=r"x: .*more values"):
+        SearchSpace({"x": domain})
+
+
+def test_a_range_without_a_multiple_of_its_step_is_refused() -> None:
+    with pytest.raises(InputError, match=r"x: .*no multiple of 5"):
+        SearchSpace({"x": qrandint(1, 2, 5)})
+
+
 def test_change_one_changes_one() -> None:
     space = SearchSpace(DOMAINS)
     rng = np.random.default_rng(0)
