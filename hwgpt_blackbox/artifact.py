@@ -105,8 +105,8 @@ def parse_manifest(content: bytes, where: str, *, kind: str | Collection[str]) -
         )
     if version > SCHEMA_VERSION:
         raise DataError(
-            f"{where} has schema_version {version}, this release reads up to {SCHEMA_VERSION}; "
-            "update with: pip install --upgrade hwgpt-blackbox"
+            f"{where} has schema_version {version!r:.200}, this release reads up to "
+            f"{SCHEMA_VERSION}; update with: pip install --upgrade hwgpt-blackbox"
         )
     kinds = [kind] if isinstance(kind, str) else list(kind)
     if manifest.get("kind") not in kinds:

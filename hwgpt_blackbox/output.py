@@ -199,6 +199,14 @@ def _swap(new: Path, target: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def discard(path: Path) -> None:
+    """Remove what has a name: a file, a link but not what it points to, a folder, or nothing."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def sync(folder: Path) -> None:
     """Have the files on the disk before their folder gets its name."""
     for path in (*folder.iterdir(), folder):

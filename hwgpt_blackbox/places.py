@@ -66,11 +66,15 @@ class Location:
 def find(name: str) -> Location:
     """The folder of artifact ``name``: the one in :func:`home`, else the embedded one.
 
+    Of a pulled artifact it is the folder of the version in use now, so that who reads several files
+    of it reads one version, whatever becomes the one in use meanwhile.
+
     :raises MissingArtifactError: there is none; the message says which commands make or get one
     """
     for folder, embedded in ((home(), False), (EMBEDDED, True)):
-        if (folder / name / MANIFEST).is_file():
-            return Location(folder / name, embedded)
+        path = _without_link(folder / name)
+        if (path / MANIFEST).is_file():
+            return Location(path, embedded)
     space, part = f"{name}--".split("-")[1], part_of(name)
     options = f" {part.convert}" if part else ""
     raise MissingArtifactError(
@@ -79,6 +83,14 @@ def find(name: str) -> Location:
         f"hwgpt-blackbox convert SOURCE --space {space}{options}; or, where somebody has published "
         f"it, fetch it with: hwgpt-blackbox pull {name} --from REPOSITORY"
     )
+
+
+def _without_link(path: Path) -> Path:
+    """What a link points to; any other path itself."""
+    try:
+        return path.parent / path.readlink()
+    except OSError:
+        return path
 
 
 def parts() -> list[str]:

@@ -36,7 +36,9 @@ def rows() -> list[dict[str, Any]]:
     for row in BLACKBOXES.values():
         try:
             location = find(row.artifact)
-            status, path = "embedded" if location.embedded else "local", str(location.path)
+            # By name, which stays when another version is in use.
+            path = str(location.path if location.embedded else home() / row.artifact)
+            status = "embedded" if location.embedded else "local"
         except MissingArtifactError:
             status, path = "missing", None
         table.append({"name": row.name, "space": row.space, "status": status, "artifact": path})

@@ -10,7 +10,7 @@ _EXAMPLES = """\
 examples:
   hwgpt-blackbox push hwgpt-s-tabular owner/repo --create
   hwgpt-blackbox push ./results/hwgpt-s s3://bucket/prefix --endpoint-url http://localhost:9000
-The artifact gets the folder of its name there, unless the address ends in that name.
+The artifact gets the folder of its name there, unless the address is a folder of that name.
 """
 
 
@@ -23,7 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace another version, where earlier ones are not kept: everywhere but on the hub",
+        help="replace another version where earlier ones are not kept (everywhere but on the hub), "
+        "remove files of others from the artifact's folder, and send everything again",
     )
     parser.add_argument(
         "--create", action="store_true", help="make the repository on the hub, private"
@@ -36,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Push, and print the revision."""
     from hwgpt_blackbox.hosting import push
+    from hwgpt_blackbox.hosting.transfer import redact
 
     revision = push(
         args.artifact,
@@ -49,6 +51,6 @@ def run(args: argparse.Namespace) -> int:
         message=args.message,
         progress=not args.quiet,
     )
-    print(f"pushed {args.artifact} to {args.url}")
+    print(f"pushed {args.artifact} to {redact(args.url)}")
     print(f"pin it with: --revision {revision}")
     return 0

@@ -8,7 +8,7 @@ from hwgpt_blackbox import places
 from hwgpt_blackbox.errors import InputError, MissingArtifactError
 from hwgpt_blackbox.hosting.listing import artifact_of, is_artifact_name
 from hwgpt_blackbox.hosting.shelf import DIGEST_LENGTH, HIDDEN, Shelf
-from hwgpt_blackbox.hosting.versions import Version
+from hwgpt_blackbox.hosting.versions import Version, check_revision, named
 from hwgpt_blackbox.places import MANIFEST
 
 
@@ -32,26 +32,20 @@ def remove(
     When the one in use goes and others stay, the one pulled last of these takes its place.
 
     :param name: of the artifact, or of a blackbox that is read from it
-    :param revision: the version: its digest, a commit, or a branch or tag; default: all of them,
-        and downloads that were cut
+    :param revision: the version: its digest, a commit, or a branch or tag, which is the version
+        that was pulled last as that; default: all of them, and downloads that were cut
     :param home: folder of the artifacts; default: ``HWGPT_BLACKBOX_HOME``, else where Syne Tune
         looks
     :return: what was removed
-    :raises InputError: no artifact has such a name
+    :raises InputError: no artifact has such a name, or the revision names several versions
     :raises MissingArtifactError: no such version was pulled
     :raises OutputError: it cannot be removed
     """
+    check_revision(revision)
     shelf = Shelf(artifact_of(name), home_of(home))
-    if not shelf.versions() and not shelf.partial.exists():
-        raise MissingArtifactError(_nothing_pulled(shelf))
+    _chosen(shelf, revision)  # before a lock is made for nothing
     with shelf.lock():
-        versions = shelf.versions()
-        gone = [v for v in versions if revision is None or v.answers(revision)]
-        if revision is not None and not gone:
-            known = ", ".join(v.digest[:DIGEST_LENGTH] for v in versions)
-            raise MissingArtifactError(
-                f"no version {revision!r} of {shelf.name} was pulled; here are: {known}"
-            )
+        gone = _chosen(shelf, revision)
         for version in gone:
             shelf.remove(version)
         if revision is None:
@@ -60,6 +54,25 @@ def remove(
         if left and any(v.active for v in gone):
             shelf.activate(left[-1], overwrite=False)
     return gone
+
+
+def _chosen(shelf: Shelf, revision: str | None) -> list[Version]:
+    """The versions that a revision names, all where it is None.
+
+    :raises MissingArtifactError: there are none, nor downloads that were cut
+    """
+    versions = shelf.versions()
+    if not versions and not shelf.partial.exists():
+        raise MissingArtifactError(_nothing_pulled(shelf))
+    if revision is None:
+        return versions
+    version = named(versions, revision)
+    if version is None:
+        known = ", ".join(v.digest[:DIGEST_LENGTH] for v in versions)
+        raise MissingArtifactError(
+            f"no version {revision!r} of {shelf.name} was pulled; here are: {known or 'none'}"
+        )
+    return [version]
 
 
 def _nothing_pulled(shelf: Shelf) -> str:

@@ -17,7 +17,7 @@ from hwgpt_blackbox.errors import DataError, OutputError
 from hwgpt_blackbox.hosting.listing import File, Listing
 from hwgpt_blackbox.hosting.sources import Source
 from hwgpt_blackbox.hosting.transfer import CHUNK, Failure, Patience
-from hwgpt_blackbox.output import writing
+from hwgpt_blackbox.output import discard, writing
 from hwgpt_blackbox.places import MANIFEST
 
 OTHER_HOME = "choose another folder with --home"
@@ -73,7 +73,7 @@ def fetch_files(
             _run(transfers, jobs, stop)
     except OutputError:
         for path in paths.values():  # a full disk is not left full
-            path.unlink(missing_ok=True)
+            discard(path)
         raise
     return paths
 
@@ -154,7 +154,7 @@ class _File:
         digest, have = hashlib.sha256(), 0
         with writing(self._path, OTHER_HOME):
             if os.path.lexists(self._path) and not self._may_go_on():
-                self._path.unlink()
+                discard(self._path)
             target = self._path.open("ab+")
         with contextlib.closing(target):
             with writing(self._path, OTHER_HOME):
@@ -163,6 +163,7 @@ class _File:
                     digest.update(chunk)
                     have += len(chunk)
             self._advance(have)
+            self._patience.gain(have)
             self._resumed |= have > 0
             while have < self._file.size:
                 self._resumed |= have > 0

@@ -7,14 +7,14 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote, urljoin
+from urllib.parse import quote, urljoin
 
 from hwgpt_blackbox._version import __version__
 from hwgpt_blackbox.errors import InputError, TransferError
+from hwgpt_blackbox.hosting.addresses import is_web_address, parse_hub
 from hwgpt_blackbox.hosting.sources import Access
-from hwgpt_blackbox.hosting.transfer import Failure, insist, of_status, without
+from hwgpt_blackbox.hosting.transfer import Failure, insist, of_status, redact, without
 
 LIBRARY = "hwgpt-blackbox"
 
@@ -25,41 +25,7 @@ MAX_ANSWER_BYTES = 8 << 20
 MAX_PAGES = 20
 """An answer of the API that is larger, or a listing of more pages, is refused."""
 
-_PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
-_URL = re.compile(
-    rf"hf://datasets/(?P<repo>{_PART}/{_PART})(@(?P<revision>[^/@]+))?(?P<path>(/{_PART})*)"
-)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
-@dataclass(frozen=True)
-class HubAddress:
-    """A folder in a dataset repository.
-
-    :param repo: ``owner/name``
-    :param path: of the folder, without slashes around it; empty: the repository's root
-    :param revision: branch, tag or commit; None: the default branch
-    """
-
-    repo: str
-    path: str
-    revision: str | None
-
-
-def parse_hub(url: str) -> HubAddress:
-    """The parts of ``hf://datasets/owner/repo[@revision][/path]``.
-
-    :raises InputError: it is not of that form
-    """
-    match = _URL.fullmatch(url)
-    if match is None:
-        raise InputError(
-            f"{url!r} is no address on the hub; expected hf://datasets/owner/repo[@revision]/path"
-        )
-    revision = match["revision"]
-    return HubAddress(
-        match["repo"], match["path"].strip("/"), unquote(revision) if revision else None
-    )
 
 
 def hub_endpoint(access: Access) -> str:
@@ -67,8 +33,8 @@ def hub_endpoint(access: Access) -> str:
     from huggingface_hub import constants
 
     endpoint = access.endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
-    if not re.match(r"https?://[^/]", endpoint):
-        raise InputError(f"endpoint {endpoint!r} of the hub is no http(s):// address")
+    if not is_web_address(endpoint):
+        raise InputError(f"endpoint {redact(endpoint)!r} of the hub is no http(s):// address")
     return endpoint.rstrip("/")
 
 
@@ -105,7 +71,9 @@ class HubSource:
         answer, _ = insist(lambda: self._get_json(url), what)
         commit = answer.get("sha") if isinstance(answer, dict) else None
         if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
-            raise TransferError(f"{what}: {self._endpoint} answers with no commit; is it a hub?")
+            raise TransferError(
+                f"{what}: {redact(self._endpoint)} answers with no commit; is it a hub?"
+            )
         return commit
 
     @property
@@ -181,7 +149,7 @@ class _Stream:
         with failures():
             self._response = self._request.__enter__()
         self.status: int = self._response.status_code
-        if self.status >= 400:
+        if self.status not in (200, 206):
             header = self._response.headers
             self._request.__exit__(None, None, None)
             reason = header.get("X-Error-Message") or header.get("X-Error-Code") or ""
@@ -216,10 +184,19 @@ def failures() -> Iterator[None]:
         reason = error.server_message or ""
         raise of_status(answer.status_code, reason, answer.headers.get("Retry-After")) from error
     except (HTTPError, OSError) as error:
-        # Redirects without end and malformed addresses are no use trying again.
-        again = type(error).__name__ not in ("TooManyRedirects", "UnsupportedProtocol")
-        raise Failure(f"{type(error).__name__}: {error}", again=again) from error
+        raise Failure(f"{type(error).__name__}: {error}", again=_may_pass(error)) from error
     except (ValueError, KeyError) as error:  # its answer was read in vain
         raise Failure(
             f"unexpected answer ({type(error).__name__}: {error})", again=False
         ) from error
+    except Exception as error:
+        if type(error).__name__ != "InvalidURL":  # which is none of the client's HTTPErrors
+            raise
+        raise Failure(f"{type(error).__name__}: {error}", again=False) from error
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether another attempt may go better: not where addresses are malformed or go in circles."""
+    if type(error).__name__ == "RemoteProtocolError":  # a connection that is cut, too
+        return "Invalid URL" not in str(error)
+    return type(error).__name__ not in ("TooManyRedirects", "UnsupportedProtocol")

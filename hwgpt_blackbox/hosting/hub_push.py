@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from hwgpt_blackbox._version import __version__
-from hwgpt_blackbox.errors import InputError, MissingArtifactError
-from hwgpt_blackbox.hosting.hub import LIBRARY, HubSource, failures, hub_endpoint, parse_hub
-from hwgpt_blackbox.hosting.listing import Listing
+from hwgpt_blackbox.artifact import MAX_MANIFEST_BYTES
+from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
+from hwgpt_blackbox.hosting.addresses import parse_hub
+from hwgpt_blackbox.hosting.download import fetch_manifest
+from hwgpt_blackbox.hosting.hub import LIBRARY, HubSource, failures, hub_endpoint
+from hwgpt_blackbox.hosting.listing import Listing, check_foreign, read_listing
 from hwgpt_blackbox.hosting.sources import Access
 from hwgpt_blackbox.hosting.transfer import Failure, insist
 
@@ -20,21 +23,27 @@ def push_to_hub(
     listing: Listing,
     url: str,
     access: Access,
+    *,
     create: bool,
+    overwrite: bool,
     branch: str | None,
     message: str | None,
     progress: bool,
 ) -> str:
     """Commit an artifact; files of an earlier version that it lacks go in the same commit.
 
+    Nothing outside its folder is touched.
+
     :param folder: of the artifact
-    :param url: ``hf://datasets/owner/repo/path``
+    :param url: ``hf://datasets/owner/repo/path`` of its folder there
     :param create: make the repository, private, if there is none
+    :param overwrite: remove what the manifest in that folder does not list
     :param branch: default: the default branch
     :return: the commit
+    :raises OutputError: files of others lie in that folder
     :raises HWGPTError: the hub refuses or fails
     """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi
 
     where = parse_hub(url)
     if where.revision:
@@ -45,22 +54,12 @@ def push_to_hub(
             url,
             lambda: api.create_repo(where.repo, repo_type="dataset", private=True, exist_ok=True),
         )
-    try:
-        source = HubSource(url, branch, access)
-    except MissingArtifactError as error:
-        raise MissingArtifactError(
-            f"{error}; --create (create=True) makes the repository"
-        ) from error
-    there = _entries(source)
-    stale = [f"{where.path}/{name}" for name in sorted(set(there) - listing.names)]
+    source = _open(url, branch, access, create)
     operations: list[Any] = [
         CommitOperationAdd(f"{where.path}/{name}", str(folder / name))
         for name in sorted(listing.names)
     ]
-    operations += [
-        CommitOperationDelete(path, is_folder=there[path.rpartition("/")[2]] is None)
-        for path in stale
-    ]
+    operations += _removals(source, listing, where.path, overwrite)
     with _progress(progress):
         commit = _call(
             url,
@@ -73,6 +72,58 @@ def push_to_hub(
             ),
         )
     return str(commit.oid)
+
+
+def _open(url: str, branch: str | None, access: Access, create: bool) -> HubSource:
+    """The folder as it is now.
+
+    :raises MissingArtifactError: there is no such repository, or no such branch
+    """
+    try:
+        return HubSource(url, branch, access)
+    except MissingArtifactError as error:
+        if branch is not None and _has_repository(url, access):
+            raise MissingArtifactError(
+                f"{error}; the repository has no branch {branch!r}: make it on the hub first, or "
+                "push to the default branch"
+            ) from error
+        cure = "" if create else "; --create (create=True) makes the repository"
+        raise MissingArtifactError(f"{error}{cure}") from error
+
+
+def _has_repository(url: str, access: Access) -> bool:
+    try:
+        HubSource(url, None, access)
+    except MissingArtifactError:
+        return False
+    return True
+
+
+def _removals(source: HubSource, listing: Listing, path: str, overwrite: bool) -> list[Any]:
+    """What removes from a folder the files that an artifact lacks.
+
+    :param path: of the folder in the repository
+    :param overwrite: whether it may be more than the manifest there lists
+    :raises OutputError: it would be more
+    """
+    from huggingface_hub import CommitOperationDelete
+
+    there = _entries(source)
+    stale = sorted(set(there) - listing.names)
+    if not overwrite:
+        listed = _listed(source)
+        check_foreign([n for n in stale if n not in listed or there[n] is None], source.url)
+    return [
+        CommitOperationDelete(f"{path}/{name}", is_folder=there[name] is None) for name in stale
+    ]
+
+
+def _listed(source: HubSource) -> set[str]:
+    """Files that the manifest in a folder lists; none where there is none, or no sound one."""
+    try:
+        return read_listing(fetch_manifest(source, MAX_MANIFEST_BYTES), source.url).names
+    except (MissingArtifactError, DataError):
+        return set()
 
 
 def _call(url: str, action: Any) -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hwgpt_blackbox.artifact import parse_manifest
-from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.errors import DataError, InputError, OutputError
 from hwgpt_blackbox.integrity import READERS
 from hwgpt_blackbox.names import BLACKBOXES
 from hwgpt_blackbox.places import MANIFEST
@@ -26,7 +26,10 @@ _NAME = re.compile(
 _KINDS = {"tabular": "tabular", "published": "network", "device": "device"}
 """Kind of an artifact by the part that its name states; any other is a surrogate."""
 
-_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_FILE = re.compile(
+    r"(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$))"  # devices, on some systems
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -165,7 +168,7 @@ def check_entries(
         shown = ", ".join(map(_echo, unlisted[:3])) + (" …" if len(unlisted) > 3 else "")
         raise DataError(
             f"{where} holds {shown}, which its {MANIFEST} does not list; whoever published it must "
-            "remove that, or push the artifact again"
+            "remove that, or push the artifact again with --overwrite"
         )
     for file in listing.files:
         if file.name not in entries:
@@ -176,6 +179,19 @@ def check_entries(
                 f"{where}/{file.name} has {size} bytes, its {MANIFEST} says {file.size}; it was "
                 "changed after it was published, or is being pushed right now"
             )
+
+
+def check_foreign(names: Sequence[str], where: str) -> None:
+    """Raise where a push would remove or mix with files of others.
+
+    :param names: of what is at an address and is not of the artifact, in order
+    :raises OutputError: there are some
+    """
+    if names:
+        raise OutputError(
+            f"{where} holds files that are not of the artifact, {_echo(names[0])} first; remove "
+            "them with --overwrite (overwrite=True), or choose another address"
+        )
 
 
 def _echo(value: object) -> str:

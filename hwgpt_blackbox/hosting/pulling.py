@@ -15,6 +15,7 @@ from hwgpt_blackbox.errors import (
     InputError,
     MissingArtifactError,
 )
+from hwgpt_blackbox.hosting.addresses import Address, check_text, parse
 from hwgpt_blackbox.hosting.cache import cached, home_of
 from hwgpt_blackbox.hosting.download import OTHER_HOME, fetch_files, fetch_manifest
 from hwgpt_blackbox.hosting.listing import (
@@ -25,9 +26,15 @@ from hwgpt_blackbox.hosting.listing import (
     read_listing,
 )
 from hwgpt_blackbox.hosting.shelf import Shelf
-from hwgpt_blackbox.hosting.sources import Access, Address, Source, open_source, parse
+from hwgpt_blackbox.hosting.sources import Access, Source, open_source
 from hwgpt_blackbox.hosting.transfer import Failure, insist
-from hwgpt_blackbox.hosting.versions import SHORTEST_REVISION, Version, origin_of
+from hwgpt_blackbox.hosting.versions import (
+    SHORTEST_REVISION,
+    Version,
+    check_revision,
+    named,
+    origin_of,
+)
 from hwgpt_blackbox.output import need, terminate_as_exit, writing
 
 JOBS = 4
@@ -132,8 +139,8 @@ class _Wanted:
 
 
 def _resolve(what: str, repository: str | None, revision: str | None) -> _Wanted:
-    if revision is not None and not (revision and revision.isprintable()):
-        raise InputError(f"revision is {revision!r}; expected a branch, tag, commit or digest")
+    check_revision(revision)
+    check_text("repository", repository)
     if not isinstance(what, str) or not what:
         raise InputError(f"{what!r} is neither a name nor an address")
     if "/" in what or what.startswith("."):
@@ -141,7 +148,7 @@ def _resolve(what: str, repository: str | None, revision: str | None) -> _Wanted
             raise InputError(f"{what!r} is an address, which needs no repository; leave out one")
         return _Wanted(None, parse(what), True, revision)
     name = artifact_of(what)
-    address = parse(repository or places.repository()).below(name)
+    address = parse(places.repository() if repository is None else repository).below(name)
     return _Wanted(name, address, repository is not None, revision)
 
 
@@ -152,7 +159,7 @@ def _from_here(wanted: _Wanted, root: Path, access: Access) -> Version | None:
     """
     revision = wanted.revision
     exact = revision is not None and _EXACT.fullmatch(revision) is not None
-    needed = access.offline and wanted.address.scheme != "file"
+    needed = access.offline and wanted.address.is_remote
     if not exact and not needed:
         return None
     found = [
@@ -160,9 +167,13 @@ def _from_here(wanted: _Wanted, root: Path, access: Access) -> Version | None:
         for version in cached(root)
         if wanted.name in (None, version.name)
         and (not wanted.stated or version.is_from(wanted.address.shown))
-        and (revision is None or version.answers(revision))
     ]
-    for version in sorted(found, key=lambda v: (v.active, v.pulled), reverse=True):
+    if revision is None:
+        found.sort(key=lambda v: (v.active, v.pulled), reverse=True)
+    else:
+        version = named(found, revision)
+        found = [version] if version else []
+    for version in found:
         if Shelf(version.name, root).get(version.digest):
             return version
     if needed:
@@ -180,7 +191,7 @@ def _fetch(source: Source, listing: Listing, shelf: Shelf, jobs: int, progress: 
         check_entries(listing, entries, source.url, source.ignored)
     with writing(shelf.partial, OTHER_HOME):
         shelf.partial.mkdir(exist_ok=True)
-        have = sum(path.stat().st_size for path in shelf.partial.iterdir())
+        have = sum(path.lstat().st_size for path in shelf.partial.iterdir())
     need(shelf.partial, listing.size - have, OTHER_HOME)
     files = fetch_files(source, listing, shelf.partial, jobs=jobs, progress=progress)
     version = shelf.install(listing, files, source.url)

@@ -1,8 +1,9 @@
-"""Publishing an artifact: checked first, complete at the end, read back."""
+"""Publishing an artifact: checked first, complete at the end, its manifest read back."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,22 @@ from hwgpt_blackbox.errors import (
     InputError,
     MissingArtifactError,
     OutputError,
-    TransferError,
 )
+from hwgpt_blackbox.hosting.addresses import Address, check_text, parse
 from hwgpt_blackbox.hosting.download import fetch_manifest
 from hwgpt_blackbox.hosting.folders import push_to_folder
-from hwgpt_blackbox.hosting.listing import Listing, artifact_of, check_entries, read_listing
-from hwgpt_blackbox.hosting.sources import (
-    Access,
-    Address,
-    FolderSource,
-    Source,
-    open_source,
-    parse,
+from hwgpt_blackbox.hosting.listing import (
+    Listing,
+    artifact_of,
+    check_entries,
+    read_listing,
 )
+from hwgpt_blackbox.hosting.sources import Access, FolderSource, Source, open_source
 from hwgpt_blackbox.hosting.transfer import insist
 from hwgpt_blackbox.integrity import check_artifact
 from hwgpt_blackbox.output import terminate_as_exit
+
+logger = logging.getLogger(__name__)
 
 
 def push(
@@ -50,13 +51,15 @@ def push(
 ) -> str:
     """Publish an artifact of this machine, so that :func:`pull` finds it.
 
-    It is checked whole before anything is sent, and what arrived is compared with it afterwards.
-    On the hub it is one commit; elsewhere the manifest, without which it is no artifact, is last.
+    It is checked whole before anything is sent. Afterwards the manifest is read back, and the names
+    and sizes of the files that arrived are compared with it; their content is checked by whoever
+    pulls it. On the hub it is one commit; elsewhere the manifest, without which it is no artifact,
+    is last. In a store or folder that holds this version already nothing is sent.
 
     :param artifact: a name (``hwgpt-s-tabular``: the one in use), or its folder
-    :param url: a repository: the artifact gets the folder of its name in it, unless the address
-        ends in that name. ``hf://datasets/owner/repo`` (or ``owner/repo``), ``s3://bucket/prefix``,
-        any URL of fsspec, or a folder
+    :param url: a repository: the artifact gets the folder of its name in it, unless the address is
+        a folder of that name. ``hf://datasets/owner/repo`` (or ``owner/repo``),
+        ``s3://bucket/prefix``, any URL of fsspec, or a folder
     :param endpoint: of the hub or of an S3-compatible store; default: ``HF_ENDPOINT``,
         ``AWS_ENDPOINT_URL``
     :param token: for the hub; default: ``HF_TOKEN``, or the hub's own login
@@ -65,36 +68,47 @@ def push(
     :param offline: never touch the network; default: as ``HWGPT_BLACKBOX_OFFLINE`` or
         ``HF_HUB_OFFLINE`` says
     :param create: make the repository on the hub if there is none; it is private
-    :param overwrite: replace another version there; on the hub, which keeps them all, without
-        meaning
+    :param overwrite: replace another version there (a hub keeps the earlier ones, and needs no such
+        word), remove files of others from the artifact's folder, and send everything again
     :param branch: on the hub; default: the default branch
     :param message: of the commit on the hub
     :param progress: show the progress of libraries that have one
     :return: the revision that :func:`pull` takes: a commit on the hub, else the manifest's sha256
     :raises InputError: there is no such artifact, or the address is malformed
-    :raises MissingArtifactError: the artifact, or the repository, is not there
+    :raises MissingArtifactError: the artifact, the repository or the branch is not there
     :raises DataError: the artifact is not sound, or what arrived is not what was sent
-    :raises OutputError: another version is there, or the folder cannot be written
+    :raises OutputError: another version or files of others are there, or it cannot be written
     :raises TransferError: the host refuses or fails, or offline
     """
+    check_text("branch", branch)
+    check_text("message", message)
     folder = _locate(artifact)
     check_artifact(folder)
     content = (folder / places.MANIFEST).read_bytes()
     listing = read_listing(content, str(folder / places.MANIFEST))
-    check_entries(listing, insist(FolderSource(folder).entries, str(folder)), str(folder))
+    _check_entries(FolderSource(folder), listing)
     address = parse(url).below(listing.name)
     offline = places.offline() if offline is None else offline
     access = Access(endpoint, token, anonymous, options or {}, offline)
-    if access.offline and address.scheme != "file":
-        raise TransferError(f"{address.shown} is on the network, which offline mode does not touch")
+    access.check_online(address)
     if address.scheme != "hf" and (branch or create or message):
-        raise InputError(f"branch, create and message are for the hub; leave them out for {url}")
+        raise InputError(
+            f"branch, create and message are for the hub; leave them out for {address.shown}"
+        )
     with terminate_as_exit():
         if address.scheme == "hf":
             from hwgpt_blackbox.hosting.hub_push import push_to_hub
 
             pinned = push_to_hub(
-                folder, listing, address.url, access, create, branch, message, progress
+                folder,
+                listing,
+                address.url,
+                access,
+                create=create,
+                overwrite=overwrite,
+                branch=branch,
+                message=message,
+                progress=progress,
             )
             _compare(open_source(address, pinned, access), listing)
             return pinned
@@ -122,29 +136,35 @@ def _push(
     """
     if address.scheme == "file":
         target = Path(address.url)
-        there = _digest_at(FolderSource(target)) if target.is_dir() else None
-        if not _is_there(there, listing, address, overwrite):
+        if overwrite or not target.is_dir() or not _is_there(FolderSource(target), listing):
             push_to_folder(folder, listing, target, overwrite=overwrite)
         return FolderSource(target)
     from hwgpt_blackbox.hosting.stores import StoreSource
 
     store = StoreSource(address, access)
-    if not _is_there(_digest_at(store), listing, address, overwrite):
+    if overwrite or not _is_there(store, listing):
         store.write(folder, listing, overwrite=overwrite)
     return store
 
 
-def _is_there(there: str | None, listing: Listing, address: Address, overwrite: bool) -> bool:
-    """Whether what is at an address (its digest, or None) is what would be pushed.
+def _is_there(source: Source, listing: Listing) -> bool:
+    """Whether what is at a source is what would be pushed, as far as names and sizes tell.
 
     :raises OutputError: it is another version, which is not to be replaced
     """
-    if there not in (None, listing.digest) and not overwrite:
+    digest = _digest_at(source)
+    if digest not in (None, listing.digest):
         raise OutputError(
-            f"{address.shown} holds another version, {there}; replace it with --overwrite "
+            f"{source.url} holds another version, {digest}; replace it with --overwrite "
             "(overwrite=True), or choose another address: stores keep no earlier versions"
         )
-    return there == listing.digest
+    try:
+        if digest is not None:
+            _check_entries(source, listing)
+    except DataError as error:
+        logger.warning("%s is pushed again: %s", source.url, error)
+        return False
+    return digest is not None
 
 
 def _digest_at(source: Source) -> str | None:
@@ -156,7 +176,7 @@ def _digest_at(source: Source) -> str | None:
 
 
 def _compare(source: Source, listing: Listing) -> None:
-    """Read back what can be read without fetching everything again.
+    """Read the manifest back, and compare names and sizes of the files; not their content.
 
     :raises DataError: it is not what was sent
     """
@@ -164,11 +184,19 @@ def _compare(source: Source, listing: Listing) -> None:
         arrived = fetch_manifest(source, MAX_MANIFEST_BYTES)
         if arrived != listing.content:
             raise DataError("its manifest is another one")
-        entries = insist(source.entries, source.url)
-        if entries is not None:
-            check_entries(listing, entries, source.url, source.ignored)
+        _check_entries(source, listing)
     except HWGPTError as error:
         raise DataError(
             f"what arrived at {source.url} is not what was sent ({error}); somebody else may be "
             "pushing there: push again"
         ) from error
+
+
+def _check_entries(source: Source, listing: Listing) -> None:
+    """Compare what is at a source with a manifest, where it can be listed.
+
+    :raises DataError: a file is missing, unlisted or of another size
+    """
+    entries = insist(source.entries, source.url)
+    if entries is not None:
+        check_entries(listing, entries, source.url, source.ignored)

@@ -34,7 +34,7 @@ from hwgpt_blackbox.hosting.versions import (
     write_origins,
 )
 from hwgpt_blackbox.integrity import check_artifact
-from hwgpt_blackbox.output import apply_umask, sync, writing
+from hwgpt_blackbox.output import apply_umask, discard, sync, writing
 from hwgpt_blackbox.places import MANIFEST
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,8 @@ class Shelf:
                 logger.warning("another process is changing %s; waiting for it", self.name)
                 lock.acquire()
         try:
-            self._tidy()
+            with writing(self._root, OTHER_HOME):
+                self._tidy()
             yield
         finally:
             lock.release()
@@ -85,13 +86,15 @@ class Shelf:
     def _tidy(self) -> None:
         """Remove what a process that was killed left; nobody else is at work, we hold the lock."""
         for path in self._root.glob("tmp-*"):
-            shutil.rmtree(path, ignore_errors=True)
+            discard(path)
         for path in self._root.glob("next-*"):
             # It was about to be put in place of a folder that had been set aside.
-            folder = path.readlink().parent.name
-            path.unlink()
-            if not os.path.lexists(self.link) and self._artifact(folder).is_dir():
+            folder = path.readlink().parent.name if path.is_symlink() else None
+            discard(path)
+            if folder and not os.path.lexists(self.link) and self._artifact(folder).is_dir():
                 self._point(folder)
+        if self.partial.is_symlink() or not self.partial.is_dir():
+            discard(self.partial)
 
     def _artifact(self, folder: str) -> Path:
         return self._versions / folder / self.name
@@ -101,22 +104,28 @@ class Shelf:
         active = self._active()
         found = []
         for path in self._versions.glob("*/"):
-            artifact = path / self.name
-            if (artifact / MANIFEST).is_file():
-                digest = sha256(artifact / MANIFEST)
-                size = sum(file.stat().st_size for file in artifact.iterdir())
-                origins = read_origins(path / ORIGIN)
-                found.append(
-                    Version(self.name, digest, artifact, path.name == active, size, origins)
-                )
+            # It may be none, or be removed meanwhile by whoever holds the lock.
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                found.append(self._version(path, active=path.name == active))
         return sorted(found, key=lambda version: version.pulled)
+
+    def _version(self, path: Path, *, active: bool) -> Version:
+        """The version in a folder of its own.
+
+        :raises OSError: there is none, or not any more
+        """
+        artifact = path / self.name
+        digest = sha256(artifact / MANIFEST)
+        size = sum(file.lstat().st_size for file in artifact.iterdir())
+        return Version(self.name, digest, artifact, active, size, read_origins(path / ORIGIN))
 
     def _active(self) -> str | None:
         """Name of the folder that the link points to; None if it is no link of ours."""
-        if not self.link.is_symlink():
+        try:
+            target = self.link.parent / self.link.readlink()
+        except OSError:
             return None
-        target = self.link.resolve()
-        ours = target.parent.parent == self._versions.resolve()
+        ours = target.parent.parent.resolve() == self._versions.resolve()
         return target.parent.name if ours else None
 
     def get(self, digest: str) -> Version | None:
@@ -130,11 +139,6 @@ class Shelf:
                     return None
                 return version
         return None
-
-    def find(self, revision: str) -> Version | None:
-        """The version that a revision names; of several the one pulled last."""
-        found = [version for version in self.versions() if version.answers(revision)]
-        return found[-1] if found else None
 
     def install(self, listing: Listing, files: Mapping[str, Path], where: str) -> Version:
         """Make a version of files that were fetched; call it while holding the lock.
@@ -256,7 +260,7 @@ class Shelf:
 
     def drop_partial(self) -> None:
         """Remove what is left of downloads that were cut."""
-        shutil.rmtree(self.partial, ignore_errors=True)
+        discard(self.partial)
 
     def _by_folder(self, folder: str) -> Version:
         return next(v for v in self.versions() if v.path.parent.name == folder)

@@ -1,4 +1,4 @@
-"""Addresses, and what is read from: a folder, the Hugging Face hub, or any store of fsspec."""
+"""What is read from: a folder, the Hugging Face hub, or any store of fsspec."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
 
 from hwgpt_blackbox.errors import InputError, MissingArtifactError, TransferError
-from hwgpt_blackbox.hosting.transfer import CHUNK, Failure, redact
+from hwgpt_blackbox.hosting.addresses import Address, check_text
+from hwgpt_blackbox.hosting.transfer import CHUNK, Failure
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Access:
     :param anonymous: whether to send no credentials
     :param options: further arguments of the file system of fsspec
     :param offline: whether the network must not be touched
-    :raises InputError: the token could be none
+    :raises InputError: an argument is of another type, or the token could be none
     """
 
     endpoint: str | None = None
@@ -34,14 +34,29 @@ class Access:
     offline: bool = False
 
     def __post_init__(self) -> None:
+        check_text("endpoint", self.endpoint)
+        if not isinstance(self.options, Mapping):
+            raise InputError(f"options is {self.options!r:.200}; expected a mapping")
+        # A token is not shown: it may be one with a line break.
+        if not isinstance(self.token, str | None):
+            raise InputError(f"token is of type {type(self.token).__name__}; expected a string")
         if self.token is not None and not re.fullmatch(r"[!-~]+", self.token):
-            # Not shown: it may be a token with a line break.
             raise InputError("token is empty, or holds blanks or characters that no token has")
 
     @property
     def hub_token(self) -> str | bool | None:
         """The token as the hub's library takes it: False sends none."""
         return False if self.anonymous else self.token
+
+    def check_online(self, address: Address) -> None:
+        """Raise where an address is on the network and that must not be touched.
+
+        :raises TransferError: it is
+        """
+        if self.offline and address.is_remote:
+            raise TransferError(
+                f"{address.shown} is on the network, which offline mode does not touch"
+            )
 
 
 class Source(Protocol):
@@ -69,59 +84,6 @@ class Source(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where an artifact, or a repository of artifacts, is.
-
-    :param scheme: ``file``, ``hf``, ``s3`` …
-    :param url: as given; it may hold a password
-    """
-
-    scheme: str
-    url: str
-
-    @property
-    def shown(self) -> str:
-        """The URL without the password that it may hold: for messages and records."""
-        return redact(self.url)
-
-    def below(self, name: str) -> Address:
-        """The folder ``name`` in this one; this one itself if it has that name."""
-        if self.url.rstrip("/").rpartition("/")[2] == name:
-            return self
-        return Address(self.scheme, f"{self.url.rstrip('/')}/{name}")
-
-
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
-
-
-def parse(text: str) -> Address:
-    """What a user's text names: a URL, a folder, or ``owner/repo`` on the hub.
-
-    A text without scheme is a folder if it exists or begins with ``.``, ``/`` or ``~``.
-
-    :raises InputError: it is none of them
-    """
-    if not text or not text.isprintable():
-        raise InputError(f"{text!r} is no address: it is empty or holds characters without form")
-    scheme, separator, rest = text.partition("://")
-    if separator:
-        if scheme == "file":
-            return Address("file", str(Path(unquote(urlsplit(text).path)).absolute()))
-        if not rest.strip("/"):
-            raise InputError(f"{text!r} names no place in {scheme}://")
-        return Address("s3" if scheme == "s3a" else scheme.partition("::")[0], text.rstrip("/"))
-    folder = Path(text).expanduser()
-    if text[0] in "./~" or folder.exists():
-        return Address("file", str(folder.absolute()))
-    if _REPOSITORY.fullmatch(text):
-        return Address("hf", f"hf://datasets/{text}")
-    raise InputError(
-        f"{text!r} is no address: no folder of that name is here, and it is neither a URL nor "
-        "owner/repo on the hub"
-    )
-
-
 def open_source(address: Address, revision: str | None, access: Access) -> Source:
     """A source that reads from an address.
 
@@ -132,8 +94,7 @@ def open_source(address: Address, revision: str | None, access: Access) -> Sourc
     """
     if address.scheme == "file":
         return FolderSource(Path(address.url))
-    if access.offline:
-        raise TransferError(f"{address.shown} is on the network, which offline mode does not touch")
+    access.check_online(address)
     if address.scheme == "hf":
         from hwgpt_blackbox.hosting.hub import HubSource
 

@@ -12,12 +12,12 @@ from hwgpt_blackbox.errors import (
     InputError,
     MissingArtifactError,
     MissingExtraError,
-    OutputError,
     require,
 )
-from hwgpt_blackbox.hosting.listing import Listing
-from hwgpt_blackbox.hosting.sources import Access, Address
-from hwgpt_blackbox.hosting.transfer import CHUNK, Failure, insist, of_status, without
+from hwgpt_blackbox.hosting.addresses import Address, is_web_address
+from hwgpt_blackbox.hosting.listing import Listing, check_foreign
+from hwgpt_blackbox.hosting.sources import Access
+from hwgpt_blackbox.hosting.transfer import CHUNK, Failure, insist, of_status, redact, without
 from hwgpt_blackbox.places import MANIFEST
 
 S3_TIMEOUT = 20
@@ -40,6 +40,8 @@ def open_store(address: Address, access: Access) -> tuple[Any, str]:
     options: dict[str, Any] = {"skip_instance_cache": True, **access.options}
     if address.scheme == "s3":
         require("s3fs", extra="storage")
+        if access.endpoint and not is_web_address(access.endpoint):
+            raise InputError(f"endpoint {redact(access.endpoint)!r} is no http(s):// address")
         options = _s3_options(access) | options
     elif access.endpoint:
         raise InputError(f"an endpoint is for the hub and S3; leave it out for {address.shown}")
@@ -51,7 +53,7 @@ def open_store(address: Address, access: Access) -> tuple[Any, str]:
         except ImportError as error:
             raise MissingExtraError(f"{address.shown} needs a library: {error}") from error
         except (ValueError, TypeError) as error:
-            raise InputError(f"{address.shown} cannot be opened: {error}") from error
+            raise InputError(f"{address.shown} cannot be opened: {redact(str(error))}") from error
     if address.scheme == "s3":
         store.retries = 1
     return store, str(path).rstrip("/")
@@ -149,11 +151,8 @@ class StoreSource:
         if not self._listed:
             raise InputError(f"{self.url}: web servers take no files; push to a store or a hub")
         foreign = sorted(self._names() - listing.names)
-        if foreign and not overwrite:
-            raise OutputError(
-                f"{self.url} holds files that are not of the artifact, {foreign[0]!r} first; "
-                "remove them with --overwrite (overwrite=True), or choose another address"
-            )
+        if not overwrite:
+            check_foreign(foreign, self.url)
         if not self._flat:
             self._act(self._store.makedirs, self._path, exist_ok=True)
         self._act(_drop, self._store, f"{self._path}/{MANIFEST}")
@@ -211,8 +210,10 @@ def _failure(error: Exception) -> Failure:
         return Failure(text, again=False, status=404)
     if isinstance(error, PermissionError):
         return Failure(text, again=False, status=403)
-    bug = isinstance(error, TypeError | AttributeError | NameError | NotImplementedError)
-    return Failure(text, again=not bug)
+    # Bugs, and malformed addresses, which are no ValueError everywhere.
+    lasting = ValueError | TypeError | AttributeError | NameError | NotImplementedError
+    malformed = type(error).__name__ == "EndpointResolutionError"
+    return Failure(text, again=not (malformed or isinstance(error, lasting)))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

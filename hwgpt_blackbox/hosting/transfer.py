@@ -28,12 +28,15 @@ PROGRESS = 1 << 20
 
 
 def redact(text: str) -> str:
-    """A text without the passwords of URLs in it: for messages and records.
+    """A text without the secrets that URLs in it may hold: for messages and records.
 
-    >>> redact("sftp://me:secret@host/x failed")
-    'sftp://me:***@host/x failed'
+    These are what stands before the host, a token or a user and password, and the query.
+
+    >>> redact("sftp://me:secret@host/x failed, as did https://host/y?token=secret")
+    'sftp://***@host/x failed, as did https://host/y?***'
     """
-    return re.sub(r"(://[^/@\s]*?):[^/@\s]*@", r"\1:***@", text)
+    text = re.sub(r"://[^/\s]*@", "://***@", text)
+    return re.sub(r"(://[^\s?]*\?)\S*", r"\1***", text)
 
 
 class Failure(Exception):  # noqa: N818, seen by nobody outside
@@ -50,12 +53,12 @@ class Failure(Exception):  # noqa: N818, seen by nobody outside
     ) -> None:
         super().__init__(reason)
         # Hosts send what they like, and terminals heed it.
-        self.reason = "".join(c if c.isprintable() else " " for c in redact(reason)[:300])
+        self.reason = "".join(c if c.isprintable() else " " for c in redact(reason[:10_000])[:300])
         self.again, self.wait, self.status = again, wait, status
 
 
 def of_status(status: int, reason: str, retry_after: str | None = None) -> Failure:
-    """The failure that an HTTP status from 400 stands for.
+    """The failure that an HTTP status of no success stands for.
 
     :param retry_after: the header of that name, in seconds; a date is passed over
     """
@@ -78,9 +81,11 @@ class Patience:
         self._stop = stop or threading.Event()
         self._failures = 0
         self._gained = 0
+        self._kept = False
 
     def gain(self, size: int) -> None:
-        """Note that ``size`` bytes came."""
+        """Note that ``size`` bytes came, which are kept."""
+        self._kept |= size > 0
         self._gained += size
         if self._gained >= PROGRESS:
             self._failures = self._gained = 0
@@ -94,9 +99,10 @@ class Patience:
         if not failure.again:
             raise final(self.what, failure)
         if self._failures >= ATTEMPTS:
+            kept = "what came so far is kept: " if self._kept else ""
             raise TransferError(
-                f"{self.what} failed {self._failures} times ({failure.reason}); what came so far "
-                "is kept: try again later"
+                f"{self.what} failed {self._failures} times ({failure.reason}); {kept}try again "
+                "later"
             )
         seconds = min(FIRST_WAIT * 2 ** (self._failures - 1), SLOWEST_WAIT)
         if failure.wait is not None:

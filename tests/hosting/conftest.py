@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from helpers import rewrite_manifest, write_random_surrogate, write_table
-from hosted import SURROGATE, TABLE
+from hosted import REPO, SURROGATE, TABLE, tree_of
 from loopback_faults import FaultyHost
-from loopback_hub import TOKEN, Hub
+from loopback_hub import TOKEN, Hub, Repository
 
+from hwgpt_blackbox import pull
 from hwgpt_blackbox.hosting import transfer
 
 
@@ -79,6 +80,22 @@ def faulty(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyHost]:
     monkeypatch.setenv("HF_ENDPOINT", server.url)
     yield server
     server.stop()
+
+
+@pytest.fixture
+def repository(hub: Hub, first: Path) -> Repository:
+    """A repository with one commit."""
+    repository = hub.repository(REPO)
+    repository.commit(tree_of(first))
+    return repository
+
+
+@pytest.fixture
+def earlier(repository: Repository, faulty: FaultyHost, second: Path) -> str:
+    """Digest of a version that is in use, of which the repository has moved on."""
+    version = pull(SURROGATE, repository=REPO, progress=False)
+    repository.commit(tree_of(second))
+    return version.digest
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from hwgpt_blackbox import cached, pull
 from hwgpt_blackbox.artifact import sha256
+from hwgpt_blackbox.places import find, home
+from hwgpt_blackbox.surrogate import Surrogate
 
 SURROGATE, TABLE = "hwgpt-s", "hwgpt-s-tabular"
+REPO = "me/mine"
+URL = f"hf://datasets/{REPO}/{SURROGATE}"
 
 
 def tree_of(folder: Path, prefix: str = "") -> dict[str, bytes]:
@@ -28,3 +33,30 @@ def edit_manifest(artifact: Path, **changes: object) -> None:
     """Change keys of a manifest, the list of files included, and nothing else."""
     path = artifact / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def get(folder: Path) -> str:
+    """Pull from a folder; return the digest."""
+    return pull(str(folder), progress=False).digest
+
+
+def in_use() -> list[str]:
+    """Digests of the versions in use."""
+    return [version.digest for version in cached() if version.active]
+
+
+def shelf() -> Path:
+    """Folder of the versions of the surrogate and of what lies around them."""
+    return home() / ".hwgpt-blackbox" / SURROGATE
+
+
+def assert_in_use(digest: str) -> None:
+    """The version is the one that is found by name, it is whole, and nothing lies around it."""
+    path = find(SURROGATE).path
+    assert path.samefile(home() / SURROGATE)
+    assert digest_of(path) == digest
+    Surrogate.read(path)
+    assert [v.digest for v in cached() if v.active] == [digest]
+    assert {p.name for p in home().iterdir()} <= {SURROGATE, ".hwgpt-blackbox"}
+    shelf = home() / ".hwgpt-blackbox" / SURROGATE
+    assert {p.name for p in shelf.iterdir()} <= {"lock", "partial", "versions"}

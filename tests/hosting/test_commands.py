@@ -86,6 +86,16 @@ def test_a_push_to_a_folder(
     assert tree_of(tmp_path / "there" / SURROGATE) == tree_of(first / SURROGATE)
 
 
+def test_a_password_in_an_address_is_not_printed(
+    first: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = "memory://me:secret@host/commands"
+    said = "".join(run(capsys, "push", first / SURROGATE, url)[1:])
+    said += "".join(run(capsys, "push", first / SURROGATE, url, "--create")[1:])
+    assert "***@host/commands" in said
+    assert "secret" not in said
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

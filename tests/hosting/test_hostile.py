@@ -90,6 +90,10 @@ MANIFESTS: list[tuple[Callable[[Path], Any], str]] = [
     (named("dot."), "expected a plain file name"),
     (named(""), "expected a plain file name"),
     (named("x" * 101), "expected a plain file name"),
+    *[
+        (named(name), "expected a plain file name")
+        for name in ("CON", "aux", "nul.npz", "COM1.npz", "Lpt9.a.b")
+    ],
     (named("Manifest.JSON"), "a name that is taken in any case"),
     (named("ARRAYS.npz"), "a name that is taken in any case"),
     (files(big={"sha256": SHA, "bytes": 1 << 60}), r"bytes of big is \d+; expected"),
@@ -118,6 +122,7 @@ MANIFESTS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda folder: edit_manifest(folder, space="m"), "must be of space 's'"),
     (lambda folder: edit_manifest(folder, schema_version=SCHEMA_VERSION + 1), "update with: pip"),
     (lambda folder: edit_manifest(folder, schema_version="1"), "schema_version '1'"),
+    (lambda folder: edit_manifest(folder, schema_version=int("1" * 4000)), "schema_version 1111"),
     (lambda folder: edit_manifest(folder, kind="pickle"), "of kind 'pickle'"),
     (raw(b""), "cannot be read"),
     (raw(b"\xff\xfe"), "cannot be read"),
@@ -267,10 +272,36 @@ def test_a_token_that_is_none_is_refused_and_not_shown(token: str) -> None:
     assert not token or token not in str(error.value)
 
 
-@pytest.mark.parametrize("revision", ["", "main\r\nX-Evil: 1"])
-def test_a_revision_that_is_none(revision: str) -> None:
-    with pytest.raises(InputError, match="expected a branch, tag, commit or digest"):
+@pytest.mark.parametrize("revision", ["", "main\r\nX-Evil: 1", 5, b"main"])
+def test_a_revision_that_is_none(revision: Any) -> None:
+    with pytest.raises(InputError, match="expected a branch, tag, commit or digest") as error:
         pull(SURROGATE, revision=revision, progress=False)
+    assert repr(revision) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"repository": 5}, "repository is 5; expected text"),
+        ({"repository": ""}, "is no address"),
+        ({"endpoint": 5}, "endpoint is 5; expected text"),
+        ({"options": 5}, "options is 5; expected a mapping"),
+        ({"home": 5}, "home is 5; expected a folder"),
+        ({"token": 5}, "token is of type int; expected a string"),
+        ({"token": b"hf_secret"}, "token is of type bytes"),
+    ],
+)
+def test_arguments_of_another_type(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        pull(SURROGATE, progress=False, **options)
+    assert "secret" not in str(error.value)
+
+
+def test_names_that_only_resemble_those_of_devices_are_files(second: Path) -> None:
+    for name in ("console.txt", "nullable", "com", "COM10.npz"):
+        (second / SURROGATE / name).write_text("x")
+    rewrite_manifest(second / SURROGATE)
+    assert pull(str(second / SURROGATE), progress=False).active
 
 
 # -- disks -----------------------------------------------------------------------------------

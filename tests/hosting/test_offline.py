@@ -94,9 +94,29 @@ def test_folders_work_offline_and_pushing_elsewhere_does_not(
 ) -> None:
     assert push(first / TABLE, str(tmp_path / "x"), offline=True) == digest_of(first / TABLE)
     assert pull(str(tmp_path / "x" / TABLE), offline=True, progress=False).active
-    for url in (REPO, "s3://bucket/x", "memory://x"):
+    for url in (REPO, "s3://bucket/x", "https://host/x"):
         with pytest.raises(TransferError, match="offline mode does not touch"):
             push(first / TABLE, url, offline=True)
+
+
+def test_memory_is_no_network(no_sockets: None, second: Path) -> None:
+    digest = push(second / TABLE, "memory://offline", offline=True)
+    version = pull(TABLE, repository="memory://offline", offline=True, progress=False)
+    assert version.digest == digest
+
+
+def test_offline_a_branch_is_the_version_that_was_pulled_last_as_it(
+    pulled: list[str], hub: Hub, first: Path, second: Path
+) -> None:
+    repository = hub.repository(REPO)
+    pull(URL, revision="main", progress=False)
+    repository.commit(tree_of(first))
+    pull(URL, revision="main", progress=False)
+    new = digest_of(second / SURROGATE)
+    pull(URL, revision=new, progress=False)
+    assert pull(URL, progress=False, offline=True).digest == new
+    version = pull(URL, revision="main", offline=True, progress=False)
+    assert version.digest == digest_of(first / SURROGATE)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosted import SURROGATE, TABLE, digest_of, tree_of
+from hosted import SURROGATE, TABLE, assert_in_use, digest_of, tree_of
 from loopback_faults import FaultyHost
 
 from hwgpt_blackbox import cached, pull, push
@@ -22,7 +22,7 @@ from hwgpt_blackbox.errors import (
     MissingExtraError,
     TransferError,
 )
-from hwgpt_blackbox.places import find, home
+from hwgpt_blackbox.places import home
 
 ARRAYS = r"GET /.*arrays\.npz"
 
@@ -46,13 +46,6 @@ def earlier(url: str, store: Any, second: Path) -> str:
 def put(store: Any, folder: Path, url: str) -> None:
     for path in folder.iterdir():
         store.pipe_file(f"{url}/{path.name}", path.read_bytes())
-
-
-def assert_in_use(digest: str) -> None:
-    path = find(SURROGATE).path
-    assert path == home() / SURROGATE
-    assert digest_of(path) == digest
-    assert {p.name for p in home().iterdir()} <= {SURROGATE, ".hwgpt-blackbox"}
 
 
 # -- S3 --------------------------------------------------------------------------------------
@@ -177,6 +170,18 @@ def test_a_store_that_refuses_leaves_the_earlier_version_in_use(
     assert len(s3.requests(f"GET.*{what}")) == asked
 
 
+@pytest.mark.parametrize("endpoint", ["zzz", "ftp://h", "http://[::bad"])
+def test_an_endpoint_that_is_no_address(
+    endpoint: str, s3: FaultyHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=r"is no http\(s\)"):
+        pull("s3://bucket/hwgpt-s", endpoint=endpoint, progress=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(TransferError) as error:
+        pull("s3://bucket/hwgpt-s", progress=False)
+    assert "6 times" not in str(error.value)
+
+
 def test_a_bucket_that_is_not_there(s3: FaultyHost) -> None:
     with pytest.raises(MissingArtifactError, match="not there"):
         pull(f"s3://no-such-bucket-here/{SURROGATE}", progress=False)
@@ -296,7 +301,7 @@ def test_a_password_in_an_address_is_neither_shown_nor_kept(first: Path) -> None
     memory = fsspec.filesystem("memory")
     memory.copy("/host/x", "/me:secret@host/x", recursive=True)
     version = pull("memory://me:secret@host/x/hwgpt-s", progress=False)
-    assert version.origins[0]["source"] == "memory://me:***@host/x/hwgpt-s"
+    assert version.origins[0]["source"] == "memory://***@host/x/hwgpt-s"
     records = list((home() / ".hwgpt-blackbox").rglob("origin.json"))
     assert records
     assert not any("secret" in path.read_text() for path in records)
@@ -321,8 +326,9 @@ def test_links_in_a_folder_are_not_followed(first: Path, tmp_path: Path) -> None
     arrays = first / SURROGATE / "arrays.npz"
     arrays.rename(tmp_path / "elsewhere")
     arrays.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(TransferError, match=r"'arrays.npz' is a symbolic link; refused"):
-        pull(str(first / SURROGATE), progress=False)
+    for scheme in ("", "file://", "FILE://", "local://"):
+        with pytest.raises(TransferError, match=r"'arrays.npz' is a symbolic link; refused"):
+            pull(f"{scheme}{first / SURROGATE}", progress=False)
     manifest = first / TABLE / "manifest.json"
     manifest.rename(tmp_path / "manifest")
     manifest.symlink_to(tmp_path / "manifest")

@@ -8,7 +8,15 @@ import pytest
 
 from hwgpt_blackbox.errors import DataError, HWGPTError, MissingArtifactError, TransferError
 from hwgpt_blackbox.hosting import transfer
-from hwgpt_blackbox.hosting.transfer import Failure, Patience, insist, of_status, without
+from hwgpt_blackbox.hosting.addresses import Address
+from hwgpt_blackbox.hosting.transfer import (
+    Failure,
+    Patience,
+    insist,
+    of_status,
+    redact,
+    without,
+)
 
 
 class Clock(threading.Event):
@@ -97,6 +105,35 @@ def test_insisting(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TransferError, match=r"it failed \(c\)"):
         insist(act, "it")
     assert answers == [4]
+
+
+@pytest.mark.parametrize("came", [0, 1])
+def test_only_what_came_is_said_to_be_kept(came: int, clock: Clock) -> None:
+    patience = Patience("it", clock)
+    patience.gain(came)
+    with pytest.raises(TransferError, match="try again later") as error:
+        for _ in range(6):
+            patience.wait(Failure("cut", again=True))
+    assert ("is kept" in str(error.value)) is bool(came)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://hf_SECRET@host/x", "https://***@host/x"),
+        ("sftp://me:p@SECRET@host", "sftp://***@host"),
+        ("sftp://me:SECRET%40@host/a@b failed", "sftp://***@host/a@b failed"),
+        ("sftp://me:SEC?RET@host/x", "sftp://***@host/x"),
+        ("https://h/x?X-Amz-Signature=SECRET&token=SECRET", "https://h/x?***"),
+        ("https://h/x?SECRET then http://SECRET@h", "https://h/x?*** then http://***@h"),
+        ("URL('https://h/x?a=SECRET#SECRET')", "URL('https://h/x?***"),
+        ("s3://bucket/x@y is it there? who@where", "s3://bucket/x@y is it there? who@where"),
+    ],
+)
+def test_secrets_in_urls_are_left_out(text: str, expected: str) -> None:
+    assert redact(text) == expected
+    assert "SECRET" not in Failure(text, again=False).reason
+    assert Address("x", expected).shown == expected
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 4, 5, 9, 10, 11])

@@ -1,44 +1,24 @@
-"""Versions side by side: listed, removed, and never lost to a process that dies or another one."""
+"""Versions side by side: listed, put in use, and removed."""
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
-from helpers import rewrite_manifest
-from hosted import SURROGATE, TABLE, digest_of, tree_of
+from hosted import SURROGATE, TABLE, digest_of, get, in_use, shelf, tree_of
 from loopback_faults import FaultyHost
 from loopback_hub import Hub
 
-from hwgpt_blackbox import cached, load, pull, remove
-from hwgpt_blackbox.errors import InputError, MissingArtifactError, OutputError, TransferError
-from hwgpt_blackbox.hosting.shelf import Shelf
+from hwgpt_blackbox import cached, pull, remove
+from hwgpt_blackbox.cli import main
+from hwgpt_blackbox.errors import InputError, MissingArtifactError, OutputError
 from hwgpt_blackbox.output import Outputs
 from hwgpt_blackbox.places import find, home
-
-
-def get(folder: Path) -> str:
-    return pull(str(folder), progress=False).digest
-
-
-def in_use() -> list[str]:
-    return [version.digest for version in cached() if version.active]
-
-
-def shelf() -> Path:
-    return home() / ".hwgpt-blackbox" / SURROGATE
-
 
 # -- side by side ----------------------------------------------------------------------------
 
@@ -161,6 +141,47 @@ def test_removing_one_version_and_all(first: Path, second: Path) -> None:
     assert not os.path.lexists(home() / SURROGATE)
 
 
+def test_removing_a_branch_removes_the_version_that_it_was_last(
+    hub: Hub, faulty: FaultyHost, first: Path, second: Path
+) -> None:
+    repository, url = hub.repository("me/mine"), f"hf://datasets/me/mine/{SURROGATE}"
+    old, new = (digest_of(folder / SURROGATE) for folder in (first, second))
+    for folder in (first, second):
+        repository.names["v1"] = repository.commit(tree_of(folder))
+        pull(url, revision="main", progress=False)
+    repository.commit(tree_of(first))
+    pull(url, revision="v1", progress=False)
+    pull(url, revision=old, progress=False)  # pulled last, but not as this branch
+    assert [v.digest for v in remove(SURROGATE, "main")] == [new]
+    assert in_use() == [old]
+
+
+def test_removing_by_a_start_that_several_versions_have(first: Path, second: Path) -> None:
+    for folder in (first, second):
+        get(folder / SURROGATE)
+    records = sorted(shelf().glob("versions/*/origin.json"))
+    for record, commit in zip(records, ("a" * 39 + "b", "a" * 40), strict=True):
+        (row,) = json.loads(record.read_text())
+        record.write_text(json.dumps([{**row, "revision": commit}]))
+    for action in (
+        lambda: remove(SURROGATE, "aaaaaaa"),
+        lambda: pull(SURROGATE, revision="aaaaaaa", offline=True, progress=False),
+    ):
+        with pytest.raises(InputError, match=r"names several versions: .*give more digits"):
+            action()
+    assert len(cached()) == 2
+    assert len(remove(SURROGATE, "a" * 40)) == 1
+
+
+@pytest.mark.parametrize("revision", [5, "", b"main", "a\nb"])
+def test_removing_a_revision_that_is_none(revision: Any, first: Path) -> None:
+    get(first / SURROGATE)
+    with pytest.raises(InputError, match="expected a branch, tag, commit or digest") as error:
+        remove(SURROGATE, revision)
+    assert repr(revision) in str(error.value)
+    assert len(cached()) == 1
+
+
 def test_removing_what_is_not_there(first: Path) -> None:
     with pytest.raises(MissingArtifactError, match="no version of hwgpt-s was pulled; see"):
         remove(SURROGATE)
@@ -182,166 +203,54 @@ def test_removing_leaves_what_was_converted_here(converted: Path) -> None:
 def test_records_of_origin_that_somebody_broke_count_as_nothing_known(first: Path) -> None:
     digest = get(first / SURROGATE)
     (record,) = shelf().glob("versions/*/origin.json")
-    for content in ("", "{", "[1, null]", "{}", '[{"source": 1, "revision": {}}]', "[" * 10_000):
+    (row,) = json.loads(record.read_text())
+    broken = ["", "{", "[1, null]", "{}", '[{"source": 1, "revision": {}}]', "[" * 10_000]
+    broken += [json.dumps([{**row, key: 7}]) for key in row]
+    broken += [json.dumps([{k: v for k, v in row.items() if k != key}]) for key in row]
+    for content in broken:
         record.write_text(content)
+        assert main(["list", "--cached"]) == 0
+        assert remove_fails("v1")
         assert [v.digest for v in cached()] == [digest]
         assert pull(SURROGATE, revision=digest, offline=True, progress=False).active
     assert get(first / SURROGATE) == digest
     assert json.loads(record.read_text())[-1]["source"] == str(first / SURROGATE)
 
 
-# -- processes that die ----------------------------------------------------------------------
-
-PULL = """
-import sys
-import hwgpt_blackbox
-print(hwgpt_blackbox.pull(sys.argv[1], progress=False).digest)
-"""
+def remove_fails(revision: str) -> bool:
+    with pytest.raises(MissingArtifactError, match="was pulled; here are"):
+        remove(SURROGATE, revision)
+    return True
 
 
-def start(source: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.Popen(
-        [sys.executable, "-c", PULL, source],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_until(done: object, seconds: float = 60.0) -> None:
-    assert callable(done)
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-
-
-@pytest.fixture
-def slow(hub: Hub, faulty: FaultyHost, second: Path) -> Iterator[str]:
-    """Address of an artifact whose arrays come to half and then not, until the test ends."""
-    gate = threading.Event()
-
-    def stall(content: bytes) -> bytes:
-        gate.wait(60)
-        return content
-
-    hub.repository("me/mine").commit(tree_of(second))
-    faulty.fail("GET /cdn/", cut=30_000, times=1)
-    faulty.fail("GET /cdn/", change=stall, times=1)
-    yield f"hf://datasets/me/mine/{SURROGATE}"
-    gate.set()
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_pull_that_is_killed_is_gone_on_with(
-    number: int, slow: str, faulty: FaultyHost, first: Path, second: Path
+def test_a_record_of_origin_that_cannot_be_written_leaves_the_former_one(
+    first: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = get(first / SURROGATE)
-    process = start(slow)
-    wait_until(lambda: len(faulty.requests("GET /cdn/")) == 2)
-    process.send_signal(number)
-    process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert in_use() == [old]
-    (kept,) = (shelf() / "partial").glob("*arrays.npz")
-    have = kept.stat().st_size
-    assert have > 0
-    faulty.seen.clear()
-    assert pull(slow, progress=False).digest == digest_of(second / SURROGATE)
-    (rest,) = faulty.requests("GET /cdn/")
-    assert rest.headers["range"].startswith(f"bytes={have}-")
-    assert sorted(path.name for path in shelf().iterdir()) == ["lock", "versions"]
-
-
-def test_what_killed_processes_left_is_tidied(first: Path, second: Path) -> None:
-    old = get(first / SURROGATE)
-    (shelf() / "tmp-dead" / SURROGATE).mkdir(parents=True)
-    (shelf() / "next-1").symlink_to(f".hwgpt-blackbox/{SURROGATE}/versions/gone/{SURROGATE}")
-    assert in_use() == [old]
-    new = get(second / SURROGATE)
-    assert in_use() == [new]
-    assert sorted(path.name for path in shelf().iterdir()) == ["lock", "versions"]
-
-
-def test_a_process_that_died_between_setting_aside_and_the_link_is_made_good(
-    first: Path, second: Path
-) -> None:
-    digest = get(first / SURROGATE)
-    (home() / SURROGATE).rename(shelf() / "next-1")
-    assert find(SURROGATE).embedded
-    with Shelf(SURROGATE, home()).lock():
-        pass
-    assert in_use() == [digest]
-    assert digest_of(find(SURROGATE).path) == digest
-
-
-# -- at once ---------------------------------------------------------------------------------
-
-
-def test_two_processes_at_once_end_with_one_good_copy(
-    hub: Hub, faulty: FaultyHost, second: Path
-) -> None:
-    hub.repository("me/mine").commit(tree_of(second))
-    url = f"hf://datasets/me/mine/{SURROGATE}"
-    processes = [start(url) for _ in range(3)]
-    answers = [process.communicate(timeout=120) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], answers
-    assert {out.strip() for out, _ in answers} == {digest_of(second / SURROGATE)}
-    assert len(faulty.requests("GET /cdn/")) == 1
-    (version,) = cached()
-    assert tree_of(version.path) == tree_of(second / SURROGATE)
-    assert sorted(path.name for path in shelf().iterdir()) == ["lock", "versions"]
-
-
-def test_threads_that_pull_and_remove_at_once_leave_a_sound_home(first: Path, second: Path) -> None:
-    def work(i: int) -> None:
-        for _ in range(3):
-            if i % 4 == 3:
-                with contextlib.suppress(MissingArtifactError):
-                    remove(SURROGATE)
-            else:
-                get((first, second)[i % 2] / SURROGATE)
-
-    with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(work, i) for i in range(4)]:
-            done.result()
-    for version in cached():
-        assert tree_of(version.path) in (tree_of(first / SURROGATE), tree_of(second / SURROGATE))
-    digest = get(first / SURROGATE)
-    assert in_use() == [digest]
-    assert sorted(path.name for path in shelf().iterdir()) == ["lock", "versions"]
-
-
-def test_a_reader_never_sees_half_a_version(first: Path, second: Path) -> None:
     get(first / SURROGATE)
-    stop = threading.Event()
+    (record,) = shelf().glob("versions/*/origin.json")
+    before = record.read_text()
+    write = Path.write_text
 
-    def change() -> None:
-        while not stop.is_set():
-            for folder in (second, first):
-                get(folder / SURROGATE)
+    def full(self: Path, text: str, **options: Any) -> int:
+        if "origin" not in self.name:
+            return write(self, text, **options)
+        write(self, text[:10], **options)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with ThreadPoolExecutor(1) as pool:
-        writer = pool.submit(change)
-        try:
-            for _ in range(40):
-                assert not find(SURROGATE).embedded
-        finally:
-            stop.set()
-        writer.result()
-    assert load("s", "a100")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(OutputError, match="make room"):
+            get(first / SURROGATE)
+    assert record.read_text() == before
+    assert {path.name for path in record.parent.iterdir()} == {SURROGATE, "origin.json"}
 
 
-def test_a_host_that_fails_in_one_file_stops_the_others(
-    hub: Hub, faulty: FaultyHost, second: Path
-) -> None:
-    for i in range(6):
-        (second / SURROGATE / f"extra{i}.npz").write_bytes(bytes(1000) + bytes([i]))
-    rewrite_manifest(second / SURROGATE)
-    hub.repository("me/mine").commit(tree_of(second))
-    faulty.fail("resolve/.*arrays.npz", status=403)
-    with pytest.raises(TransferError, match=r"arrays.npz: no access"):
-        pull(f"hf://datasets/me/mine/{SURROGATE}", jobs=1, progress=False)
-    assert not faulty.requests("resolve/.*extra")
+def test_odd_things_in_the_folder_of_versions_are_passed_over(first: Path, tmp_path: Path) -> None:
+    digest = get(first / SURROGATE)
+    (shelf() / "versions" / "empty").mkdir()
+    (shelf() / "versions" / "file").write_text("x")
+    (shelf() / "versions" / "odd").mkdir()
+    (shelf() / "versions" / "odd" / SURROGATE).write_text("x")
+    (shelf() / "versions" / "odder" / SURROGATE / "manifest.json").mkdir(parents=True)
+    assert [v.digest for v in cached()] == [digest]
+    assert get(first / SURROGATE) == digest
