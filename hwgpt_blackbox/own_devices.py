@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.artifact import AdditiveModel, check_files, read_arrays, read_manifest
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
-from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
 from hwgpt_blackbox.metrics import OwnDevices
 from hwgpt_blackbox.names import artifact_name
 from hwgpt_blackbox.places import MANIFEST, find, home
@@ -92,8 +92,8 @@ def own_devices(space: str) -> dict[str, OwnDevice]:
     for path in sorted(folder.glob(f"{prefix}*")) if folder.is_dir() else ():
         if (path / MANIFEST).is_file():
             try:
-                device = read_device(path, space)
-            except DataError as error:
+                device = read_device(find(path.name).path, space)
+            except (DataError, MissingArtifactError) as error:
                 logger.warning("%s is left out: %s", path, error)
             else:
                 found[device.name] = device

@@ -9,6 +9,7 @@ A comment on the line before a block says what is special about it::
     <!-- test: slow -->                          only with the slow tests, as all that reads SOURCE
     <!-- test: add --trials 5 -->                to every ``hwgpt-blackbox run`` of the block
     <!-- test: slow add --trials 5 -->           both
+    <!-- test: hub -->                          with a hub on loopback that holds owner/repo
     <!-- test: file mine.toml -->                the block is this file
     <!-- test: not run: needs a cluster -->      checked only: syntax, and options against --help
 
@@ -26,9 +27,14 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+from helpers import write_table
+from loopback_hub import TOKEN, Hub
 
 from hwgpt_blackbox import cli
 
@@ -112,6 +118,12 @@ class Session:
 
     folder: Path
     names: dict[str, Any] = field(default_factory=lambda: {"__name__": "example"})
+    hub: Hub | None = None
+
+    def close(self) -> None:
+        """Stop what was started."""
+        if self.hub is not None:
+            self.hub.stop()
 
     def run(self, block: Block) -> str:
         """Run or check one block; return what it printed."""
@@ -121,9 +133,24 @@ class Session:
         if not block.runs:
             check(block)
             return ""
-        if block.language == "python":
-            return self._python(block)
-        return self._shell(block, rest if kind == "add" else "")
+        with self._hub() if kind == "hub" else contextlib.nullcontext():
+            if block.language == "python":
+                return self._python(block)
+            return self._shell(block, rest if kind == "add" else "")
+
+    @contextlib.contextmanager
+    def _hub(self) -> Iterator[None]:
+        """Let the hub be one on loopback, the same for all blocks of the page."""
+        if self.hub is None:
+            self.hub = Hub()
+            write_table(table := self.folder / "table" / "hwgpt-s-tabular")
+            repository = self.hub.repository("owner/repo")
+            tree = {f"{table.name}/{path.name}": path.read_bytes() for path in table.iterdir()}
+            repository.names["v1"] = repository.commit(tree)
+        variables = {"HF_ENDPOINT": self.hub.url, "HF_TOKEN": TOKEN}
+        without_xet = mock.patch("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+        with mock.patch.dict(os.environ, variables), without_xet:
+            yield
 
     def _python(self, block: Block) -> str:
         code = compile("\n" * (block.line - 1) + block.code, str(block.page), "exec")
@@ -169,15 +196,16 @@ def run_page(page: Path, folder: Path, *, slow: bool = False) -> list[str]:
     :param slow: whether the slow blocks run too
     :return: what each block that has an output printed
     """
-    session, printed, wrong = Session(folder), [], []
-    for block in blocks_of(page):
-        if slow or not block.slow:
-            text = session.run(block)
-            if block.output is not None:
-                printed.append(text)
-                if text != block.output.code:
-                    wrong.append(f"{block.where} printed\n{text}\nbut the page says")
-                    wrong.append(block.output.code)
+    printed, wrong = [], []
+    with contextlib.closing(Session(folder)) as session:
+        for block in blocks_of(page):
+            if slow or not block.slow:
+                text = session.run(block)
+                if block.output is not None:
+                    printed.append(text)
+                    if text != block.output.code:
+                        wrong.append(f"{block.where} printed\n{text}\nbut the page says")
+                        wrong.append(block.output.code)
     assert not wrong, "\n".join(wrong)
     return printed
 
@@ -237,8 +265,11 @@ def _commands(code: str) -> list[str]:
 def rewrite(page: Path) -> None:
     """Run a page and write what its blocks print into its output blocks."""
     text = page.read_text("utf-8")
-    with tempfile.TemporaryDirectory() as folder:
-        session, done = Session(Path(folder)), []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.closing(Session(Path(folder))) as session,
+    ):
+        done = []
         for block in blocks_of(page):
             printed = "" if block.slow else session.run(block)
             if block.output is not None:
