@@ -87,6 +87,11 @@ def locate(artifact: str) -> Path:
     return folder
 
 
+def _shown(name: str) -> str:
+    """A name of a file, for messages: control characters would command a terminal."""
+    return name if name.isprintable() else repr(name)
+
+
 def check_artifact(folder: Path) -> Sound:
     """Check manifest, size and sha256 of every file, that no file is unlisted, and the content.
 
@@ -99,10 +104,10 @@ def check_artifact(folder: Path) -> Sound:
     unlisted = sorted({path.name for path in folder.iterdir()} - {MANIFEST, *listed})
     if unlisted:
         raise DataError(
-            f"{folder} holds {', '.join(unlisted)}, which {MANIFEST} does not list; remove it, or "
-            "convert or pull the artifact again"
+            f"{folder} holds {', '.join(map(_shown, unlisted))}, which {MANIFEST} does not list; "
+            "remove it, or convert or pull the artifact again"
         )
-    odd = sorted(name for name in listed if Path(name).name != name)
+    odd = sorted(name for name in listed if Path(name).name != name or _shown(name) != name)
     if odd:
         raise DataError(f"{folder / MANIFEST} lists {odd[0]!r}, which is no name of a file in it")
     check_files(folder, manifest, list(listed), limit=None)

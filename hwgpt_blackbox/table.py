@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.artifact import (
@@ -22,6 +23,9 @@ from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.metrics import METRICS, PREFIX
 from hwgpt_blackbox.npz import read_numbers
 from hwgpt_blackbox.spaces import Space, get_space
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ARCHITECTURES, MATRIX = "architectures.npz", "matrix"
 """Choice indices of the rows, as the array ``matrix``. Syne Tune reads ``hyperparameters.parquet``,
@@ -64,7 +68,13 @@ class Table:
         self.matrix = matrix
         self.objectives = objectives
         self.rows = {row.tobytes(): i for i, row in enumerate(matrix)}
-        self.hyperparameters = pd.DataFrame(self.encoding.decode(matrix))
+
+    @cached_property
+    def hyperparameters(self) -> pd.DataFrame:
+        """Configurations of the rows, one column per hyperparameter."""
+        import pandas as pd
+
+        return pd.DataFrame(self.encoding.decode(self.matrix))
 
     @classmethod
     def read(cls, folder: Path) -> Table:

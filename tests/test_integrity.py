@@ -68,6 +68,7 @@ def outside(folder: Path) -> None:
         (lambda folder: (folder / "arrays.npz").unlink(), "is missing"),
         (lambda folder: (folder / "notes.txt").write_text("mine"), "notes.txt, which .* not list"),
         (lambda folder: (folder / ".hidden").mkdir(), r"\.hidden"),
+        (lambda folder: (folder / "a\x1b[2J").write_text(""), r"holds 'a\\x1b\[2J'"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "manifest.json").write_text("{}"), "schema_version"),
         (lambda folder: rewrite_manifest(folder, kind="pickle"), "kind 'pickle'"),

@@ -113,7 +113,8 @@ class HWGPT:
             nothing
         :raises InputError: a bad size
         """
-        if size is not None and (type(size) is not int or size < 1):
+        whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
+        if size is not None and (not whole or size < 1):
             raise InputError(f"size is {size!r}; expected None or an integer, 1 or more")
         as_text = self.unit_system == PUBLISHED
         rows = self._encoding.sample(size or 1, self._rng).tolist()
