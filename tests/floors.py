@@ -16,6 +16,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 EXTRAS = ("bayesian", "optimizers", "analysis", "storage", "clusters")
 
+FOUND = ("aiobotocore==2.26.0", "boto3==1.41.5", "botocore==1.41.5")
+"""The newest that the oldest s3fs admits: pip finds them too, after a search of many minutes."""
+
 _FLOOR = re.compile(r"([A-Za-z0-9._-]+)>=([0-9.]+)(?:,.*)?")
 
 
@@ -37,7 +40,11 @@ def floors(project: dict[str, object], extras: tuple[str, ...] = EXTRAS) -> Iter
 def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     tested = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    print("\n".join([*floors(project), *(line for line in tested if line.startswith("torch=="))]))
+    print(
+        "\n".join(
+            [*floors(project), *FOUND, *(line for line in tested if line.startswith("torch=="))]
+        )
+    )
 
 
 if __name__ == "__main__":
