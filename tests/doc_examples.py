@@ -9,7 +9,7 @@ A comment on the line before a block says what is special about it::
     <!-- test: slow -->                          only with the slow tests, as all that reads SOURCE
     <!-- test: add --trials 5 -->                to every ``hwgpt-blackbox run`` of the block
     <!-- test: slow add --trials 5 -->           both
-    <!-- test: hub -->                          with a hub on loopback that holds owner/repo
+    <!-- test: hub -->                          with a home of its own, and a hub on loopback
     <!-- test: file mine.toml -->                the block is this file
     <!-- test: not run: needs a cluster -->      checked only: syntax, and options against --help
 
@@ -148,6 +148,7 @@ class Session:
             tree = {f"{table.name}/{path.name}": path.read_bytes() for path in table.iterdir()}
             repository.names["v1"] = repository.commit(tree)
         variables = {"HF_ENDPOINT": self.hub.url, "HF_TOKEN": TOKEN}
+        variables["HWGPT_BLACKBOX_HOME"] = str(self.folder / "pulled")
         without_xet = mock.patch("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
         with mock.patch.dict(os.environ, variables), without_xet:
             yield
