@@ -170,13 +170,29 @@ def search(
         )
         tuner.tuner_path = Path(folder)
         tuner.tuning_status = LeanStatus()
-        tuner.run()
+        _run(tuner)
     if len(recorder.ended) < run.trials:
         raise InputError(
             f"method {run.method} ended after {len(recorder.ended)} of {run.trials} trials: it "
             "had nothing more to suggest; ask for fewer trials"
         )
     return recorder
+
+
+def _run(tuner: Tuner) -> None:
+    """Run the tuner; what interrupts it comes out as what it is.
+
+    At its end the tuner stops all trials, for which the backend may be in no state.
+    """
+    try:
+        tuner.run()
+    except Exception as error:
+        behind: BaseException | None = error
+        while isinstance(behind, Exception):
+            behind = behind.__context__
+        if behind is None:
+            raise
+        raise behind from error
 
 
 @functools.lru_cache(maxsize=3)

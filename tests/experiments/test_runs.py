@@ -136,6 +136,29 @@ def test_a_run_computes_with_one_thread(monkeypatch):
         assert max(pool["num_threads"] for pool in threadpool_info()) == 2
 
 
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_what_interrupts_a_run_is_not_lost_when_the_tuner_tidies_up(kind, monkeypatch):
+    def fetch(*args, **kwargs):
+        raise kind("now")
+
+    def stop_all(backend):
+        raise KeyError(239)
+
+    monkeypatch.setattr(SimulatedBackend, "fetch_status_results", fetch)
+    monkeypatch.setattr(SimulatedBackend, "stop_all", stop_all)
+    with pytest.raises(kind, match="now"):
+        execute(settings())
+
+
+def test_other_errors_of_a_run_are_what_they_are(monkeypatch):
+    def stop_all(backend):
+        raise KeyError(239)
+
+    monkeypatch.setattr(SimulatedBackend, "stop_all", stop_all)
+    with pytest.raises(KeyError, match="239"):
+        execute(settings())
+
+
 def test_unknown_method():
     with pytest.raises(InputError, match="unknown method 'SIMULATED'; known: RS, RE"):
         execute(settings(method="SIMULATED"))
