@@ -166,8 +166,9 @@ def plain_prior(columns: int) -> Prior:
 def additive_prior(layout: Layout) -> Prior:
     """:class:`AdditiveKernel`, and BoTorch's prior and floor of the noise on another scale.
 
-    With BoTorch's constraint the likelihood is so steep in the noise, near its floor, that L-BFGS
-    makes no way in anything else (120 steps against 10). A softplus above the floor cures that.
+    With BoTorch's constraint the likelihood is so steep in the noise, near its floor, that a fit
+    makes no way in anything else (L-BFGS: 120 steps against 10). A softplus above the floor cures
+    that.
     """
     prior = LogNormalPrior(loc=-4.0, scale=1.0)
     constraint = GreaterThan(MIN_INFERRED_NOISE_LEVEL, initial_value=prior.mode)
