@@ -26,6 +26,17 @@ from hwgpt_blackbox.table import ARCHITECTURES, MATRIX, SIDE
 ROOT = Path(__file__).parent.parent
 """The checkout"""
 
+SHORT_OPTIONS: dict[str, dict[str, Any]] = {
+    "RE": {"population_size": 8, "sample_size": 4},
+    "NSGA2": {"population_size": 6},
+    "LS": {"initial": 5},
+    "RSBO": {"initial": 6},
+    "LSBO": {"initial": 6},
+    "EHVI": {"initial": 6},
+    "MOASHA": {"time_attr": "r", "max_t": 3},
+}
+"""Options that bring every method past its random start within a few trials."""
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 """The fixture ``run_python``"""
 

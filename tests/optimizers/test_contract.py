@@ -13,6 +13,7 @@ from typing import Any
 import dill
 import numpy as np
 import pytest
+from helpers import SHORT_OPTIONS
 from syne_tune.config_space import Domain, choice, loguniform, ordinal, randint, uniform
 from syne_tune.optimizer.schedulers.ask_tell_scheduler import AskTellScheduler
 
@@ -29,16 +30,6 @@ SPACE = {
     "constant": 7,
 }
 METRICS = ["error", "cost"]
-# Options that bring every method past its random start within TRIALS.
-OPTIONS: dict[str, dict[str, Any]] = {
-    "RE": {"population_size": 8, "sample_size": 4},
-    "NSGA2": {"population_size": 6},
-    "LS": {"initial": 5},
-    "RSBO": {"initial": 6},
-    "LSBO": {"initial": 6},
-    "EHVI": {"initial": 6},
-    "MOASHA": {"time_attr": "r", "max_t": 3},
-}
 TRIALS = {"RSBO": 12, "LSBO": 12, "EHVI": 12}
 POINT = {"shape": "z", "flag": False, "count": 3, "rate": 0.1, "width": 4, "share": 1 / 3}
 
@@ -87,7 +78,7 @@ class TestEveryMethod:
         self.trials = TRIALS.get(method, 40)
 
     def make(self, space: Any = SPACE, names: Any = METRICS, seed: Any = 1, **options: Any) -> Any:
-        options = {**OPTIONS.get(self.method, {}), **options}
+        options = {**SHORT_OPTIONS.get(self.method, {}), **options}
         return make_scheduler(self.method, space, names, random_seed=seed, **options)
 
     @pytest.mark.parametrize("workers", [1, 4])
