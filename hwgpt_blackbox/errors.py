@@ -1,5 +1,8 @@
 """The exceptions of this package: each names the value, what was expected, and the cure."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class HWGPTError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -59,7 +62,30 @@ def require(module: str, *, extra: str) -> None:
         )
 
 
-def unknown(what: str, value: object, known: object) -> InputError:
-    """The error for a name that is in no table: says what was asked for and what there is."""
-    names = ", ".join(str(name) for name in known)  # type: ignore[attr-defined]
-    return InputError(f"unknown {what} {value!r:.200}; known: {names}")
+def printable(text: object) -> str:
+    r"""A text for people to read: control and other unprintable characters are escaped.
+
+    Names and values out of files may hold terminal escapes. Line ends stay.
+
+    >>> print(printable("a\x1b[2Jb"))
+    a\x1b[2Jb
+    """
+    return "".join(
+        character
+        if character.isprintable() or character == "\n"
+        else character.encode("unicode_escape").decode()
+        for character in str(text)
+    )
+
+
+def unknown(what: str, value: object, known: Iterable[object]) -> InputError:
+    """The error for a name that is in no table: says what was asked for and what there is.
+
+    >>> print(unknown("device", "V100", ["a100", "v100"]))
+    unknown device 'V100'; known: a100, v100; did you mean 'v100'?
+    """
+    names = [str(name) for name in known]
+    folded = {name.casefold(): name for name in reversed(names)}
+    near = get_close_matches(str(value).casefold()[:200], folded, n=1)
+    hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
+    return InputError(f"unknown {what} {value!r:.200}; known: {', '.join(names)}{hint}")
