@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from hwgpt_blackbox.errors import OutputError
+from hwgpt_blackbox.errors import HWGPTError, OutputError
 from hwgpt_blackbox.places import MANIFEST
 
 logger = logging.getLogger(__name__)
@@ -238,7 +238,7 @@ def writing(what: Path, other: str = OTHER_FOLDER) -> Iterator[None]:
     """
     try:
         yield
-    except OutputError:
+    except HWGPTError:
         raise
     except OSError as error:
         reason = error.strerror or str(error)

@@ -134,12 +134,24 @@ def test_no_right_to_write(hub: Hub, faulty: FaultyHost, first: Path) -> None:
     assert repository.head == {}
 
 
-@pytest.mark.parametrize("what", ["preupload", "objects/batch", "/commit/"])
+@pytest.mark.parametrize("what", ["preupload", "objects/batch"])
 def test_a_hub_that_recovers_is_asked_again(
     what: str, hub: Hub, faulty: FaultyHost, first: Path
 ) -> None:
     hub.repository(REPO).commit({})
     faulty.fail(f"POST .*{what}", status=503, times=1, headers={"Retry-After": "0"})
+    push(first / SURROGATE, REPO, progress=False)
+    assert hub.repositories[REPO].head == tree_of(first / SURROGATE, f"{SURROGATE}/")
+
+
+def test_a_hub_that_fails_to_commit_changes_nothing(
+    hub: Hub, faulty: FaultyHost, first: Path
+) -> None:
+    hub.repository(REPO).commit({})
+    faulty.fail("POST .*/commit/", status=503, times=1)
+    with pytest.raises(TransferError, match=r"HTTP 503.*try again later"):
+        push(first / SURROGATE, REPO, progress=False)
+    assert hub.repositories[REPO].head == {}
     push(first / SURROGATE, REPO, progress=False)
     assert hub.repositories[REPO].head == tree_of(first / SURROGATE, f"{SURROGATE}/")
 
