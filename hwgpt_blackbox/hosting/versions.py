@@ -28,7 +28,7 @@ from hwgpt_blackbox.artifact import sha256
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, OutputError
 from hwgpt_blackbox.hosting.listing import Listing, artifact_of, is_artifact_name
 from hwgpt_blackbox.integrity import check_artifact
-from hwgpt_blackbox.output import Outputs, discard, sync, writing
+from hwgpt_blackbox.output import Outputs, clean_up, discard, temporary_folder, write_file, writing
 from hwgpt_blackbox.places import MANIFEST
 
 logger = logging.getLogger(__name__)
@@ -215,7 +215,9 @@ class Shelf:
 
     def _tidy(self) -> None:
         """Remove what a process that was killed left; nobody else is at work, we hold the lock."""
-        for path in self._root.glob("tmp-*"):
+        for path in (self._root, *self._versions.glob("*/")):
+            clean_up(path)
+        for path in self._root.glob("tmp-*"):  # of releases before 0.9
             discard(path)
         for path in self._root.glob("next-*"):
             # It was about to be put in place of a folder that had been set aside.
@@ -292,23 +294,22 @@ class Shelf:
         :raises DataError: the artifact is not sound; nothing of it stays
         :raises OutputError: it cannot be written
         """
-        folder = listing.digest[:DIGEST_LENGTH]
-        with Outputs(self._versions, [], overwrite=False, other=OTHER_HOME) as outputs:
-            artifact = outputs.build(folder) / self.name
+        place = self._versions / listing.digest[:DIGEST_LENGTH]
+        if not (place / self.name / MANIFEST).is_file():
+            discard(place / self.name)
+        with Outputs(place, [self.name], overwrite=True, other=OTHER_HOME) as outputs:
+            artifact = outputs.build(self.name)
             with writing(artifact, OTHER_HOME):
-                artifact.mkdir()
                 (artifact / MANIFEST).write_bytes(listing.content)
                 for name, path in files.items():
                     path.rename(artifact / name)
-                sync(artifact)
             try:
                 check_artifact(artifact)
             except DataError as error:
                 reason = str(error).replace(str(artifact), where)
                 raise DataError(f"{reason}; nothing was installed") from error
-            discard(self._versions / folder)  # if it is there it was found damaged
             outputs.publish()
-        return self._by_folder(folder)
+        return self._by_folder(place.name)
 
     def note(self, version: Version, origin: Mapping[str, Any]) -> Version:
         """Note that a version was found at a further place, or again."""
@@ -386,9 +387,8 @@ class Shelf:
         with writing(version.path, OTHER_HOME):
             if version.active:
                 self.link.unlink()
-            gone = self._root / f"tmp-{os.getpid()}"
-            version.path.parent.rename(gone)
-            discard(gone)
+            with temporary_folder(self._root, self.name) as gone:
+                version.path.parent.rename(gone / "gone")
 
     def _by_folder(self, folder: str) -> Version:
         return next(v for v in self.versions() if v.path.parent.name == folder)
@@ -420,12 +420,4 @@ def _is_origin(row: Any) -> bool:
 
 
 def _write_origins(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Replace the file in one step, or leave it as it was."""
-    text = json.dumps([dict(row) for row in rows], indent=1) + "\n"
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_file(path, json.dumps([dict(row) for row in rows], indent=1) + "\n")
