@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     results = read_results(args.results, device=args.device)
     spaces = {problem.space for problem in results.problems}
     steps = 1 + len(results.problems) + (0 if args.no_spaces else len(spaces))
-    with tqdm(total=steps, unit="part", disable=None) as bar:
+    with tqdm(total=steps, unit="part", disable=None, delay=1e-3) as bar:
 
         def progress(name: str) -> None:
             bar.set_description(name)
