@@ -36,9 +36,20 @@ from hwgpt_blackbox.places import MANIFEST, find
 from hwgpt_blackbox.spaces import get_space
 from hwgpt_blackbox.surrogate import Surrogate
 
-TRIAL_ID, SIMULATED_TIME = "trial_id", "simulated_time"
-CONFIG, MEASURED, EXPECTED = "config_", "measured_", "expected_"
-"""Columns of the results: a trial, seconds, and prefixes of hyperparameters and objectives."""
+TRIAL_ID = "trial_id"
+"""Column of the results: number of the trial."""
+
+SIMULATED_TIME = "simulated_time"
+"""Column of the results: seconds from the start to the end of the trial."""
+
+CONFIG = "config_"
+"""Prefix of the columns of hyperparameters."""
+
+MEASURED = "measured_"
+"""Prefix of the columns of objectives as the method saw them."""
+
+EXPECTED = "expected_"
+"""Prefix of the columns of expected objectives."""
 
 MAX_TRIALS, MAX_SEED = 10_000_000, 2**32 - 1
 
