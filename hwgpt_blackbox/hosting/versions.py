@@ -217,7 +217,7 @@ class Shelf:
         """Remove what a process that was killed left; nobody else is at work, we hold the lock."""
         for path in (self._root, *self._versions.glob("*/")):
             clean_up(path)
-        for path in self._root.glob("tmp-*"):  # of releases before 0.9
+        for path in self._root.glob("tmp-*"):  # of the layout before
             discard(path)
         for path in self._root.glob("next-*"):
             # It was about to be put in place of a folder that had been set aside.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from hwgpt_blackbox import remote
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.errors import OutputError
 from hwgpt_blackbox.experiments.grid import make_runs, read_all
@@ -12,6 +13,7 @@ from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.report import read_results
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
 from hwgpt_blackbox.experiments.store import ResultStore, read
+from hwgpt_blackbox.experiments.workers import make_task
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def test_runs_are_stored_resumed_set_aside_and_reported(bucket, tmp_path, capsys
     words = ["report", f"{bucket}/grid", "--out", str(tmp_path / "report"), "--no-spaces"]
     assert main(words) == 0
     printed = capsys.readouterr().out
-    assert printed.count("it is set aside as s-perplexity") == 2
+    assert printed.count("is no sound result file") == 2
     assert len(read_results([f"{bucket}/grid"]).runs) == 1
     assert make_runs(runs(0, 1, 2), store) == runs(0, 1)
     assert len(read_all(store)) == 3
@@ -71,3 +73,12 @@ def test_a_bucket_that_is_not_there_is_not_made(bucket):
             OutputError, match=r"s3://absent/x/\S+ cannot be written .*name another"
         ):
             ResultStore("s3://absent/x").prepare()
+
+
+def test_a_url_s_password_is_not_shown_and_its_stores_are_opened_like_those_of_artifacts(bucket):
+    store = ResultStore("memory://me:secret@host/results")
+    store.prepare()
+    assert "secret" not in str(store.folder)
+    assert make_task(runs(0)[0], store).folder == "memory://me:secret@host/results"
+    fs, _ = ResultStore(bucket).folder._open()
+    assert fs.config_kwargs["read_timeout"] == remote.TIMEOUT

@@ -366,5 +366,5 @@ def test_a_web_server_that_fails(
 
 
 def test_a_web_server_that_is_not_there() -> None:
-    with pytest.raises(TransferError, match="failed .*try again later"):
+    with pytest.raises(TransferError, match=r"failed .*try again later"):
         pull("http://127.0.0.1:9/hwgpt-s", progress=False)

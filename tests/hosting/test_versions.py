@@ -229,16 +229,16 @@ def test_a_record_of_origin_that_cannot_be_written_leaves_the_former_one(
     get(first / SURROGATE)
     (record,) = shelf().glob("versions/*/origin.json")
     before = record.read_text()
-    write = Path.write_text
+    write = Path.write_bytes
 
-    def full(self: Path, text: str, **options: Any) -> int:
-        if "origin" not in self.name:
-            return write(self, text, **options)
-        write(self, text[:10], **options)
+    def full(self: Path, data: bytes) -> int:
+        if "origin" not in str(self.parent):
+            return write(self, data)
+        write(self, data[:10])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", full)
+        patch.setattr(Path, "write_bytes", full)
         with pytest.raises(OutputError, match="make room"):
             get(first / SURROGATE)
     assert record.read_text() == before
