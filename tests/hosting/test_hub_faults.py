@@ -7,6 +7,7 @@ import itertools
 import re
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from helpers import rewrite_manifest
 from hosted import REPO, SURROGATE, URL, assert_in_use, tree_of
@@ -23,9 +24,15 @@ from hwgpt_blackbox.errors import (
 )
 from hwgpt_blackbox.places import find, home
 
+OLD = int(huggingface_hub.__version__.partition(".")[0]) < 2
+"""The hub's library of the first releases that we accept: it tries less often again."""
+
+more_attempts = pytest.mark.skipif(OLD, reason="needs huggingface_hub 2")
+
 # -- hosts that fail -------------------------------------------------------------------------
 
 
+@more_attempts
 def test_a_cut_connection_is_gone_on_with_where_it_was_cut(
     repository: Repository, faulty: FaultyHost, first: Path
 ) -> None:
@@ -41,6 +48,7 @@ def test_a_cut_connection_is_gone_on_with_where_it_was_cut(
     assert sum(seen.sent for seen in cuts) < 2 * size
 
 
+@more_attempts
 def test_a_connection_that_is_reset(repository: Repository, faulty: FaultyHost) -> None:
     faulty.fail("GET /cdn/", cut=50_000, reset=True, times=3)
     assert_in_use(pull(URL, progress=False).digest)
@@ -81,6 +89,7 @@ def test_what_was_kept_and_is_wrong_is_fetched_from_the_start(
     assert_in_use(pull(URL, progress=False).digest)
 
 
+@more_attempts
 def test_a_host_that_begins_elsewhere_than_it_says_is_found_out(
     repository: Repository, faulty: FaultyHost, first: Path
 ) -> None:
@@ -103,6 +112,7 @@ def test_what_a_host_says_is_shown_without_what_terminals_heed(
     assert len(str(error.value)) < 700
 
 
+@more_attempts
 def test_a_host_without_ranges_serves_a_second_attempt_too(
     repository: Repository, faulty: FaultyHost
 ) -> None:
@@ -114,7 +124,8 @@ def test_a_host_without_ranges_serves_a_second_attempt_too(
 @pytest.mark.parametrize(
     ("what", "status"),
     [
-        *itertools.product(["revision", "tree", "HEAD .*manifest.json"], [429, 500, 502, 503, 504]),
+        *itertools.product(["revision", "HEAD .*manifest.json"], [429, 500, 502, 503, 504]),
+        *(pytest.param("tree", status, marks=more_attempts) for status in [429, 500, 503]),
         ("cdn", 429),  # other failures of a body's host are not tried again by the library
     ],
 )
@@ -147,7 +158,8 @@ def test_a_host_that_refuses_leaves_the_earlier_version_in_use(
     assert_in_use(earlier)
     asked = len([seen for seen in faulty.seen if re.search(what, seen.line)])
     tried_again = status == 429 or (status == 500 and what != "cdn")
-    assert (asked > 1) is tried_again  # what cannot help is not tried again
+    if not (OLD and what == "tree"):
+        assert (asked > 1) is tried_again  # what cannot help is not tried again
 
 
 def test_a_host_that_asks_to_wait_for_hours_is_not_waited_for(
@@ -161,7 +173,7 @@ def test_a_host_that_asks_to_wait_for_hours_is_not_waited_for(
 
 def test_a_host_that_is_not_there(earlier: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(TransferError, match=r"failed .*ConnectError"):
+    with pytest.raises(TransferError, match=r"failed .*(ConnectError|closed)"):
         pull(URL, progress=False)
     assert_in_use(earlier)
 
@@ -244,7 +256,7 @@ def test_a_file_without_end_is_cut_off(earlier: str, faulty: FaultyHost, second:
 
 def test_a_manifest_without_end_is_cut_off(earlier: str, faulty: FaultyHost) -> None:
     faulty.fail("resolve/.*manifest.json", endless=1 << 30, no_ranges=True)
-    with pytest.raises(DataError, match="is larger than"):
+    with pytest.raises(TransferError if OLD else DataError, match=r"failed|is larger than"):
         pull(URL, progress=False)
     assert_in_use(earlier)
 
