@@ -27,7 +27,7 @@ MAX_WAIT = 120
 """An answer of the API, or a folder, beyond these is refused; a host that asks to wait longer, in
 seconds, is not waited for."""
 
-_endpoints: set[str] = set()
+_trusted: set[str | None] = set()
 """Hosts that get the token."""
 
 
@@ -41,7 +41,7 @@ def _open(access: Access) -> Any:
     endpoint = access.endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
     if not is_web_address(endpoint):
         raise InputError(f"endpoint {redact(endpoint)!r} of the hub is no http(s):// address")
-    _endpoints.update(urlsplit(url).netloc for url in (endpoint, constants.ENDPOINT))
+    _trusted.update(urlsplit(url).hostname for url in (endpoint, constants.ENDPOINT))
     _guard()
     token = False if access.anonymous else access.token
     return HfApi(endpoint.rstrip("/"), token, LIBRARY, __version__)
@@ -90,9 +90,8 @@ def _check_request(request: Any) -> None:
     known = {key: value for key, value in limits.items() if value is not None}
     defaults = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT)
     request.extensions["timeout"] = {**defaults, **known}
-    netloc = request.url.netloc.decode().rpartition("@")[2]
-    if "authorization" in request.headers and netloc not in _endpoints:
-        raise TransferError(f"the hub continues on another host, {netloc}; refused")
+    if "authorization" in request.headers and request.url.host not in _trusted:
+        raise TransferError(f"the hub continues on another host, {request.url.host}; refused")
 
 
 def _check_answer(answer: Any) -> None:
@@ -215,6 +214,7 @@ def push_to_hub(
     overwrite: bool,
     branch: str | None,
     message: str | None,
+    progress: bool,
 ) -> str:
     """Commit an artifact; files of an earlier version that it lacks go in the same commit.
 
@@ -230,6 +230,11 @@ def push_to_hub(
     :raises HWGPTError: the hub refuses or fails
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
 
     where = parse_hub(url)
     if where.revision:
@@ -247,16 +252,23 @@ def push_to_hub(
         CommitOperationDelete(f"{where.path}/{name}", is_folder=is_folder)
         for name, is_folder in _stale(source, listing, overwrite)
     ]
-    with failures(url):
-        # Not upload_folder, which may make several commits of one push.
-        commit = api.create_commit(
-            where.repo,
-            operations,
-            commit_message=message or f"Push {listing.name} {listing.digest[:12]}",
-            repo_type="dataset",
-            revision=branch,
-        )
-        return str(commit.oid)
+    quiet = not (progress or are_progress_bars_disabled())
+    if quiet:
+        disable_progress_bars()
+    try:
+        with failures(url):
+            # Not upload_folder, which may make several commits of one push.
+            commit = api.create_commit(
+                where.repo,
+                operations,
+                commit_message=message or f"Push {listing.name} {listing.digest[:12]}",
+                repo_type="dataset",
+                revision=branch,
+            )
+            return str(commit.oid)
+    finally:
+        if quiet:
+            enable_progress_bars()
 
 
 def _target(url: str, branch: str | None, access: Access, create: bool) -> HubSource:

@@ -115,6 +115,7 @@ def push(
                 overwrite=overwrite,
                 branch=branch,
                 message=message,
+                progress=progress,
             )
             _compare(open_source(address, pinned, access), listing)
             return pinned

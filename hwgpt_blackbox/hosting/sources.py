@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from hwgpt_blackbox.artifact import MAX_MANIFEST_BYTES
+from hwgpt_blackbox.artifact import MAX_MANIFEST_BYTES, read_small
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, TransferError
 from hwgpt_blackbox.hosting.addresses import Address
 from hwgpt_blackbox.hosting.listing import Listing, check_foreign
@@ -65,7 +65,8 @@ def fetch_manifest(source: Source) -> bytes:
     :raises HWGPTError: it is not there, too large, or the host does not answer
     """
     with TemporaryDirectory(prefix="hwgpt-") as folder, counting(source, None, False) as count:
-        return source.fetch(MANIFEST, Path(folder), count).read_bytes()
+        path = source.fetch(MANIFEST, Path(folder), count)
+        return read_small(path, MAX_MANIFEST_BYTES, f"it is what {source.url} holds")
 
 
 @contextmanager

@@ -218,6 +218,16 @@ def test_an_endpoint_that_is_no_address(
     assert "secret" not in str(error.value)
 
 
+def test_the_library_s_log_shows_no_password(
+    faulty: FaultyHost, repository: Repository, caplog: pytest.LogCaptureFixture
+) -> None:
+    faulty.fail("/revision/", status=503, times=1)
+    endpoint = f"http://me:secret@127.0.0.1:{faulty.port}"
+    assert pull(URL, endpoint=endpoint, token="hf_loopback", progress=False).active
+    assert "***@127.0.0.1" in caplog.text
+    assert "secret" not in caplog.text
+
+
 def test_an_endpoint_that_the_client_refuses_is_not_tried_again(earlier: str) -> None:
     with pytest.raises(TransferError, match=r"InvalidURL"):
         pull(URL, endpoint="http://host\u3002\u3002x/", progress=False)

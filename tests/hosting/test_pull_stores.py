@@ -227,6 +227,14 @@ def test_any_store_of_fsspec(first: Path, second: Path) -> None:
     assert tree_of(version.path) == tree_of(second / TABLE)
 
 
+def test_a_manifest_that_is_a_folder() -> None:
+    import fsspec
+
+    fsspec.filesystem("memory").pipe_file("/odd/hwgpt-s/manifest.json/x", b"{}")
+    with pytest.raises(HWGPTError, match=r"manifest\.json"):
+        pull("memory://odd/hwgpt-s", progress=False)
+
+
 def test_a_web_server(first: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "0"]
     with subprocess.Popen(

@@ -118,6 +118,24 @@ def test_a_repository_is_made_when_asked_and_is_private(
     assert pull(TABLE, repository=REPO, progress=False).active
 
 
+def test_a_quiet_push_shows_no_bars_and_leaves_the_library_as_it_was(
+    hub: Hub,
+    faulty: FaultyHost,
+    first: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    from huggingface_hub.utils import are_progress_bars_disabled
+
+    monkeypatch.setenv("TQDM_POSITION", "-1")  # bars without a terminal
+    hub.repository(REPO).commit({})
+    for progress in (False, True):
+        hub.blobs.clear()
+        push(first / SURROGATE, REPO, progress=progress, overwrite=True)
+        assert ("B/s" in capfd.readouterr().err) is progress
+        assert not are_progress_bars_disabled()
+
+
 def test_a_branch(hub: Hub, faulty: FaultyHost, first: Path) -> None:
     repository = hub.repository(REPO)
     repository.names["draft"] = repository.commit({"README.md": b""})
