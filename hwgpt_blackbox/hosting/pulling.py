@@ -124,17 +124,11 @@ def pull(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What a user asked for.
+    """What a user asked for."""
 
-    :param name: of the artifact; None where an address was given
-    :param address: where to look
-    :param stated: whether the user said where to look
-    :param revision: the version; None: the newest
-    """
-
-    name: str | None
+    name: str | None  # None where an address was given
     address: Address
-    stated: bool
+    stated: bool  # whether the user said where to look
     revision: str | None
 
     def __str__(self) -> str:
@@ -166,15 +160,9 @@ def _from_here(wanted: _Wanted, root: Path, offline: bool) -> Version | None:
     needed = offline and wanted.address.is_remote
     if not exact and not needed:
         return None
-    found = [
-        version
-        for version in cached(root)
-        if wanted.name in (None, version.name)
-        and (
-            not wanted.stated
-            or any(row["source"] == wanted.address.shown for row in version.origins)
-        )
-    ]
+    found = [version for version in cached(root) if wanted.name in (None, version.name)]
+    if wanted.stated:
+        found = [version for version in found if version.is_from(wanted.address.shown)]
     if revision is None:
         found.sort(key=lambda v: (v.active, v.pulled), reverse=True)
     else:

@@ -153,10 +153,8 @@ def _push(
 
 
 def _write(folder: Path, listing: Listing, target: Path, overwrite: bool) -> None:
-    """Copy an artifact to a folder in one step.
+    """Copy an artifact to a folder in one step; what is left there of the same is replaced.
 
-    :param target: its new folder; what is left there of the same version is replaced
-    :param overwrite: replace any artifact, with all that lies in its folder
     :raises OutputError: something else is there, or it cannot be written; nothing of it stays
     """
     other, manifest = "choose another address", target / places.MANIFEST
@@ -180,27 +178,21 @@ def _is_there(source: Source, listing: Listing) -> bool:
 
     :raises OutputError: it is another version, which is not to be replaced
     """
-    digest = _digest_at(source)
-    if digest not in (None, listing.digest):
+    try:
+        digest = hashlib.sha256(fetch_manifest(source)).hexdigest()
+    except MissingArtifactError:
+        return False
+    if digest != listing.digest:
         raise OutputError(
             f"{source.url} holds another version, {digest}; replace it with --overwrite "
             "(overwrite=True), or choose another address: stores keep no earlier versions"
         )
     try:
-        if digest is not None:
-            _check_entries(source, listing)
+        _check_entries(source, listing)
     except DataError as error:
         logger.warning("%s is pushed again: %s", source.url, error)
         return False
-    return digest is not None
-
-
-def _digest_at(source: Source) -> str | None:
-    """sha256 of the manifest at a source; None if there is none."""
-    try:
-        return hashlib.sha256(fetch_manifest(source)).hexdigest()
-    except MissingArtifactError:
-        return None
+    return True
 
 
 def _compare(source: Source, listing: Listing) -> None:
