@@ -80,8 +80,10 @@ def locate(artifact: str) -> Path:
         return find(artifact).path
     folder = Path(artifact).expanduser()
     if not (folder / MANIFEST).is_file():
-        error = unknown("artifact", artifact, BLACKBOXES)
-        raise InputError(f"{error}; nor is it a folder with a {MANIFEST}")
+        raise InputError(
+            f"{artifact!r} is no artifact: no folder with a {MANIFEST}, and "
+            f"{unknown('name', artifact, BLACKBOXES)}"
+        )
     return folder
 
 
