@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwgpt_blackbox.artifact import read_manifest
-from hwgpt_blackbox.bounds import REFERENCE_POINT, check_bounds, stated_bounds
+from hwgpt_blackbox.bounds import check_bounds, stated_bounds
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.metrics import (
