@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwgpt_blackbox.artifact import read_manifest
-from hwgpt_blackbox.bounds import check_bounds, stated_bounds
+from hwgpt_blackbox.bounds import REFERENCE_POINT, check_bounds, stated_bounds
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.encoding import Configurations, Encoding
 from hwgpt_blackbox.errors import DataError, InputError
@@ -36,9 +36,6 @@ from hwgpt_blackbox.spaces import get_space
 
 if TYPE_CHECKING:
     from hwgpt_blackbox.blackbox import HWGPTBlackbox
-
-REFERENCE_POINT = 1.1
-"""Reference point of the normalised hypervolume, in every objective."""
 
 DEFAULT_DEVICE = "rtx2080"
 """Device that evaluates architectures when no objective names one."""
