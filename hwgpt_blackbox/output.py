@@ -57,7 +57,8 @@ def temporary_folder(parent: Path, label: str) -> Iterator[Path]:
     """
     from filelock import FileLock
 
-    path = parent / f".{label[:100]}{TEMPORARY}{_host()}.{secrets.token_hex(4)}.tmp"
+    label = label.encode()[:100].decode(errors="ignore")
+    path = parent / f".{label}{TEMPORARY}{_host()}.{secrets.token_hex(4)}.tmp"
     path.mkdir()
     lock = FileLock(path / _LOCK)
     try:

@@ -126,7 +126,12 @@ def test_overwrite_leaves_what_is_no_artifact(content: str, tmp_path: Path) -> N
     assert files(tmp_path) == before
 
 
-def test_overwrite_of_a_link_keeps_what_it_points_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("exchange", [True, False])
+def test_overwrite_of_a_link_keeps_what_it_points_to(
+    exchange: bool, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if not exchange:
+        request.getfixturevalue("_no_exchange")
     existing(tmp_path / "elsewhere")
     out = tmp_path / "out"
     out.mkdir()
@@ -370,8 +375,8 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_file(path, fail)
     assert path.read_text() == ".svg, bytes"
     write_file(tmp_path / "lock", "a name that we use ourselves")
-    write_file(tmp_path / ("x" * 250), "a long name")
-    assert files(tmp_path) == ["a.svg", "lock", "x" * 250]
+    write_file(tmp_path / ("ü" * 125), "a long name")
+    assert files(tmp_path) == ["a.svg", "lock", "ü" * 125]
 
 
 def test_the_umask_is_never_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,9 @@ from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.metrics import METRICS, PREFIX
+from hwgpt_blackbox.output import Outputs
 from hwgpt_blackbox.spaces import SPACES
-from hwgpt_blackbox.table import ARCHITECTURES, MATRIX, METADATA, OBJECTIVES, Table
+from hwgpt_blackbox.table import ARCHITECTURES, MATRIX, METADATA, OBJECTIVES, SIDE, Table
 from hwgpt_blackbox.tabular import blackboxes_of
 
 NAMES = [PREFIX + name for name in METRICS]
@@ -284,6 +285,23 @@ def test_a_changed_value_among_the_objectives_is_refused(folder):
     data[-9] ^= 1
     (folder / OBJECTIVES).write_bytes(data)
     assert_refused(folder, OBJECTIVES, "sha256")
+
+
+def test_a_table_that_is_replaced_keeps_its_values_and_takes_nothing_of_the_new(folder, tmp_path):
+    table = Table.read(folder)
+    before = np.array(table.objectives)
+    write_table(tmp_path / "new", size=6, repeats=3, seed=5)
+    with Outputs(folder.parent, [folder.name], overwrite=True) as outputs:
+        built = outputs.build(folder.name)
+        for path in (tmp_path / "new").iterdir():
+            (built / path.name).write_bytes(path.read_bytes())
+        np.savez(built / SIDE, perplexity_filled=np.ones(6, dtype=bool), accuracy=np.ones(6))
+        rewrite_manifest(built)
+        outputs.publish()
+    np.testing.assert_array_equal(table.objectives, before)
+    assert (Table.read(folder).objectives != before).any()
+    with pytest.raises(DataError, match="is not the file of its manifest"):
+        table.read_side()
 
 
 def test_headers_that_numpy_does_not_write_are_refused_before_it_evaluates_them(
