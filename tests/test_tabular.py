@@ -16,8 +16,9 @@ from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.metrics import METRICS, PREFIX
+from hwgpt_blackbox.output import Outputs
 from hwgpt_blackbox.spaces import SPACES
-from hwgpt_blackbox.table import ARCHITECTURES, MATRIX, METADATA, OBJECTIVES, Table
+from hwgpt_blackbox.table import ARCHITECTURES, MATRIX, METADATA, OBJECTIVES, SIDE, Table
 from hwgpt_blackbox.tabular import blackboxes_of
 
 NAMES = [PREFIX + name for name in METRICS]
@@ -196,6 +197,11 @@ def test_renamed_objectives_keep_their_values(boxes, dataset):
     x, y = renamed.hyperparameter_objectives_values()
     assert list(y.columns) == ["runtime", "loss"]
     assert len(x) == len(y)
+    if dataset == "a100":
+        turned = box.rename_objectives({name: name for name in box.objectives_names[::-1]})
+        np.testing.assert_array_equal(
+            turned.objectives_evaluations, box.objectives_evaluations[..., ::-1]
+        )
     again = renamed.rename_objectives({"loss": "metric_perplexity"})
     np.testing.assert_array_equal(again(config, seed=0), box(config, seed=0)[:, columns[1:]])
     np.testing.assert_array_equal(again.expected_values(matrix)[:, 0],
@@ -270,6 +276,49 @@ def test_objectives_truncated_anywhere_are_refused(folder):
     data = (folder / OBJECTIVES).read_bytes()
     for size in (*range(0, 140, 7), len(data) // 2, len(data) - 1):
         (folder / OBJECTIVES).write_bytes(data[:size])
+        assert_refused(folder)
+
+
+def test_a_changed_value_among_the_objectives_is_refused(folder):
+    # Only `verify` looked at their checksum.
+    data = bytearray((folder / OBJECTIVES).read_bytes())
+    data[-9] ^= 1
+    (folder / OBJECTIVES).write_bytes(data)
+    assert_refused(folder, OBJECTIVES, "sha256")
+
+
+def test_a_table_that_is_replaced_keeps_its_values_and_takes_nothing_of_the_new(folder, tmp_path):
+    table = Table.read(folder)
+    before = np.array(table.objectives)
+    write_table(tmp_path / "new", size=6, repeats=3, seed=5)
+    with Outputs(folder.parent, [folder.name], overwrite=True) as outputs:
+        built = outputs.build(folder.name)
+        for path in (tmp_path / "new").iterdir():
+            (built / path.name).write_bytes(path.read_bytes())
+        np.savez(built / SIDE, perplexity_filled=np.ones(6, dtype=bool), accuracy=np.ones(6))
+        rewrite_manifest(built)
+        outputs.publish()
+    np.testing.assert_array_equal(table.objectives, before)
+    assert (Table.read(folder).objectives != before).any()
+    with pytest.raises(DataError, match="is not the file of its manifest"):
+        table.read_side()
+
+
+def test_headers_that_numpy_does_not_write_are_refused_before_it_evaluates_them(
+    folder, monkeypatch
+):
+    def fail(*arguments, **options):
+        raise AssertionError
+
+    monkeypatch.setattr(np, "load", fail)
+    data = (folder / OBJECTIVES).read_bytes()
+    begin = data.index(b"\n")
+    for header in (b"{'descr': '<f4', 'fortran_order': False, 'shape': (2**40,), }",
+                   b"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3,), }",
+                   b"(" * 60):  # fmt: skip
+        changed = data[:10] + header.ljust(begin - 10) + data[begin:]
+        (folder / OBJECTIVES).write_bytes(changed)
+        rewrite_manifest(folder)
         assert_refused(folder)
 
 

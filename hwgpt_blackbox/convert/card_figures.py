@@ -27,7 +27,7 @@ from hwgpt_blackbox.convert.card_tables import (
 )
 from hwgpt_blackbox.convert.holdout import Trial
 from hwgpt_blackbox.errors import require
-from hwgpt_blackbox.output import writing
+from hwgpt_blackbox.output import write_file, writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,12 +107,10 @@ def save(figure: Figure, path: Path) -> None:
     """
     from matplotlib import rc_context
 
-    temporary = path.with_name(f".tmp-{path.name}")
     date = {"Date": None} if path.suffix == ".svg" else None
-    with writing(path):
-        try:
-            with rc_context({"svg.hashsalt": "hwgpt-blackbox"}):
-                figure.savefig(temporary, format=path.suffix[1:], dpi=150, metadata=date)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+
+    def fill(file: Path) -> None:
+        figure.savefig(file, format=path.suffix[1:], dpi=150, metadata=date)
+
+    with writing(path), rc_context({"svg.hashsalt": "hwgpt-blackbox"}):
+        write_file(path, fill)

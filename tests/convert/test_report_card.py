@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from quick import quick_fit, quick_surrogate, surrogate_of
 from source import make_source
 
 from hwgpt_blackbox.artifact import write_manifest
-from hwgpt_blackbox.convert import convert, holdout, read_measurements
+from hwgpt_blackbox.convert import card_store, convert, holdout, read_measurements
 from hwgpt_blackbox.convert import report_card as module
 from hwgpt_blackbox.convert.card_store import REPORT, add_card, read_card, store_card, to_json
 from hwgpt_blackbox.convert.card_text import LIST_HEADINGS, list_row, section_table
@@ -37,6 +38,7 @@ from hwgpt_blackbox.convert.report_card import judge, measure, section, summary
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import DataError, InputError, MissingExtraError, OutputError
+from hwgpt_blackbox.integrity import check_artifact
 from hwgpt_blackbox.places import EMBEDDED
 from hwgpt_blackbox.spaces import SPACES
 from hwgpt_blackbox.surrogate import Surrogate
@@ -498,3 +500,21 @@ def test_convert_stores_the_card_if_asked(
 def test_a_report_needs_the_surrogate(root: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="report"):
         convert(root, "s", tmp_path, surrogate=False, report=True)
+
+
+def test_a_card_of_an_artifact_that_was_replaced_meanwhile_is_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The old artifact with its card would have taken the place of the new one.
+    folder = tmp_path / "hwgpt-s"
+    write_random_surrogate(folder)
+
+    def replace(built: Path, card: Any) -> None:
+        shutil.rmtree(folder)
+        write_random_surrogate(folder, seed=1)
+
+    monkeypatch.setattr(card_store, "add_card", replace)
+    with pytest.raises(OutputError, match="was replaced by another process; judge it again"):
+        store_card(folder, {})
+    assert check_artifact(folder)
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
