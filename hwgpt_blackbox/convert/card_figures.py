@@ -28,6 +28,7 @@ from hwgpt_blackbox.convert.card_tables import (
 from hwgpt_blackbox.convert.holdout import Trial
 from hwgpt_blackbox.errors import require
 from hwgpt_blackbox.output import writing
+from hwgpt_blackbox.plotting import to_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,14 +106,10 @@ def save(figure: Figure, path: Path) -> None:
 
     :raises OutputError: it cannot be written
     """
-    from matplotlib import rc_context
-
     temporary = path.with_name(f".tmp-{path.name}")
-    date = {"Date": None} if path.suffix == ".svg" else None
     with writing(path):
         try:
-            with rc_context({"svg.hashsalt": "hwgpt-blackbox"}):
-                figure.savefig(temporary, format=path.suffix[1:], dpi=150, metadata=date)
+            temporary.write_bytes(to_bytes(figure, path.suffix[1:]))
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
