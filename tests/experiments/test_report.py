@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
+import importlib.util
 import json
 import re
 import shutil
@@ -14,9 +18,15 @@ import pandas as pd
 import pytest
 
 from hwgpt_blackbox.cli import main
-from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.errors import InputError, MissingExtraError
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.report import Results, read_experiment, read_results, write_report
+from hwgpt_blackbox.experiments.report import (
+    Results,
+    page,
+    read_experiment,
+    read_results,
+    write_report,
+)
 from hwgpt_blackbox.experiments.report.inputs import _warnings
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
 from hwgpt_blackbox.experiments.store import ResultStore, StoredRun
@@ -112,6 +122,30 @@ def test_page_is_self_contained_and_labelled(report):
     assert len([1 for tag, a in tags if tag == "img"]) == 1 + 2 * 5 + 3
 
 
+def test_text_that_no_macro_made_is_escaped():
+    """A part of a section is HTML only if a function of the page made it."""
+    section = page.Section("a", "A & B", ["<b>bold</b>", page.paragraph("<i>")])
+    text = page.html("title", "lead", [], [section])
+    assert "&lt;b&gt;bold&lt;/b&gt;" in text
+    assert "<p>&lt;i&gt;</p>" in text
+    assert "A &amp; B" in text
+
+
+def test_page_holds_no_check_for_tests(report):
+    """The check for tests was once shipped in every page."""
+    assert "selfcheck" not in report.page.read_text(encoding="utf-8")
+
+
+def test_without_jinja2_nothing_is_written(results, tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "jinja2" else find(name)
+    )
+    with pytest.raises(MissingExtraError, match=r"jinja2 is not installed.*\[analysis\]"):
+        write_report(results, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_same_results_same_bytes(results, report, tmp_path):
     some = Results(results.runs[:1], results.notes)
     first, second = (write_report(some, tmp_path / name, formats=(), spaces=False) for name in "ab")
@@ -133,6 +167,22 @@ CHROMIUM = next(
 )
 
 
+def with_selfcheck(page: Path, folder: Path) -> Path:
+    """A copy of a page that checks itself: its policy admits one more script, the first to run."""
+    script = Path(__file__).with_name("selfcheck.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    text = page.read_text(encoding="utf-8")
+    for found, more in (
+        ("script-src ", f"'sha256-{digest}' "),
+        ("<head>", f"<script>{script}</script>"),
+    ):
+        before, after = text.split(found, 1)
+        text = before + found + more + after
+    copy = folder / "checked.html"
+    copy.write_text(text, encoding="utf-8")
+    return copy
+
+
 @pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"
 )
@@ -148,16 +198,17 @@ def test_in_a_browser(report, tmp_path, width):
             f"--window-size={width},900",
         ),
         *("--enable-logging=stderr", "--virtual-time-budget=10000", "--dump-dom"),
-        report.page.as_uri() + "#selfcheck",
+        with_selfcheck(report.page, tmp_path).as_uri(),
     ]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
     found = re.search(r'<output id="selfcheck">(.*?)</output>', done.stdout, flags=re.S)
     assert found, done.stderr[-2000:]
-    check = json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
+    check = json.loads(html.unescape(found[1]))
     assert check["problems"] == []
     assert check["figures"] == 14
     assert check["tables"] == check["filtered"] == 4
     assert check["sorted"] == 2 * (10 + 8 + 3 + 4)
+    assert check["found"] == 2
     assert "CONSOLE" not in done.stderr
 
 
@@ -205,8 +256,8 @@ def test_a_broken_file_is_named_and_set_aside(tmp_path, monkeypatch):
     moved = bad.with_name(bad.name + ".broken")
     assert moved.read_bytes() == b"PAR1"
     assert not bad.exists()
-    page = (tmp_path / "o" / "index.html").read_text()
-    assert f"it is set aside as {moved.name}" in page
+    text = (tmp_path / "o" / "index.html").read_text()
+    assert f"it is set aside as {moved.name}" in text
     for path in store.paths():
         path.write_bytes(b"")
     with pytest.raises(InputError, match=f"no results(.|\n)*{re.escape(bad.name[:-9])}"):
@@ -263,10 +314,10 @@ def test_command(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert str(tmp_path / "o" / "index.html") in printed
     assert "a single seed of RS" in printed
-    page = (tmp_path / "o" / "index.html").read_text()
-    assert "one seed only, hence no bands" in page
-    assert "No test of significance" in page
-    assert "Power law" not in page
+    text = (tmp_path / "o" / "index.html").read_text()
+    assert "one seed only, hence no bands" in text
+    assert "No test of significance" in text
+    assert "Power law" not in text
     assert main(["report", str(tmp_path / "r"), "--out", "x", "--formats", "gif"]) == 2
     assert main(["report", str(tmp_path / "r"), "--out", "x", "--device", "abacus"]) == 2
 

@@ -53,10 +53,10 @@ def write_report(
     :param formats: of the figures' files, of ``svg``, ``pdf``, ``png``; the page holds SVG
     :param spaces: describe the spaces too: power law, correlations, distributions
     :param progress: called with the name of each step when it begins
-    :raises MissingExtraError: matplotlib, moocore or scipy is not installed
+    :raises MissingExtraError: jinja2, matplotlib, moocore or scipy is not installed
     :raises OutputError: a file cannot be written
     """
-    for module in ("matplotlib", "moocore", "scipy"):
+    for module in ("jinja2", "matplotlib", "moocore", "scipy"):
         require(module, extra="analysis")
     step = progress or (lambda name: None)
     writer, notes = Writer(out, formats), list(results.notes)
