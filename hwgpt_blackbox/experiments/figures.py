@@ -12,7 +12,7 @@ import pandas as pd
 
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import InputError, MissingArtifactError
-from hwgpt_blackbox.experiments.analysis import expected_columns, nondominated
+from hwgpt_blackbox.experiments.analysis import expected_columns, labelled, nondominated
 from hwgpt_blackbox.experiments.files import write_bytes_atomically
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.store import StoredRun
@@ -58,9 +58,9 @@ def front_table(
     :param results: its runs, with their expected objectives
     :param reference: the front of all architectures, if it shall be there
     :return: columns ``kind`` (``random``: 5,000 uniform architectures, or ``measured``: as many of
-        the table, where one is at hand; ``exact``: the reference; ``front``), ``method`` and
-        ``seeds`` (number of runs whose trials were pooled; both for fronts only), and a column per
-        objective: expected values in natural units
+        the table, where one is at hand; ``exact``: the reference; ``front``), ``method`` (as
+        ``analysis.labelled`` names it) and ``seeds`` (number of runs whose trials were pooled; both
+        for fronts only), and a column per objective: expected values in natural units
     :raises InputError: a result is of another problem
     """
     targets = list(problem.targets)
@@ -69,6 +69,7 @@ def front_table(
     if reference is not None:
         exact = pd.DataFrame(reference.objectives, columns=list(reference.names))[targets]
         parts.append(_part(EXACT, "", 0, exact))
+    results = labelled(results)
     for method in sorted({result.run.method for result in results}):
         mine = [result for result in results if result.run.method == method]
         for result in mine:

@@ -308,6 +308,32 @@ def test_a_device_of_a_user_that_this_machine_lacks(tmp_path):
     assert "The exact front is not known." in report.page.read_text()
 
 
+def test_legends_and_tables_say_that_a_baseline_denoises(tmp_path):
+    store = ResultStore(tmp_path / "r")
+    store.prepare()
+    for objectives in (PROBLEMS[0], ("perplexity", "params")):
+        for method in ("RS", "LS"):
+            run = RunSettings(Problem.parse("s", objectives), method, trials=12)
+            store.write(run, execute(run))
+    report = write_report(read_results([store.folder]), tmp_path / "o", spaces=False)
+    text = report.page.read_text()
+    assert "<td>LS (denoised)</td>" in text
+    assert "<td>LS</td>" not in text
+    assert " & LS (denoised) & RS & " in (tmp_path / "o" / "table.tex").read_text()
+    ranks = pd.read_csv(tmp_path / "o" / "data" / "ranks.csv")
+    assert ranks[["method", "problems"]].to_numpy().tolist() in (
+        [["LS (denoised)", 2], ["RS", 2]],
+        [["RS", 2], ["LS (denoised)", 2]],
+    )
+    for name in (
+        "ranks",
+        *(f"convergence-{p.name}" for p in read_results([store.folder]).problems),
+    ):
+        drawn = (tmp_path / "o" / "figures" / f"{name}.svg").read_text()
+        assert "<!-- LS (denoised) -->" in drawn
+        assert "<!-- LS -->" not in drawn
+
+
 def test_command(tmp_path, capsys):
     stored(tmp_path / "r")
     assert main(["report", str(tmp_path / "r"), "--out", str(tmp_path / "o"), "--no-spaces"]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 import subprocess
 import sys
 from typing import Any
@@ -80,6 +81,16 @@ def test_importing_the_methods_imports_neither_torch_nor_pymoo() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_table_says_which_methods_denoise(name: str) -> None:
+    """Reports name methods by it."""
+    if METHODS[name].extra is not None:
+        pytest.importorskip({"optimizers": "pymoo", "bayesian": "botorch"}[METHODS[name].extra])
+    parameters = inspect.signature(METHODS[name].load().__init__).parameters
+    found = "denoise" in parameters and parameters["denoise"].default
+    assert METHODS[name].denoises == found
 
 
 def test_options_of_a_base_class_are_options_of_the_method() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hwgpt_blackbox._version import __version__
 from hwgpt_blackbox.bounds import REFERENCE_POINT
 from hwgpt_blackbox.errors import require
+from hwgpt_blackbox.experiments.analysis import labelled
 from hwgpt_blackbox.experiments.report import page
 from hwgpt_blackbox.experiments.report.convergence import traces
 from hwgpt_blackbox.experiments.report.inputs import Results
@@ -60,6 +61,7 @@ def write_report(
     for module in ("jinja2", "matplotlib", "moocore", "scipy"):
         require(module, extra="analysis")
     step = progress or (lambda name: None)
+    results = replace(results, runs=tuple(labelled(results.runs)))
     writer, notes = Writer(out, formats), list(results.notes)
     step("hypervolume")
     problems = results.problems
