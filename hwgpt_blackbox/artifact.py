@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.noise import Dependence
 from hwgpt_blackbox.npz import read_numbers
-from hwgpt_blackbox.places import MANIFEST
+from hwgpt_blackbox.places import MANIFEST, is_artifact
 from hwgpt_blackbox.spaces import Space
 
 SCHEMA_VERSION = 1
@@ -57,7 +57,7 @@ def read_small(path: Path, limit: int, cure: str = _CURE) -> bytes:
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write ``manifest.json`` with ``files``: sha256 and size of every other file of the folder.
 
-    :param folder: the artifact's folder, its other files complete
+    :param folder: the artifact's folder, its other files complete; nobody reads it yet
     :param manifest: what the artifact says of itself; keys ``kind``, ``name``, ``space`` and more
     """
     files = {
@@ -68,9 +68,44 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     text = json.dumps(
         {"schema_version": SCHEMA_VERSION, **manifest, "files": files}, indent=1, allow_nan=False
     )
-    temporary = folder / f".{MANIFEST}.tmp"
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(folder / MANIFEST)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+_T = TypeVar("_T")
+
+_TURNS = 100
+"""How often an artifact is read that is replaced each time."""
+
+
+def read_whole(folder: Path, read: Callable[[Path], _T]) -> _T:
+    """What ``read`` makes of an artifact's folder: of one artifact, not of two.
+
+    Another process may replace the folder between two of its files. It is read again then.
+
+    :raises DataError: as ``read``; or the folder is replaced again and again
+    """
+    for _ in range(_TURNS):
+        before = identity(folder)
+        try:
+            result = read(folder)
+        except (DataError, OSError):
+            if identity(folder) == before:
+                raise
+        else:
+            if identity(folder) == before:
+                return result
+    raise DataError(f"{folder} is replaced again and again by other processes; wait, and try again")
+
+
+def identity(folder: Path) -> tuple[int, ...] | None:
+    """What tells a folder from another that gets its name later; None: there is no artifact."""
+    if not is_artifact(folder):
+        return None
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
 def read_manifest(folder: Path, *, kind: str | Collection[str]) -> dict[str, Any]:

@@ -241,6 +241,20 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
             return self.predictor.expected(matrix)
         return self.predictor.measurements(matrix, repeats)
 
+    @property
+    def _sample(self) -> IntMatrix:
+        """The fixed sample of 1,000 uniform architectures, as choice indices."""
+        return self.encoding.sample(_SAMPLE_SIZE, np.random.default_rng(_SAMPLE_SEED))
+
+    @property
+    def hyperparameters(self) -> pd.DataFrame:
+        """A fixed sample of 1,000 uniform architectures, one column per hyperparameter.
+
+        Syne Tune's transfer learning reads it; the rows are those of
+        :meth:`hyperparameter_objectives_values`.
+        """
+        return pd.DataFrame(self.encoding.decode(self._sample))
+
     def hyperparameter_objectives_values(
         self, predict_curves: bool = False
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -252,14 +266,14 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         :param predict_curves: as in Syne Tune: all levels in one row of the second frame
         :return: hyperparameters (and the level, unless ``predict_curves``), and objectives
         """
-        matrix = self.encoding.sample(_SAMPLE_SIZE, np.random.default_rng(_SAMPLE_SEED))
+        matrix = self._sample
         expected = self.predictor.expected(matrix)
         values = np.repeat(expected[None], self.levels, axis=0)
         for level in range(1, self.levels):
             for j in np.flatnonzero(self._elapsed):
                 share = level / self.levels
                 values[level - 1, :, j] = self.cost_model.partial(expected[:, j], share)
-        x = pd.DataFrame(self.encoding.decode(matrix))
+        x = self.hyperparameters
         if predict_curves:
             return x, pd.DataFrame(np.concatenate(list(values), axis=1))
         frames = [x.assign(**{FIDELITY: level}) for level in range(1, self.levels + 1)]

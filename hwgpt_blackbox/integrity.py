@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwgpt_blackbox.artifact import check_files, read_manifest
+from hwgpt_blackbox.artifact import check_files, read_manifest, read_whole
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.names import BLACKBOXES, part_of
 from hwgpt_blackbox.network import NETWORK_TARGETS, read_networks
@@ -97,6 +97,10 @@ def check_artifact(folder: Path) -> Sound:
 
     :raises DataError: says what is wrong
     """
+    return read_whole(folder, _check)
+
+
+def _check(folder: Path) -> Sound:
     manifest = read_manifest(folder, kind=tuple(READERS))
     listed = manifest.get("files")
     if not isinstance(listed, dict):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.artifact import check_files, read_arrays, read_manifest
+from hwgpt_blackbox.artifact import check_files, read_arrays, read_manifest, read_whole
 from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.spaces import Space, get_space
@@ -231,6 +231,10 @@ def read_networks(folder: Path, targets: Sequence[str]) -> dict[str, Network]:
     :return: by target
     :raises DataError: the folder is no sound artifact of networks, or lacks one
     """
+    return read_whole(folder, lambda folder: _read(folder, targets))
+
+
+def _read(folder: Path, targets: Sequence[str]) -> dict[str, Network]:
     manifest = read_manifest(folder, kind=KIND)
     check_files(folder, manifest, [ARRAYS])
     arrays = read_arrays(folder / ARRAYS)

@@ -1,4 +1,4 @@
-"""Reading arrays of numbers from an npz file that somebody else wrote.
+"""Reading arrays of numbers from npz and npy files that somebody else wrote.
 
 ``numpy.load`` evaluates headers as Python literals, and allocates what they declare before it reads
 a byte. Here a header must have the form that numpy writes, and declare just the bytes that follow.
@@ -7,10 +7,12 @@ a byte. Here a header must have the form that numpy writes, and declare just the
 from __future__ import annotations
 
 import math
+import os
 import re
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,9 @@ from hwgpt_blackbox.errors import DataError
 MAX_ENTRIES = 10_000
 """Arrays in one file; an artifact has some 160."""
 
+_MAX_HEADER = 10 + 65_535
+"""Bytes of an npy file before its values, at most."""
+
 _SUFFIX = ".npy"
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(
@@ -27,6 +32,45 @@ _HEADER = re.compile(
     rb"'shape': \(((?:\d{1,10}, ?)*(?:\d{1,10})?)\), \} *\n"
 )
 _NUMBERS = re.compile(r"[<>|](?:f[248]|[iu][1248]|b1)")
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What the header of an npy file says.
+
+    :param begin: of the values, in bytes
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+    begin: int
+
+
+def _form(content: bytes, size: int, where: str) -> _Form:
+    """The form of the array in an npy file.
+
+    :param content: of the file; its header suffices
+    :param size: of the whole file, in bytes
+    :param where: the array, for messages
+    :raises DataError: it holds no numbers, or not as many as it says
+    """
+    begin = 10 + int.from_bytes(content[8:10], "little")
+    header = _HEADER.fullmatch(content[10:begin])
+    if not content.startswith(_MAGIC) or header is None:
+        raise DataError(
+            f"{where} has the header {content[:80]!r}, which numpy does not write for numbers"
+        )
+    kind = header[1].decode("ascii", "replace")
+    if not _NUMBERS.fullmatch(kind):
+        raise DataError(f"{where} has dtype {kind!r}; expected numbers")
+    dtype = np.dtype(kind)
+    shape = tuple(int(n) for n in header[3].replace(b" ", b"").split(b",") if n)
+    if math.prod(shape) * dtype.itemsize != size - begin:
+        raise DataError(
+            f"{where} has shape {shape!s:.100} and dtype {dtype}; {size - begin} bytes follow"
+        )
+    return _Form(dtype, shape, "F" if header[2] == b"True" else "C", begin)
 
 
 def read_numbers(path: Path, limit: int, *, missing: bool = False) -> dict[str, NDArray[Any]]:
@@ -60,31 +104,26 @@ def read_numbers(path: Path, limit: int, *, missing: bool = False) -> dict[str, 
     return arrays
 
 
+def map_numbers(path: Path) -> NDArray[Any]:
+    """The array of an npy file, mapped from disk, not to be written; its values are not looked at.
+
+    :raises DataError: the file holds no numbers, or not as many as it says
+    :raises OSError: it cannot be read
+    """
+    with path.open("rb") as file:
+        form = _form(file.read(_MAX_HEADER), os.fstat(file.fileno()).st_size, str(path))
+        return np.memmap(file, form.dtype, "r", form.begin, form.shape, form.order)
+
+
 def _array(content: bytes, path: Path, name: str, missing: bool) -> NDArray[Any]:
     """The array of an npy file.
 
     :raises DataError: it holds no finite numbers, or not as many as it says
     """
-    length = int.from_bytes(content[8:10], "little")
-    begin = 10 + length
-    header = _HEADER.fullmatch(content[10:begin])
-    if not content.startswith(_MAGIC) or header is None:
-        raise DataError(
-            f"{path}: array {name!r:.100} has the header {content[:80]!r}, which numpy does not "
-            "write for numbers"
-        )
-    kind = header[1].decode("ascii", "replace")
-    if not _NUMBERS.fullmatch(kind):
-        raise DataError(f"{path}: array {name!r:.100} has dtype {kind!r}; expected numbers")
-    dtype = np.dtype(kind)
-    shape = tuple(int(n) for n in header[3].replace(b" ", b"").split(b",") if n)
-    if math.prod(shape) * dtype.itemsize != len(content) - begin:
-        raise DataError(
-            f"{path}: array {name!r:.100} has shape {shape!s:.100} and dtype {dtype}; "
-            f"{len(content) - begin} bytes follow"
-        )
-    array = np.frombuffer(content, dtype, offset=begin)
-    array = array.reshape(shape, order="F" if header[2] == b"True" else "C").copy()
+    form = _form(content, len(content), f"{path}: array {name!r:.100}")
+    dtype = form.dtype
+    array = np.frombuffer(content, dtype, offset=form.begin)
+    array = array.reshape(form.shape, order=form.order).copy()
     if dtype.kind == "b":
         array = np.array(array.view(np.uint8) != 0)  # other bytes than 0 and 1 are no truth values
     unknown = np.isinf(array) if missing else ~np.isfinite(array)

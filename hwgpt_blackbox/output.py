@@ -1,21 +1,31 @@
-"""Writing artifacts so that they are there entirely or not at all."""
+"""Writing files and folders whole: what has its name is complete.
+
+Everything is made in a temporary folder beside its place, and gets its name in one step. The
+temporary folder's name holds this package's and the host's, and its writer holds a lock in it. So a
+later process can prove which of them a killed one left, and removes no others.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import logging
 import os
+import re
+import secrets
 import shutil
 import signal
-import tempfile
+import socket
+import stat
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 
 from hwgpt_blackbox.errors import OutputError
-from hwgpt_blackbox.places import MANIFEST
+from hwgpt_blackbox.places import MANIFEST, OLD, TEMPORARY
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +36,142 @@ _SPARE = 64 << 20
 """Bytes beyond the estimate that must be free."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+_TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
+"""What a rename says when a folder of the new name exists."""
+
+_LOCK, _MARK, _NEW = "lock", "mark", "new"
+"""What a temporary folder holds: the lock of its writer, a file that proves that it is ours, and
+what is being made. What it replaces is set aside in ``OLD``."""
+
+
+# -- temporary folders -----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def temporary_folder(parent: Path, label: str) -> Iterator[Path]:
+    """A folder in ``parent`` for what is not complete yet; removed at the end of the block.
+
+    :param label: begins its name
+    :raises OSError: it cannot be made
+    """
+    from filelock import FileLock
+
+    path = parent / f".{label[:100]}{TEMPORARY}{_host()}.{secrets.token_hex(4)}.tmp"
+    path.mkdir()
+    lock = FileLock(path / _LOCK)
+    try:
+        # Without a lock, which some file systems lack, there is no mark: nobody may remove it then.
+        with contextlib.suppress(OSError, NotImplementedError):
+            lock.acquire(timeout=0)
+            (path / _MARK).write_bytes(_mark(path.name))
+        yield path
+    finally:
+        _empty(path)
+        lock.release()
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def clean_up(folder: Path) -> int:
+    """Remove the temporary folders that killed processes left; put back what they had set aside.
+
+    A folder is removed when its name and its mark say that this package made it on this host (and
+    in this container), and nobody holds its lock. Everything else stays.
+
+    :return: how many were removed
+    """
+    found = [path for path in folder.glob(f".*{TEMPORARY}{_host()}.*.tmp") if _is_ours(path)]
+    return sum(map(_remove_unless_alive, sorted(found)))
+
+
+def _remove_unless_alive(path: Path) -> bool:
+    """Remove a temporary folder of ours, unless a process holds its lock."""
+    from filelock import FileLock
+
+    lock = FileLock(path / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except (OSError, NotImplementedError):  # held, or not ours to write
+        return False
+    try:
+        aside = path / OLD
+        for old in aside.iterdir() if aside.is_dir() and not aside.is_symlink() else ():
+            target = path.parent / old.name
+            if not os.path.lexists(target):
+                old.rename(target)
+                logger.warning("put back %s, which a killed process had set aside", target)
+        _empty(path)
+    except OSError as error:
+        logger.warning("%s, left by a killed process, stays (%s)", path, error)
+        return False
+    finally:
+        lock.release()
+    shutil.rmtree(path, ignore_errors=True)
+    logger.warning("removed %s, left by a process that was killed", path)
+    return True
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a folder has the mark that :func:`temporary_folder` gives it here; no links."""
+    mark, lock, expected = path / _MARK, path / _LOCK, _mark(path.name)
+    try:
+        return (
+            not any(part.is_symlink() for part in (path, mark, lock))
+            and mark.is_file()
+            and mark.stat().st_size == len(expected)
+            and mark.read_bytes() == expected
+        )
+    except OSError:
+        return False
+
+
+def _mark(name: str) -> bytes:
+    """What proves that a temporary folder of this name was made by this package, and where."""
+    try:
+        container = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        container = ""
+    return f"hwgpt-blackbox {name} {socket.gethostname()} {container}\n".encode()
+
+
+def _host() -> str:
+    """The host's name, as part of a file's name."""
+    return re.sub("[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
+
+
+def _empty(path: Path) -> None:
+    """Remove everything but what proves whose a temporary folder is; that goes last."""
+    with contextlib.suppress(OSError):
+        for entry in path.iterdir():
+            if entry.name not in (_LOCK, _MARK):
+                discard(entry)
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+_clean_up_once = functools.cache(clean_up)
+"""A folder is cleaned when this process first writes a file there: that lists it wholly."""
+
+
+def write_file(path: Path, content: bytes | str | Callable[[Path], object]) -> None:
+    """Write a file whole: under its name there is what was there, or all of the new.
+
+    :param content: bytes, text (stored as UTF-8), or what writes the file that it is given, which
+        has the same suffix
+    :raises OSError: it cannot be written; nothing of it stays
+    """
+    _clean_up_once(path.parent.absolute())
+    with temporary_folder(path.parent, path.name) as folder:
+        new = folder / f"{_NEW}{path.suffix}"
+        if callable(content):
+            content(new)
+        else:
+            new.write_bytes(content.encode() if isinstance(content, str) else content)
+        _to_disk(new)
+        new.replace(path)
+
+
+# -- folders ---------------------------------------------------------------------------------------
 
 
 class Outputs:
@@ -47,9 +193,11 @@ class Outputs:
         self.folder = folder
         self.overwrite = overwrite
         self.other = other
-        self._temporary: dict[str, Path] = {}
+        self._names = names
+        self._built: list[str] = []
         self._made: list[Path] = []
-        self._tidy()
+        self._temporary = contextlib.ExitStack()
+        clean_up(folder)
         for name in names:
             self._check(folder / name)
 
@@ -73,28 +221,17 @@ class Outputs:
                 for path in reversed(missing):
                     path.mkdir()
                     self._made.append(path)
-                # Fail now, not after all the work, where nothing can be written.
-                Path(tempfile.mkdtemp(prefix=_prefix(), dir=self.folder)).rmdir()
+                # Made now, so that it fails before all the work where nothing can be written.
+                self._work = self._temporary.enter_context(
+                    temporary_folder(self.folder, self._names[0])
+                )
+                for part in (_NEW, OLD):
+                    (self._work / part).mkdir()
         except BaseException:
+            self._temporary.close()
             self._remove_made()
             raise
         return self
-
-    def _tidy(self) -> None:
-        """Remove what a process that was killed left; put back what it had set aside.
-
-        Temporary folders carry the number of their process: those of a living one stay.
-        """
-        for path in sorted(self.folder.glob(".tmp-*")):
-            process = path.name.split("-")[1]
-            if not path.is_dir() or not process.isdigit() or _is_alive(int(process)):
-                continue
-            for old in path.glob("hwgpt-*"):
-                if old.is_dir() and not os.path.lexists(self.folder / old.name):
-                    old.rename(self.folder / old.name)
-                    logger.warning("put back %s, which a killed process had set aside", old.name)
-            shutil.rmtree(path, ignore_errors=True)
-            logger.warning("removed %s, left by a process that was killed", path)
 
     def __exit__(
         self,
@@ -102,8 +239,7 @@ class Outputs:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for path in self._temporary.values():
-            shutil.rmtree(path, ignore_errors=True)
+        self._temporary.close()
         if kind is not None:
             self._remove_made()
 
@@ -125,29 +261,78 @@ class Outputs:
 
         :raises OutputError: it cannot be made
         """
+        path = self._work / _NEW / name
         with writing(self.folder, self.other):
-            path = Path(tempfile.mkdtemp(prefix=_prefix(name), dir=self.folder))
-        self._temporary[name] = path
+            path.mkdir()
+        self._built.append(name)
         return path
 
     def publish(self) -> list[Path]:
         """Put every artifact built in its place.
 
+        Where another process does the same at the same time, the artifact of the last one stays.
+
         :return: their folders
         :raises OutputError: one exists by now, or cannot be moved; what was there is there again
         """
-        for name in self._temporary:
-            self._check(self.folder / name)
-        targets = []
-        for name, temporary in list(self._temporary.items()):
-            target = self.folder / name
+        targets = [self.folder / name for name in self._built]
+        for target in targets:
+            self._check(target)
+        for target in targets:
             with writing(target, self.other):
-                apply_umask(temporary)
-                sync(temporary)
-                _swap(temporary, target)
-            del self._temporary[name]
-            targets.append(target)
+                sync(self._work / _NEW / target.name)
+                self._put(self._work / _NEW / target.name, target)
+        self._built.clear()
         return targets
+
+    def _put(self, new: Path, target: Path) -> None:
+        """Give ``new`` the name ``target``, whatever other processes do there meanwhile.
+
+        In one step where the file system can exchange two folders. Elsewhere there is a moment
+        between two renames, for which readers wait (see ``places.is_artifact``).
+        """
+        old = self._work / OLD / target.name
+        try:
+            while True:
+                self._check(target)
+                if self.overwrite:
+                    try:
+                        _exchange(new, target)
+                        return
+                    except FileNotFoundError:
+                        pass  # nothing has the name
+                    except OSError:  # this file system cannot
+                        discard(old)  # of the turn before
+                        with contextlib.suppress(FileNotFoundError):
+                            target.rename(old)
+                try:
+                    new.rename(target)
+                    return
+                except OSError as error:
+                    if error.errno not in _TAKEN:  # another process was faster: once more
+                        raise
+        finally:
+            if os.path.lexists(old) and not os.path.lexists(target):
+                old.rename(target)
+
+
+def _exchange(one: Path, two: Path) -> None:
+    """Exchange the names of two files, folders or links in one step.
+
+    :raises FileNotFoundError: one is missing
+    :raises OSError: the system or the file system cannot exchange
+    """
+    import ctypes
+
+    rename = None
+    if sys.platform == "linux":
+        rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        raise OSError(errno.ENOSYS, "this system cannot exchange two names")
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if rename(here, os.fsencode(one), here, os.fsencode(two), exchange):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def need(folder: Path, size: int, other: str = OTHER_FOLDER) -> None:
@@ -165,40 +350,6 @@ def need(folder: Path, size: int, other: str = OTHER_FOLDER) -> None:
         )
 
 
-def _prefix(name: str = "") -> str:
-    """Start of a temporary folder's name: it carries the number of this process."""
-    return f".tmp-{os.getpid()}-{name}-"
-
-
-def _is_alive(process: int) -> bool:
-    """Whether a process of this number runs."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
-
-
-def _swap(new: Path, target: Path) -> None:
-    """Move ``new`` to ``target``; what was there is removed only once the new one is in place."""
-    if not os.path.lexists(target):
-        new.rename(target)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=_prefix(f"old-{target.name}"), dir=target.parent))
-    old = aside / target.name
-    try:
-        target.rename(old)
-        new.rename(target)
-    finally:
-        if not os.path.lexists(target):
-            old.rename(target)
-        elif old.is_symlink():
-            old.unlink()
-        shutil.rmtree(aside, ignore_errors=True)
-
-
 def discard(path: Path) -> None:
     """Remove what has a name: a file, a link but not what it points to, a folder, or nothing."""
     if path.is_dir() and not path.is_symlink():
@@ -210,22 +361,28 @@ def discard(path: Path) -> None:
 def sync(folder: Path) -> None:
     """Have the files on the disk before their folder gets its name."""
     for path in (*folder.iterdir(), folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _to_disk(path)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def apply_umask(folder: Path) -> None:
-    """Give a temporary folder, which its maker alone may read, the rights of any new folder."""
-    folder.chmod(0o777 & ~_umask())
+    """Give a folder, which its maker alone may read, the rights of any new folder.
 
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+    They are read off one: the umask cannot be read without changing it for all threads.
+    """
+    probe = folder / f".{secrets.token_hex(4)}"
+    probe.mkdir()
+    try:
+        folder.chmod(stat.S_IMODE(probe.stat().st_mode))
+    finally:
+        probe.rmdir()
 
 
 @contextlib.contextmanager

@@ -16,12 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.artifact import AdditiveModel, check_files, read_arrays, read_manifest
+from hwgpt_blackbox.artifact import (
+    AdditiveModel,
+    check_files,
+    read_arrays,
+    read_manifest,
+    read_whole,
+)
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
 from hwgpt_blackbox.metrics import OwnDevices
 from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.places import MANIFEST, find, home
+from hwgpt_blackbox.places import artifacts, find, home
 from hwgpt_blackbox.spaces import MEASURED_SPACES, get_space
 from hwgpt_blackbox.surrogate import ARRAYS, Surrogate, read_models
 
@@ -86,17 +92,14 @@ def own_devices(space: str) -> dict[str, OwnDevice]:
 
     One that cannot be read is left out with a warning in the log: the 13 stay usable.
     """
-    prefix = device_artifact(space, "")
-    folder = home()
     found: dict[str, OwnDevice] = {}
-    for path in sorted(folder.glob(f"{prefix}*")) if folder.is_dir() else ():
-        if (path / MANIFEST).is_file():
-            try:
-                device = read_device(find(path.name).path, space)
-            except (DataError, MissingArtifactError) as error:
-                logger.warning("%s is left out: %s", path, error)
-            else:
-                found[device.name] = device
+    for name in artifacts(device_artifact(space, "*")):
+        try:
+            device = read_device(find(name).path, space)
+        except (DataError, MissingArtifactError) as error:
+            logger.warning("%s is left out: %s", home() / name, error)
+        else:
+            found[device.name] = device
     return found
 
 
@@ -136,14 +139,18 @@ def surrogate_of(device: OwnDevice) -> Surrogate:
 
     :raises DataError: the artifact is not sound
     """
-    manifest = read_manifest(device.path, kind=KIND)
-    check_files(device.path, manifest, [ARRAYS])
-    arrays, space = read_arrays(device.path / ARRAYS), get_space(device.space)
+    return read_whole(device.path, lambda path: _read(path, device))
+
+
+def _read(path: Path, device: OwnDevice) -> Surrogate:
+    manifest = read_manifest(path, kind=KIND)
+    check_files(path, manifest, [ARRAYS])
+    arrays, space = read_arrays(path / ARRAYS), get_space(device.space)
     try:
         levels, models = read_models(space, manifest["links"], arrays, device.targets)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"{device.path} is no complete artifact of a device ({error}); convert it again"
+            f"{path} is no complete artifact of a device ({error}); convert it again"
         ) from None
     return Surrogate(space, models, levels, manifest)
 
@@ -175,7 +182,12 @@ def with_own_devices(surrogate: Surrogate) -> Surrogate:
     models = dict(surrogate.models)
     for device in own_devices(surrogate.space.name).values():
         try:
-            models |= read_models_of(device, surrogate.levels)
+            models |= read_whole(
+                device.path,
+                lambda path: read_models_of(
+                    read_device(path, surrogate.space.name), surrogate.levels
+                ),
+            )
         except DataError as error:
             logger.warning("%s is left out: %s", device.path, error)
     if len(models) == len(surrogate.models):

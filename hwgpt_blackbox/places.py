@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,17 @@ OFFLINE_VARIABLES = ("HWGPT_BLACKBOX_OFFLINE", "HF_HUB_OFFLINE")
 
 MANIFEST = "manifest.json"
 """The file that makes a folder an artifact."""
+
+TEMPORARY, OLD = ".hwgpt-blackbox.", "old"
+"""Part of the names of the folders in which something is made before it gets its name, and the
+folder in them for what it replaces; see :mod:`hwgpt_blackbox.output`."""
+
+_TURNS, _PAUSE = 200, 0.01
+"""How often, and after how many seconds each, a reader looks again for what is being replaced."""
+
+_LOOKS = 3
+"""How often a reader looks for what is neither there nor set aside: it may have been replaced
+between the looks for the one and for the other."""
 
 EMBEDDED = Path(__file__).parent / "artifacts"
 """Folder of the artifacts that the wheel ships."""
@@ -73,7 +86,7 @@ def find(name: str) -> Location:
     """
     for folder, embedded in ((home(), False), (EMBEDDED, True)):
         path = _without_link(folder / name)
-        if (path / MANIFEST).is_file():
+        if is_artifact(path):
             return Location(path, embedded)
     space, part = f"{name}--".split("-")[1], part_of(name)
     options = f" {part.convert}" if part else ""
@@ -83,6 +96,38 @@ def find(name: str) -> Location:
         f"hwgpt-blackbox convert SOURCE --space {space}{options}; or, where somebody has published "
         f"it, fetch it with: hwgpt-blackbox pull {name} --from REPOSITORY"
     )
+
+
+def is_artifact(folder: Path) -> bool:
+    """Whether a folder is an artifact.
+
+    Where a file system cannot exchange two folders, a process that replaces the artifact has set it
+    aside for a moment: that moment is waited for, two seconds at most.
+    """
+    absent = 0
+    for _ in range(_TURNS):
+        if (folder / MANIFEST).is_file():
+            return True
+        if _set_aside(folder.parent, glob.escape(folder.name)):
+            time.sleep(_PAUSE)
+        elif (absent := absent + 1) == _LOOKS:
+            break
+    return False
+
+
+def _set_aside(folder: Path, pattern: str) -> list[str]:
+    """Names in a folder that match and that other processes are replacing."""
+    found = glob.glob(f".*{TEMPORARY}*/{OLD}/{pattern}", root_dir=folder)  # noqa: PTH207, bears changes
+    return [os.path.basename(path) for path in found]  # noqa: PTH119
+
+
+def artifacts(pattern: str) -> list[str]:
+    """Names of the artifacts in :func:`home` that match, in order."""
+    folder, names = home(), set[str]()
+    for _ in range(_LOOKS):
+        names.update(path.name for path in folder.glob(pattern))
+        names.update(_set_aside(folder, pattern))
+    return sorted(name for name in names if is_artifact(folder / name))
 
 
 def _without_link(path: Path) -> Path:
@@ -95,6 +140,4 @@ def _without_link(path: Path) -> Path:
 
 def parts() -> list[str]:
     """Names of the artifacts in :func:`home` that are parts of a space, in order."""
-    folder = home()
-    found = folder.glob(f"hwgpt-*/{MANIFEST}") if folder.is_dir() else ()
-    return sorted(path.parent.name for path in found if part_of(path.parent.name))
+    return [name for name in artifacts("hwgpt-*") if part_of(name)]

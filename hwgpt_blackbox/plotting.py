@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from itertools import cycle
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwgpt_blackbox.errors import require
 from hwgpt_blackbox.metrics import METRICS, Column
+from hwgpt_blackbox.output import write_file, writing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,3 +173,26 @@ def to_bytes(figure: Figure, kind: str, *, dpi: float = DPI) -> bytes:
     with rc_context({"svg.hashsalt": "hwgpt-blackbox", "pdf.fonttype": 42}):
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=dates.get(kind))
     return buffer.getvalue()
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Save a figure, the same bytes for the same data; the suffix is its format.
+
+    :raises OutputError: it cannot be written
+    """
+    with writing(path):
+        write_file(path, to_bytes(figure, path.suffix[1:]))
+
+
+def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Save a figure in several formats.
+
+    :param stem: path without suffix
+    :param formats: suffixes, of ``svg``, ``pdf``, ``png``
+    :return: one file per format
+    :raises OutputError: they cannot be written
+    """
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in formats]
+    for path in paths:
+        save(figure, path)
+    return paths

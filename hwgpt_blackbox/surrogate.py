@@ -19,6 +19,7 @@ from hwgpt_blackbox.artifact import (
     check_shape,
     read_arrays,
     read_manifest,
+    read_whole,
 )
 from hwgpt_blackbox.counts import count_terms
 from hwgpt_blackbox.devices import DEVICES
@@ -75,6 +76,10 @@ class Surrogate:
 
         :raises DataError: the folder is no sound surrogate artifact
         """
+        return read_whole(folder, cls._read)
+
+    @classmethod
+    def _read(cls, folder: Path) -> Surrogate:
         manifest = read_manifest(folder, kind="surrogate")
         check_files(folder, manifest, [ARRAYS])
         arrays = read_arrays(folder / ARRAYS)

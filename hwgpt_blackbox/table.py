@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,14 @@ from hwgpt_blackbox.artifact import (
     read_arrays,
     read_manifest,
     read_small,
+    read_whole,
 )
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.encoding import Encoding, IntMatrix
-from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.errors import DataError, MissingArtifactError
 from hwgpt_blackbox.metrics import METRICS, PREFIX
-from hwgpt_blackbox.npz import read_numbers
+from hwgpt_blackbox.npz import map_numbers, read_numbers
+from hwgpt_blackbox.places import is_artifact
 from hwgpt_blackbox.spaces import Space, get_space
 
 if TYPE_CHECKING:
@@ -57,12 +60,19 @@ class Table:
     :param objectives: shape (devices, n, repeats, 1, objectives), in the order of ``DEVICES``
         and ``METRICS``; may be mapped from disk
     :param folder: where it is
+    :param manifest: what the artifact says of itself
     """
 
     def __init__(
-        self, space: Space, matrix: IntMatrix, objectives: NDArray[np.float64], folder: Path
+        self,
+        space: Space,
+        matrix: IntMatrix,
+        objectives: NDArray[np.float64],
+        folder: Path,
+        manifest: Mapping[str, Any],
     ) -> None:
         self.folder = folder
+        self.manifest = manifest
         self.space = space
         self.encoding = Encoding(space)
         self.matrix = matrix
@@ -78,16 +88,24 @@ class Table:
 
     @classmethod
     def read(cls, folder: Path) -> Table:
-        """Map a table from disk and check its form.
+        """Map a table from disk and check its form, and its files against the manifest.
+
+        The sha256 of the objectives takes 0.3 to 0.5 s for the 416 MB of a whole table that is in
+        the memory of the system, the rest 0.01 s. So it is computed once for a file in a process,
+        not by every read. What a query returns is checked to be positive and finite besides.
 
         :raises DataError: the folder is no sound table
         """
+        return read_whole(folder, cls._read)
+
+    @classmethod
+    def _read(cls, folder: Path) -> Table:
         manifest = read_manifest(folder, kind="tabular")
         check_files(folder, manifest, [ARCHITECTURES, METADATA])
         try:
             space = get_space(manifest.get("space", ""), measured=True)
             metadata = json.loads(read_small(folder / METADATA, MAX_MANIFEST_BYTES))
-            objectives = np.load(folder / OBJECTIVES, mmap_mode="r", allow_pickle=False)
+            objectives = map_numbers(folder / OBJECTIVES)
             encoding = Encoding(space)
             matrix = encoding.as_matrix(read_arrays(folder / ARCHITECTURES)[MATRIX])
             matrix = matrix.astype(np.uint8)
@@ -96,8 +114,6 @@ class Table:
                 f"{folder} is no sound table ({type(error).__name__}: {error!s:.200}); "
                 "convert or pull it again"
             ) from error
-        if not isinstance(objectives, np.ndarray):
-            raise DataError(f"{folder / OBJECTIVES} is no npy file; convert or pull it again")
         if not isinstance(metadata, dict) or metadata.get("task_names") != list(DEVICES):
             raise DataError(
                 f"{folder / METADATA}: task_names are not the 13 devices in order; "
@@ -120,13 +136,24 @@ class Table:
                 f"{folder / ARCHITECTURES} has rows that are not canonical; "
                 "convert or pull it again"
             )
-        table = cls(space, matrix, objectives, folder)
+        table = cls(space, matrix, objectives, folder, manifest)
         if len(table.rows) != len(matrix):
             raise DataError(
                 f"{folder / ARCHITECTURES} has the same architecture twice; "
                 "convert or pull it again"
             )
+        _check_objectives(folder, manifest)
         return table
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickle holds the folder and what tells the table from others, not its 420 MB."""
+        return _reopen, (self.folder.absolute(), self.digests)
+
+    @property
+    def digests(self) -> dict[str, Any]:
+        """sha256 of the files whose content the table is."""
+        files = self.manifest["files"]
+        return {name: files[name]["sha256"] for name in (ARCHITECTURES, OBJECTIVES, METADATA)}
 
     def check(self) -> None:
         """Read every value, one device at a time, and look for the files that Syne Tune reads.
@@ -149,7 +176,7 @@ class Table:
         :raises DataError: the file is not sound
         """
         path, shape = self.folder / SIDE, (len(self.matrix),)
-        check_files(self.folder, read_manifest(self.folder, kind="tabular"), [SIDE])
+        check_files(self.folder, self.manifest, [SIDE])
         try:
             arrays = read_numbers(path, MAX_SIDE_BYTES, missing=True)
             filled, accuracy = arrays["perplexity_filled"], arrays["accuracy"]
@@ -161,6 +188,37 @@ class Table:
                 _unsound(path, f"expected truth values and floats, each of shape {shape}")
             )
         return filled, accuracy.astype(np.float64)
+
+
+_checked: set[tuple[Any, ...]] = set()
+"""Files of objectives that were found to be what a manifest says."""
+
+
+def _check_objectives(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Compare the objectives with the manifest, once for a file in this process.
+
+    :raises DataError: they are not what it says
+    """
+    found, listed = (folder / OBJECTIVES).stat(), manifest["files"].get(OBJECTIVES)
+    key = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, str(listed))
+    if key not in _checked:
+        check_files(folder, manifest, [OBJECTIVES], limit=None)
+        _checked.add(key)
+
+
+def _reopen(folder: Path, digests: Mapping[str, Any]) -> Table:
+    """The table that was pickled.
+
+    :raises DataError: another table is in its folder, or it is not sound
+    :raises MissingArtifactError: the folder is gone
+    """
+    cure = "put it back, or load the blackbox anew and give it to a new tuner"
+    if not is_artifact(folder):
+        raise MissingArtifactError(f"the table of a pickled blackbox was in {folder}: {cure}")
+    table = Table.read(folder)
+    if table.digests != digests:
+        raise DataError(f"{folder} holds another table than when a blackbox was pickled; {cure}")
+    return table
 
 
 def _unsound(path: Path, reason: str) -> str:

@@ -51,11 +51,24 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
 
     @cached_property
     def objectives_evaluations(self) -> NDArray[np.float64]:
-        """Every measurement, shape (rows, repeats, 1, objectives); for ``all`` made when asked."""
-        if self.dataset != ALL_DEVICES:
+        """Every measurement, shape (rows, repeats, 1, objectives).
+
+        Mapped from disk for a device with all its objectives; else made when asked for.
+        """
+        complete = [j for _, j in self._sources] == list(range(len(OBJECTIVE_NAMES)))
+        if self.dataset != ALL_DEVICES and complete:
             return self.table.objectives[list(DEVICES).index(self.dataset)]  # type: ignore[no-any-return]
         parts = [self.table.objectives[d, ..., j].max(axis=0) for d, j in self._sources]
         return np.stack(parts, axis=-1)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickles: what comes from the table is left out, it is read again."""
+        from_table = ("hyperparameters", "objectives_evaluations", "_means")
+        return {name: value for name, value in vars(self).items() if name not in from_table}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Back from a pickle."""
+        self.__dict__.update(state, hyperparameters=state["table"].hyperparameters)
 
     @cached_property
     def _means(self) -> NDArray[np.float64]:
@@ -127,7 +140,6 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
         other.objectives_names = list(objective_name_mapping.values())
         other._columns = [self._columns[i] for i in keep]
         other._sources = [self._sources[i] for i in keep]
-        other.objectives_evaluations = self.objectives_evaluations[..., keep]
         return other
 
     def _row(self, configuration: Mapping[str, Any] | int) -> int:
@@ -147,8 +159,9 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
         if found is None:
             raise InputError(
                 f"the architecture {self.encoding.decode_one(row)} is not in the table of "
-                f"{len(self.hyperparameters)} measured ones; "
-                f"'hwgpt-{self.space.name}' answers for all"
+                f"{len(self.hyperparameters)} measured ones; 'hwgpt-{self.space.name}' answers for "
+                "all, or give Syne Tune's BlackboxRepositoryBackend "
+                "surrogate='KNeighborsRegressor', which answers with the nearest one"
             )
         return found
 

@@ -171,14 +171,15 @@ def _write(
 
     :raises OutputError: they cannot be written
     """
-    from hwgpt_blackbox.convert.card_figures import make_figures, save
+    from hwgpt_blackbox.convert.card_figures import make_figures
     from hwgpt_blackbox.convert.card_store import REPORT, to_json
-    from hwgpt_blackbox.output import writing
+    from hwgpt_blackbox.output import write_file, writing
+    from hwgpt_blackbox.plotting import save
 
     paths = [folder / REPORT]
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        paths[0].write_text(to_json(card) + "\n", encoding="utf-8")
+        write_file(paths[0], to_json(card) + "\n")
     for name, make in make_figures(card, trials).items():
         paths.append(folder / f"{name}.{suffix}")
         save(make(), paths[-1])

@@ -1,10 +1,9 @@
-"""Which figures a report card has, and how they are saved."""
+"""Which figures a report card has."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,8 +26,6 @@ from hwgpt_blackbox.convert.card_tables import (
 )
 from hwgpt_blackbox.convert.holdout import Trial
 from hwgpt_blackbox.errors import require
-from hwgpt_blackbox.output import writing
-from hwgpt_blackbox.plotting import to_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,17 +96,3 @@ def _kinds(trial: Trial) -> dict[str, list[str]]:
 
 def _file_name(split: str, seed: int | None) -> str:
     return split.replace(" ", "-") + ("" if seed is None else f"-{seed}")
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Save a figure, the same bytes for the same data; the suffix is its format.
-
-    :raises OutputError: it cannot be written
-    """
-    temporary = path.with_name(f".tmp-{path.name}")
-    with writing(path):
-        try:
-            temporary.write_bytes(to_bytes(figure, path.suffix[1:]))
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)

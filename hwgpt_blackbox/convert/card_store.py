@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hwgpt_blackbox.artifact import check_files, read_manifest, write_manifest
+from hwgpt_blackbox.artifact import check_files, identity, read_manifest, read_whole, write_manifest
 from hwgpt_blackbox.convert.device_measurements import DeviceMeasurements
 from hwgpt_blackbox.convert.holdout import IN_SAMPLE, SPLIT_KINDS, Trial
 from hwgpt_blackbox.convert.measurements import Measurements
 from hwgpt_blackbox.convert.report_card import REPORT_VERSION, make_card
-from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.errors import DataError, OutputError
 from hwgpt_blackbox.output import Outputs, terminate_as_exit, writing
 
 REPORT = "report.json"
@@ -71,9 +71,11 @@ def store_card(folder: Path, card: Mapping[str, Any]) -> None:
     """Put a card into an artifact; a reader sees the artifact before or after, never between.
 
     :param folder: a sound artifact of one of ``KINDS``
-    :raises OutputError: it cannot be written; the artifact is as it was
+    :raises OutputError: it cannot be written, or another process replaced the artifact; it is as
+        it was
     """
     folder = folder.resolve()
+    before = identity(folder)
     outputs = Outputs(folder.parent, [folder.name], overwrite=True)
     with terminate_as_exit(), outputs:
         built = outputs.build(folder.name)
@@ -81,6 +83,8 @@ def store_card(folder: Path, card: Mapping[str, Any]) -> None:
             for path in folder.iterdir():
                 shutil.copyfile(path, built / path.name)
             add_card(built, card)
+        if identity(folder) != before:
+            raise OutputError(f"{folder} was replaced by another process; judge it again")
         outputs.publish()
 
 
@@ -90,6 +94,10 @@ def read_card(folder: Path) -> dict[str, Any] | None:
     :raises DataError: the card is not that of the manifest, of another form or version, or of
         another fit
     """
+    return read_whole(folder, _read_card)
+
+
+def _read_card(folder: Path) -> dict[str, Any] | None:
     manifest = read_manifest(folder, kind=KINDS)
     files = manifest.get("files")
     if not isinstance(files, dict) or REPORT not in files:

@@ -34,7 +34,7 @@ from hwgpt_blackbox.convert.report_card import plain_row
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.errors import InputError, OutputError, unknown
 from hwgpt_blackbox.metrics import Column
-from hwgpt_blackbox.output import terminate_as_exit, writing
+from hwgpt_blackbox.output import terminate_as_exit, write_file, writing
 from hwgpt_blackbox.own_devices import NOISY
 from hwgpt_blackbox.predictor import Predictor
 from hwgpt_blackbox.spaces import get_space
@@ -115,9 +115,7 @@ def compare_families(
             folder.mkdir(parents=True, exist_ok=True)
             split = {"split": PAPER_SPLIT.kind, "seed": PAPER_SPLIT.seed}
             report = {"space": row.name, **split, "rows": rows}
-            temporary = path.with_name(f".tmp-{path.name}")
-            temporary.write_text(to_json(report) + "\n", encoding="utf-8")
-            temporary.replace(path)
+            write_file(path, to_json(report) + "\n")
     return path, report
 
 

@@ -160,8 +160,8 @@ def plot_eaf(
     :raises OutputError: the figure cannot be written
     """
     from hwgpt_blackbox.experiments.analysis import labelled
-    from hwgpt_blackbox.experiments.figures import FORMATS, save_figure
     from hwgpt_blackbox.experiments.report.attainment import attainment_table, draw_attainment
+    from hwgpt_blackbox.plotting import FORMATS, save_figure
 
     target = None if path is None else Path(path)
     if target is not None and target.suffix[1:] not in FORMATS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import pandas as pd
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import InputError, MissingArtifactError
 from hwgpt_blackbox.experiments.analysis import expected_columns, labelled, nondominated
-from hwgpt_blackbox.experiments.files import write_bytes_atomically
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.store import StoredRun
 from hwgpt_blackbox.fronts import ReferenceFront
@@ -29,8 +27,8 @@ from hwgpt_blackbox.plotting import (
     method_styles,
     new_figure,
     plain,
+    save_figure,
     shared_legend,
-    to_bytes,
 )
 from hwgpt_blackbox.predictor import Predictor
 from hwgpt_blackbox.spaces import get_space
@@ -200,17 +198,3 @@ def _draw_exact(
         axes.scatter(x, y, s=60, color="black", marker="+", linewidths=1.2, label=label, zorder=4)
     else:
         axes.scatter(x, y, s=1.5, color="black", linewidths=0, rasterized=True, label=label)
-
-
-def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Save a figure, the same bytes for the same data.
-
-    :param stem: path without suffix
-    :param formats: suffixes, of ``svg``, ``pdf``, ``png``
-    :return: one file per format
-    :raises OutputError: they cannot be written
-    """
-    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in formats]
-    for path, kind in zip(paths, formats, strict=True):
-        write_bytes_atomically(path, to_bytes(figure, kind))
-    return paths

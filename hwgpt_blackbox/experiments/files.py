@@ -11,7 +11,6 @@ import os
 import re
 import secrets
 import socket
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from hwgpt_blackbox.errors import HWGPTError, InputError, OutputError, require
+from hwgpt_blackbox.output import clean_up, write_file
 
 ATOMIC_PUT = frozenset(
     {"abfs", "abfss", "adl", "az", "gcs", "gs", "memory", "oci", "oss", "r2", "s3", "s3a"}
@@ -27,9 +27,6 @@ ATOMIC_PUT = frozenset(
 
 BROKEN = ".broken"
 """Suffix of files that were set aside."""
-
-STALE_SECONDS = 24 * 3600.0
-"""A temporary file of another machine is left over when it is older."""
 
 _TEMPORARY = re.compile(r"\..+\.(?P<host>[A-Za-z0-9-]*)\.(?P<pid>\d+)\.[0-9a-f]{8}\.tmp")
 
@@ -152,18 +149,13 @@ def as_path(text: str | Path | RemotePath) -> AnyPath:
 
 
 def write_atomically(path: Path, fill: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name, then rename it: it is complete or not there.
+    """Write a file whole: under its name there is what was there, or all of the new.
 
     :param fill: writes the file that it is given
     :raises OutputError: the disk is full or the folder cannot be written
     """
-    temporary = path.with_name(_temporary_name(path.name))
     try:
-        with _removed_on_failure(temporary):
-            fill(temporary)
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
+        write_file(path, fill)
     except OSError as error:
         raise _cannot_write(path, error) from error
 
@@ -209,38 +201,31 @@ def set_aside(path: AnyPath) -> AnyPath:
 
 
 def clean_temporaries(folder: AnyPath) -> int:
-    """Remove temporary files of processes that are gone.
-
-    A file names its machine and process: another machine's is removed when it is a day old.
+    """Remove what killed processes of this machine left half-written.
 
     :return: how many
     """
+    if isinstance(folder, Path):
+        return clean_up(folder)
     removed = 0
     for path in folder.iterdir():
         match = _TEMPORARY.fullmatch(path.name)
-        if match is not None and _is_left_over(path, match["host"], int(match["pid"])):
+        if match is not None and _is_left_over(match["host"], int(match["pid"])):
             with contextlib.suppress(OSError):
                 path.unlink()
                 removed += 1
     return removed
 
 
-def _is_left_over(path: AnyPath, host: str, process: int) -> bool:
+def _is_left_over(host: str, process: int) -> bool:
     if host == _host() and os.name == "posix":
-        if process == os.getpid():
-            return False
         try:
             os.kill(process, 0)
         except ProcessLookupError:
             return True
         except OSError:
             pass
-    if not isinstance(path, Path):
-        return False
-    try:
-        return time.time() - path.stat().st_mtime > STALE_SECONDS
-    except OSError:
-        return False
+    return False
 
 
 def _temporary_name(name: str) -> str:

@@ -47,7 +47,9 @@ def test_a_value_that_differs_is_found(measured: tuple[Measurements, Path]) -> N
     changed = np.array(table.objectives)
     device, energy = list(DEVICES).index("P100"), list(METRICS).index("energy")
     changed[device, 7, 49, 0, energy] *= 1.25
-    found = table_differences(Table(table.space, table.matrix, changed, folder), data)
+    found = table_differences(
+        Table(table.space, table.matrix, changed, folder, table.manifest), data
+    )
     assert found["energy"]["differing"] == 1
     assert found["energy"]["largest_relative_difference"] == pytest.approx(0.25)
     assert found["latency"]["differing"] == 0

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from hwgpt_blackbox.errors import OutputError
-from hwgpt_blackbox.experiments.figures import save_figure
 from hwgpt_blackbox.experiments.report import page
 from hwgpt_blackbox.experiments.store import write_atomically
-from hwgpt_blackbox.plotting import to_bytes
+from hwgpt_blackbox.plotting import save_figure, to_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
