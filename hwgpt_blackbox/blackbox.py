@@ -241,6 +241,8 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
             return self.predictor.expected(matrix)
         return self.predictor.measurements(matrix, repeats)
 
+    # -- what Syne Tune reads of a table -------------------------------------------------------
+
     @property
     def _sample(self) -> IntMatrix:
         """The fixed sample of 1,000 uniform architectures, as choice indices."""
@@ -250,15 +252,28 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
     def hyperparameters(self) -> pd.DataFrame:
         """A fixed sample of 1,000 uniform architectures, one column per hyperparameter.
 
-        Syne Tune's transfer learning reads it; the rows are those of
-        :meth:`hyperparameter_objectives_values`.
+        Syne Tune's transfer learning reads this and :attr:`objectives_evaluations`, and its
+        surrogates are fitted to both.
         """
         return pd.DataFrame(self.encoding.decode(self._sample))
+
+    @property
+    def objectives_evaluations(self) -> NDArray[np.float64]:
+        """Expected values of :attr:`hyperparameters`, natural units.
+
+        :return: shape (1000, 1, levels, objectives)
+        """
+        values = np.repeat(self.predictor.expected(self._sample)[:, None, None], self.levels, 2)
+        for level in range(1, self.levels):
+            for j in np.flatnonzero(self._elapsed):
+                share = level / self.levels
+                values[:, 0, level - 1, j] = self.cost_model.partial(values[:, 0, -1, j], share)
+        return values
 
     def hyperparameter_objectives_values(
         self, predict_curves: bool = False
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """A fixed sample of 1,000 uniform architectures with expected values.
+        """The fixed sample of 1,000 uniform architectures with expected values.
 
         Syne Tune fits its own surrogates to this; this blackbox needs none, it answers for every
         architecture.
@@ -266,16 +281,10 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         :param predict_curves: as in Syne Tune: all levels in one row of the second frame
         :return: hyperparameters (and the level, unless ``predict_curves``), and objectives
         """
-        matrix = self._sample
-        expected = self.predictor.expected(matrix)
-        values = np.repeat(expected[None], self.levels, axis=0)
-        for level in range(1, self.levels):
-            for j in np.flatnonzero(self._elapsed):
-                share = level / self.levels
-                values[level - 1, :, j] = self.cost_model.partial(expected[:, j], share)
-        x = self.hyperparameters
+        x, values = self.hyperparameters, self.objectives_evaluations[:, 0]
         if predict_curves:
-            return x, pd.DataFrame(np.concatenate(list(values), axis=1))
+            return x, pd.DataFrame(values.reshape(len(x), -1))
         frames = [x.assign(**{FIDELITY: level}) for level in range(1, self.levels + 1)]
-        y = pd.DataFrame(values.reshape(-1, values.shape[-1]), columns=self.objectives_names)
+        flat = values.swapaxes(0, 1).reshape(-1, values.shape[-1])
+        y = pd.DataFrame(flat, columns=self.objectives_names)
         return pd.concat(frames, ignore_index=True), y

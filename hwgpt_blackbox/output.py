@@ -128,7 +128,7 @@ def _is_ours(path: Path) -> bool:
 def _mark(name: str) -> bytes:
     """What proves that a temporary folder of this name was made by this package, and where."""
     try:
-        container = os.readlink("/proc/self/ns/pid")
+        container = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         container = ""
     return f"hwgpt-blackbox {name} {socket.gethostname()} {container}\n".encode()

@@ -330,7 +330,7 @@ def test_folders_of_others_are_never_removed(
         patch.setattr(socket, "gethostname", lambda: "another")
         assert output.clean_up(out) == 0
     with monkeypatch.context() as patch:  # a container with the same name, on the same disk
-        patch.setattr(os, "readlink", lambda path: "pid:[1]")
+        patch.setattr(Path, "readlink", lambda path: Path("pid:[1]"))
         assert output.clean_up(out) == 0
     assert files(tmp_path) == before
     assert output.clean_up(out) == 1

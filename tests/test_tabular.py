@@ -196,6 +196,11 @@ def test_renamed_objectives_keep_their_values(boxes, dataset):
     x, y = renamed.hyperparameter_objectives_values()
     assert list(y.columns) == ["runtime", "loss"]
     assert len(x) == len(y)
+    if dataset == "a100":
+        turned = box.rename_objectives({name: name for name in box.objectives_names[::-1]})
+        np.testing.assert_array_equal(
+            turned.objectives_evaluations, box.objectives_evaluations[..., ::-1]
+        )
     again = renamed.rename_objectives({"loss": "metric_perplexity"})
     np.testing.assert_array_equal(again(config, seed=0), box(config, seed=0)[:, columns[1:]])
     np.testing.assert_array_equal(again.expected_values(matrix)[:, 0],
@@ -270,6 +275,32 @@ def test_objectives_truncated_anywhere_are_refused(folder):
     data = (folder / OBJECTIVES).read_bytes()
     for size in (*range(0, 140, 7), len(data) // 2, len(data) - 1):
         (folder / OBJECTIVES).write_bytes(data[:size])
+        assert_refused(folder)
+
+
+def test_a_changed_value_among_the_objectives_is_refused(folder):
+    # Only `verify` looked at their checksum.
+    data = bytearray((folder / OBJECTIVES).read_bytes())
+    data[-9] ^= 1
+    (folder / OBJECTIVES).write_bytes(data)
+    assert_refused(folder, OBJECTIVES, "sha256")
+
+
+def test_headers_that_numpy_does_not_write_are_refused_before_it_evaluates_them(
+    folder, monkeypatch
+):
+    def fail(*arguments, **options):
+        raise AssertionError
+
+    monkeypatch.setattr(np, "load", fail)
+    data = (folder / OBJECTIVES).read_bytes()
+    begin = data.index(b"\n")
+    for header in (b"{'descr': '<f4', 'fortran_order': False, 'shape': (2**40,), }",
+                   b"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3,), }",
+                   b"(" * 60):  # fmt: skip
+        changed = data[:10] + header.ljust(begin - 10) + data[begin:]
+        (folder / OBJECTIVES).write_bytes(changed)
+        rewrite_manifest(folder)
         assert_refused(folder)
 
 

@@ -156,10 +156,6 @@ def write_summary(table: pd.DataFrame, folder: Path) -> list[Path]:
     paths = []
     for suffix, text in texts.items():
         path = folder / (SUMMARY + suffix)
-        _write_text(path, text)
+        write_atomically(path, text)
         paths.append(path)
     return paths
-
-
-def _write_text(path: Path, text: str) -> None:
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -148,14 +148,14 @@ def as_path(text: str | Path | RemotePath) -> AnyPath:
     return path
 
 
-def write_atomically(path: Path, fill: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, content: bytes | str | Callable[[Path], object]) -> None:
     """Write a file whole: under its name there is what was there, or all of the new.
 
-    :param fill: writes the file that it is given
+    :param content: as of :func:`hwgpt_blackbox.output.write_file`
     :raises OutputError: the disk is full or the folder cannot be written
     """
     try:
-        write_file(path, fill)
+        write_file(path, content)
     except OSError as error:
         raise _cannot_write(path, error) from error
 
@@ -166,7 +166,7 @@ def write_bytes_atomically(path: AnyPath, data: bytes) -> None:
     :raises OutputError: it cannot be written
     """
     if isinstance(path, Path):
-        write_atomically(path, lambda temporary: temporary.write_bytes(data))
+        write_atomically(path, data)
         return
     try:
         if path.atomic_put:

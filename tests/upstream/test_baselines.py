@@ -12,12 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import write_table
-from syne_tune.blackbox_repository import BlackboxRepositoryBackend, load_blackbox
+from syne_tune import StoppingCriterion, Tuner
+from syne_tune.backend.simulator_backend.simulator_callback import SimulatorCallback
+from syne_tune.blackbox_repository import (
+    BlackboxRepositoryBackend,
+    UserBlackboxBackend,
+    add_surrogate,
+    load_blackbox,
+)
 from syne_tune.optimizer import baselines
 from syne_tune.optimizer.schedulers.multiobjective import MultiObjectiveRegularizedEvolution
 from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
 from syne_tune.optimizer.schedulers.single_fidelity_scheduler import SingleFidelityScheduler
 from upstream.runs import ELAPSED, LATENCY, PERPLEXITY, check_run, tune
+
+from hwgpt_blackbox.errors import InputError
 
 TWO = [PERPLEXITY, LATENCY]
 LEVELS = {"time_attr": "repeats", "max_t": 10}
@@ -163,6 +172,47 @@ def test_on_a_table_with_syne_tunes_surrogate(name: str, artifacts: Path) -> Non
     latencies = {float(x) for x in stored[:, :, 0, 1].ravel()}
     assert len(results.trials) >= 9
     assert {np.float32(result[LATENCY]) for _, _, result in results.reported} <= latencies
+
+
+def test_a_scheduler_that_leaves_a_table_is_told_the_cures(artifacts: Path) -> None:
+    write_table(artifacts / "hwgpt-s-tabular", size=30)
+    backend = BlackboxRepositoryBackend("hwgpt-s-tabular", ELAPSED, dataset="a100", seed=0)
+    scheduler = BASELINES["RandomSearch"].make(backend.blackbox.configuration_space)
+    with pytest.raises(InputError) as error:
+        tune(backend, scheduler)
+    for cure in ("'hwgpt-s' answers for all", "surrogate='KNeighborsRegressor'"):
+        assert cure in str(error.value)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_search_beyond_a_table_is_saved_and_loaded(
+    own: bool, artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNETUNE_FOLDER", str(tmp_path))
+    write_table(artifacts / "hwgpt-s-tabular", size=30)
+    if own:
+        table = load_blackbox("hwgpt-s-tabular")["a100"]
+        backend = UserBlackboxBackend(add_surrogate(table), ELAPSED, seed=0)
+    else:
+        backend = BlackboxRepositoryBackend(
+            "hwgpt-s-tabular", ELAPSED, dataset="a100", seed=0, surrogate="KNeighborsRegressor"
+        )
+    scheduler = BASELINES["RandomSearch"].make(backend.blackbox.configuration_space)
+    tuner = Tuner(
+        backend,
+        scheduler,
+        StoppingCriterion(max_num_trials_finished=6),
+        n_workers=2,
+        callbacks=[SimulatorCallback()],
+    )
+    tuner.run()
+    loaded = Tuner.load(str(tuner.tuner_path)).trial_backend
+    config = scheduler.suggest().config
+    if not own:  # when this fails, Syne Tune has mended it
+        with pytest.raises(AttributeError, match="_add_surrogate_kwargs"):
+            assert loaded.blackbox
+        loaded._add_surrogate_kwargs, loaded._blackbox = {}, None
+    np.testing.assert_array_equal(loaded.blackbox(config), backend.blackbox(config))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import embedded, write_table
+from syne_tune import StoppingCriterion, Tuner
+from syne_tune.backend.simulator_backend.simulator_callback import SimulatorCallback
 from syne_tune.blackbox_repository import UserBlackboxBackend, add_surrogate, load_blackbox
 from syne_tune.blackbox_repository.blackbox_tabular import BlackboxTabular, deserialize, serialize
 from syne_tune.config_space import config_space_from_json_dict, config_space_to_json_dict
 from syne_tune.constants import ST_TUNER_TIME
 from syne_tune.optimizer.baselines import ASHA, RandomSearch
+from syne_tune.optimizer.scheduler import TrialScheduler, TrialSuggestion
+from syne_tune.optimizer.schedulers.transfer_learning.bounding_box import BoundingBox
+from syne_tune.optimizer.schedulers.transfer_learning.transfer_learning_task_evaluation import (
+    TransferLearningTaskEvaluations,
+)
 from upstream.runs import ELAPSED, LATENCY, tune
 
 from hwgpt_blackbox import SimulatedBackend
 from hwgpt_blackbox.blackbox import HWGPTBlackbox
 from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.errors import DataError, MissingArtifactError
 from hwgpt_blackbox.tabular import blackboxes_of
 
 BACKENDS = pytest.mark.parametrize("kind", [UserBlackboxBackend, SimulatedBackend])
@@ -56,6 +67,136 @@ def test_configuration_spaces_go_through_json() -> None:
         again = config_space_from_json_dict(config_space_to_json_dict(domains))
         assert again == domains
         assert list(again) == list(domains)
+
+
+# -- saving a tuner ----------------------------------------------------------------------------
+
+
+class Rows(TrialScheduler):
+    """Suggests rows of a table, in order, over and over."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        super().__init__(random_seed=0)
+        self.rows = rows
+
+    def suggest(self) -> TrialSuggestion:
+        self.rows.append(self.rows.pop(0))
+        return TrialSuggestion.start_suggestion(dict(self.rows[-1]))
+
+    def metric_names(self) -> list[str]:
+        return [LATENCY]
+
+    def metric_mode(self) -> str:
+        return "min"
+
+
+def saved(box: Any, kind: Any, folder: Path, **options: Any) -> Tuner:
+    """A tuner of Syne Tune's defaults, which saves itself, after its run."""
+    tuner = Tuner(
+        kind(box, ELAPSED, seed=1),
+        Rows(box.all_configurations()),
+        StoppingCriterion(max_num_trials_finished=8),
+        n_workers=2,
+        callbacks=[SimulatorCallback()],
+        **options,
+    )
+    tuner.run()
+    (file,) = folder.glob("**/tuner.dill")
+    assert file.stat().st_size < 200_000
+    return tuner
+
+
+@BACKENDS
+def test_a_tuner_with_a_table_is_saved_and_loaded(
+    kind: Any, table: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # "cannot pickle 'mmap.mmap' object"
+    monkeypatch.setenv("SYNETUNE_FOLDER", str(tmp_path))
+    names = {LATENCY: LATENCY, ELAPSED: ELAPSED}
+    for box in (table, table.rename_objectives(names)):
+        tuner = saved(box, kind, tmp_path)
+        again = Tuner.load(str(tuner.tuner_path)).trial_backend.blackbox
+        assert again.objectives_names == box.objectives_names
+        assert again.all_configurations() == box.all_configurations()
+        for config in box.all_configurations():
+            np.testing.assert_array_equal(again(config, seed=2), box(config, seed=2))
+        np.testing.assert_array_equal(
+            again.expected_values(table.table.matrix), box.expected_values(table.table.matrix)
+        )
+        np.testing.assert_array_equal(again.objectives_evaluations, box.objectives_evaluations)
+        shutil.rmtree(tuner.tuner_path)
+
+
+def test_blackboxes_of_a_table_are_pickled_as_its_folder(table: Any, artifacts: Path) -> None:
+    boxes = load_blackbox("hwgpt-s-tabular")
+    for box in boxes.values():  # arrays that it keeps do not count
+        box.expected_values(table.table.matrix)
+        assert len(box.objectives_evaluations) == 12
+    pickled = pickle.dumps(boxes)
+    assert len(pickled) < 100_000
+    again = pickle.loads(pickled)
+    assert {id(box.table) for box in again.values()} == {id(again["all"].table)}
+    folder = artifacts / "hwgpt-s-tabular"
+    shutil.rmtree(folder)
+    with pytest.raises(MissingArtifactError, match=r"was in .*hwgpt-s-tabular: put it back"):
+        pickle.loads(pickled)
+    write_table(folder, seed=5)
+    with pytest.raises(DataError, match="holds another table than when"):
+        pickle.loads(pickled)
+    shutil.rmtree(folder)
+    write_table(folder)
+    assert pickle.loads(pickled)["a100"](3, seed=1).tolist() == boxes["a100"](3, seed=1).tolist()
+
+
+# -- transfer learning -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["hwgpt-s", "hwgpt-s-repeats", "hwgpt-s-tabular"])
+def test_transfer_learning_reads_what_blackboxes_hold(name: str, artifacts: Path) -> None:
+    # As in Syne Tune's examples, which read .hyperparameters: ours had none.
+    write_table(artifacts / "hwgpt-s-tabular", size=30)
+    boxes = load_blackbox(name)
+    evaluations = {
+        device: TransferLearningTaskEvaluations(
+            configuration_space=box.configuration_space,
+            hyperparameters=box.hyperparameters,
+            objectives_evaluations=box.objectives_evaluations,
+            objectives_names=box.objectives_names,
+        )
+        for device, box in boxes.items()
+        if device in ("a100", "v100")
+    }
+    scheduler = BoundingBox(
+        lambda space, metric, do_minimize, seed: RandomSearch(
+            space, metrics=[metric], do_minimize=do_minimize, random_seed=seed
+        ),
+        boxes["rtx2080"].configuration_space,
+        LATENCY,
+        evaluations,
+        num_hyperparameters_per_task=3,
+        random_seed=0,
+    )
+    box = load_blackbox("hwgpt-s")["rtx2080"]
+    found = box.expected_values([scheduler.suggest().config for _ in range(30)])[:, 1]
+    if "tabular" not in name:  # whose values are random
+        drawn = box.expected_values(box.encoding.sample(30, np.random.default_rng(1)))[:, 1]
+        assert found.mean() < drawn.mean()
+
+
+def test_the_sample_of_a_surrogate_is_fixed_and_has_its_expected_values() -> None:
+    for fidelity, levels in (("single", 1), ("repeats", 10)):
+        box = surrogate(fidelity)
+        frame, values = box.hyperparameters, box.objectives_evaluations
+        assert list(frame) == list(box.configuration_space)
+        assert values.shape == (1000, 1, levels, len(box.objectives_names))
+        pd.testing.assert_frame_equal(frame, surrogate().hyperparameters)
+        configs = frame.to_dict("records")
+        np.testing.assert_array_equal(values[:, 0, -1], box.expected_values(configs))
+        x, y = box.hyperparameter_objectives_values()
+        pd.testing.assert_frame_equal(
+            x.iloc[-1000:].drop(columns="repeats"), frame.set_axis(x.index[-1000:])
+        )
+        np.testing.assert_array_equal(y.to_numpy()[:1000], values[:, 0, 0])
 
 
 # -- wrapping ----------------------------------------------------------------------------------

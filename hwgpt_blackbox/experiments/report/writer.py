@@ -49,7 +49,7 @@ class Writer:
 
     def _write(self, name: str, content: bytes) -> Path:
         path = self.out / name
-        write_atomically(path, lambda temporary: temporary.write_bytes(content))
+        write_atomically(path, content)
         self.files.append(name)
         return path
 
