@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# Columns of the table beside the objectives, and the kinds of its rows.
 KIND, METHOD, SEEDS = "kind", "method", "seeds"
 CLOUD, MEASURED, FRONT, EXACT = "random", "measured", "front", "exact"
-"""Columns of the table beside the objectives, and the kinds of its rows."""
 
 CLOUD_SIZE, CLOUD_SEED = 5_000, 0
 _LEGEND_COLUMNS = 2

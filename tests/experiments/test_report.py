@@ -18,7 +18,8 @@ import pandas as pd
 import pytest
 
 from hwgpt_blackbox.cli import main
-from hwgpt_blackbox.errors import InputError, MissingExtraError
+from hwgpt_blackbox.convert.own_device import convert_device
+from hwgpt_blackbox.errors import DataError, InputError, MissingExtraError
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.report import (
     Results,
@@ -28,6 +29,9 @@ from hwgpt_blackbox.experiments.report import (
     write_report,
 )
 from hwgpt_blackbox.experiments.report.inputs import _warnings
+from hwgpt_blackbox.experiments.report.one_problem import ProblemResults
+from hwgpt_blackbox.experiments.report.optimum import Optimum
+from hwgpt_blackbox.experiments.report.tables import run_table, score_table
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
 from hwgpt_blackbox.experiments.store import ResultStore, StoredRun
 from hwgpt_blackbox.loading import load
@@ -232,7 +236,7 @@ def test_no_results(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_broken_file_is_named_and_set_aside(tmp_path, monkeypatch):
+def test_a_broken_file_is_named_and_left_as_it_is(tmp_path):
     store = stored(tmp_path / "r", (0, 1, 2))
     bad, aside = store.paths()[1:]
     bad.write_bytes(b"PAR1")
@@ -241,23 +245,11 @@ def test_a_broken_file_is_named_and_set_aside(tmp_path, monkeypatch):
     assert [r.run.seed for r in found.runs] == [0]
     assert any(str(bad) in note for note in found.notes)
     assert any(aside.name in note and "set aside" in note for note in found.notes)
-    assert bad.exists()  # reading alone changes nothing
-
-    def read_only(self, target):
-        raise PermissionError(30, "Read-only file system")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", read_only)
-        found = read_results([tmp_path / "r"], set_aside=True)
-    assert len(found.runs) == 1
-    assert any(f"{bad} is no sound" in note and "it stays where" in note for note in found.notes)
+    before = {path: path.stat() for path in (tmp_path / "r").rglob("*")}
     words = ["report", str(tmp_path / "r"), "--out", str(tmp_path / "o"), "--no-spaces"]
     assert main(words) == 0
-    moved = bad.with_name(bad.name + ".broken")
-    assert moved.read_bytes() == b"PAR1"
-    assert not bad.exists()
-    text = (tmp_path / "o" / "index.html").read_text()
-    assert f"it is set aside as {moved.name}" in text
+    assert {path: path.stat() for path in (tmp_path / "r").rglob("*")} == before
+    assert f"{bad} is no sound result file" in (tmp_path / "o" / "index.html").read_text()
     for path in store.paths():
         path.write_bytes(b"")
     with pytest.raises(InputError, match=f"no results(.|\n)*{re.escape(bad.name[:-9])}"):
@@ -269,7 +261,7 @@ def test_a_folder_that_is_not_ours_is_only_read(tmp_path):
     runs.mkdir()
     (runs / "thesis.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"no results(.|\n)*thesis.parquet is no sound"):
-        read_results([tmp_path], set_aside=True)
+        read_results([tmp_path])
     assert [path.name for path in runs.iterdir()] == ["thesis.parquet"]
 
 
@@ -412,6 +404,82 @@ def test_experiment_that_is_no_run_of_ours(tmp_path, names, metadata, message):
     experiment(tmp_path / "e", names, **metadata)
     with pytest.raises(InputError, match=message):
         read_results([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("trial_id", ["99999999999999999999"] * 12, "trial_id holds .*99999999999999999999"),
+        ("trial_id", [0.5] * 12, "trial_id holds 0.5 in row 0; expected an integer"),
+        ("trial_id", [None, *range(11)], "trial_id holds nan in row 0"),
+        ("trial_id", [0] * 12, "holds trial 0 twice, with other configurations"),
+        ("st_tuner_time", [float("inf")] * 12, "st_tuner_time holds inf"),
+        ("st_tuner_time", range(-5, 7), "simulated_time holds -4.0 in row 0"),
+        ("metric_latency", ["fast"] * 12, "metric_latency holds fast in row 0"),
+        ("metric_latency", [None] * 12, "metric_latency holds nan"),
+        ("metric_latency", [0.0] * 12, "measured_latency@a100 holds 0.0 in row 0; expected pos"),
+        ("config_num_layers", [13] * 12, r"config_num_layers holds .*13.*, which is no choice"),
+    ],
+)
+def test_values_that_an_experiment_cannot_have(tmp_path, column, values, message):
+    names = ["metric_perplexity", "metric_latency"]
+    frame = experiment(tmp_path / "e", names, device="a100")
+    frame.assign(**{column: values}).to_csv(tmp_path / "e" / "results.csv.zip", index=False)
+    with pytest.raises(DataError, match=message) as error:
+        read_experiment(tmp_path / "e")
+    assert str(tmp_path / "e") in str(error.value)
+
+
+def test_control_characters_of_files_reach_neither_terminal_nor_page(tmp_path, capsys):
+    escape = "\x1b]0;mine\x07"
+    store = stored(tmp_path / "r")
+    (store.folder / "runs" / f"{escape}.parquet").write_bytes(b"PAR1")
+    names = ["metric_perplexity", "metric_params"]
+    experiment(tmp_path / "r" / "e", names, scheduler_name=f"X{escape}")
+    assert main(["report", str(tmp_path / "r"), "--out", str(tmp_path / "o"), "--no-spaces"]) == 0
+    printed = capsys.readouterr()
+    page = (tmp_path / "o" / "index.html").read_text()
+    for text in (printed.out, printed.err, page):
+        assert "\x1b" not in text
+        assert "\x07" not in text
+    assert r"\x1b]0;mine\x07.parquet is no sound result file" in printed.out
+    assert r"method is 'X\x1b]0;mine\x07'; expected" in printed.out
+    store.paths()[-1].unlink()
+    with pytest.raises(InputError, match="no results") as error:
+        read_results([tmp_path / "r"])
+    assert "\x1b" not in str(error.value)
+
+
+def test_an_experiment_on_a_device_of_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("HWGPT_BLACKBOX_HOME", str(tmp_path))
+    rng, encoding = np.random.default_rng(0), load("s", "a100").encoding
+    table = pd.DataFrame(encoding.decode(encoding.sample(120, rng)))
+    size = table["num_layers"] * table["embed_dim"] / 100.0
+    for repeat in range(3):
+        table[f"latency_{repeat}"] = size * rng.normal(1.0, 0.02, size=len(table))
+    table.to_csv(tmp_path / "my.csv", index=False)
+    convert_device(tmp_path / "my.csv", "s", "mygpu", tmp_path, progress=False)
+    experiment(tmp_path / "e" / "stated", ["metric_perplexity", "metric_latency"], device="mygpu")
+    experiment(tmp_path / "e" / "named", ["metric_perplexity", "metric_latency_mygpu"], seed=7)
+    experiment(tmp_path / "e" / "given", ["metric_perplexity", "metric_latency"], seed=8)
+    found = read_results([tmp_path / "e"], device="mygpu")
+    assert [r.run.problem.name for r in found.runs] == ["s-perplexity-latency@mygpu"] * 3
+    box = load("s", "mygpu")
+    architectures = encoding.sample(6, np.random.default_rng(0))
+    expected = box.expected_values(architectures)[:, box.objectives_names.index("metric_latency")]
+    for result in found.runs:
+        assert (result.frame["expected_latency@mygpu"] == expected).all()
+    with pytest.raises(InputError, match=r"unknown device 'mygp'.*did you mean 'mygpu'"):
+        read_results([tmp_path / "e"], device="mygp")
+
+
+def test_the_best_method_of_a_problem_is_that_of_the_shortest_run(results):
+    """The scores and ranks beside it are cut there too."""
+    short, long = (make(PROBLEMS[0], method, trials=n) for method, n in (("A", 2), ("B", 3)))
+    volumes = [np.array([0.1, 0.5]), np.array([0.1, 0.2, 0.9])]
+    found = ProblemResults(short.run.problem, [short, long], volumes, Optimum(None, 1.0, 0.0, ""))
+    runs = run_table([short, long], volumes, {})
+    assert found.best == score_table(runs)["method"][0] == "A"
 
 
 def test_broken_experiment(tmp_path):
