@@ -267,9 +267,10 @@ def _report(store: ResultStore, problems: list[Problem], results: list[StoredRun
 
     Without the libraries for that, say so: the results are what took time.
     """
-    from hwgpt_blackbox.experiments.analysis import summarise, write_summary
+    from hwgpt_blackbox.experiments.analysis import labelled, summarise, write_summary
     from hwgpt_blackbox.experiments.figures import draw_front, front_table, save_figure
 
+    results = labelled(results)
     missing = [name for name in ("moocore", "matplotlib") if find_spec(name) is None]
     drawn = problems if len(problems) <= MAX_DRAWN and not missing else []
     with store.outputs() as folder:

@@ -85,6 +85,10 @@ def expected_columns(run: RunSettings) -> list[str]:
     return [EXPECTED + target for target in run.problem.targets]
 
 
+DENOISED = "{} (denoised)"
+"""How a method is called that selects by other values than it sees."""
+
+
 def labelled(stored: Sequence[StoredRun]) -> list[StoredRun]:
     """The runs, with methods named as legends and tables name them.
 
@@ -92,8 +96,8 @@ def labelled(stored: Sequence[StoredRun]) -> list[StoredRun]:
     ``RE (denoised)`` and so on. Without noise they are the published ones and keep their names; of
     runs that see noise in some problems only, all have the same name.
 
-    :param stored: runs that are shown together; those of Syne Tune's folders, which do not tell the
-        options of their method, keep its name
+    :param stored: runs that are shown together; those of Syne Tune's folders, which have no
+        provenance, are named when they are read
     """
     denoised = {r.run.method for r in stored if r.provenance and _denoises(r.run)}
 
@@ -101,7 +105,7 @@ def labelled(stored: Sequence[StoredRun]) -> list[StoredRun]:
         run = result.run
         if not (result.provenance and run.noise and run.method in denoised):
             return result
-        return replace(result, run=replace(run, method=f"{run.method} (denoised)"))
+        return replace(result, run=replace(run, method=DENOISED.format(run.method)))
 
     return [named(result) for result in stored]
 

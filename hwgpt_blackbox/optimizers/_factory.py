@@ -148,7 +148,8 @@ class MultiObjectiveScheduler(SingleFidelityScheduler):  # type: ignore[misc]
 
     def metadata(self) -> dict[str, Any]:
         """What Syne Tune stores beside the results: JSON values only."""
-        return scheduler_metadata(self, type(self.searcher).__name__)
+        denoise = getattr(self.searcher, "_denoiser", None) is not None
+        return {**scheduler_metadata(self, type(self.searcher).__name__), "denoise": denoise}
 
 
 @dataclass(frozen=True)

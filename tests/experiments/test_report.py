@@ -379,6 +379,16 @@ def test_experiment_of_syne_tune(tmp_path):
     assert (result.frame["expected_latency@rtx2080"] == expected).all()
 
 
+@pytest.mark.parametrize(
+    ("stated", "shown"),
+    [({}, "RE"), ({"denoise": False}, "RE"), ({"denoise": True}, "RE (denoised)")],
+)
+def test_an_experiment_of_syne_tune_is_called_denoised_if_it_says_so(tmp_path, stated, shown):
+    names = ["metric_perplexity", "metric_latency"]
+    experiment(tmp_path / "e", names, device="rtx2080", scheduler_name="RE", **stated)
+    assert read_experiment(tmp_path / "e").run.method == shown
+
+
 def test_experiments_of_syne_tune_are_found_and_numbered(tmp_path):
     names = ["metric_perplexity", "metric_energy_a100"]
     for name in ("one", "two"):

@@ -93,6 +93,14 @@ def test_the_table_says_which_methods_denoise(name: str) -> None:
     assert METHODS[name].denoises == found
 
 
+def test_metadata_tell_whether_a_method_denoises() -> None:
+    """Reports name the runs of a tuner by it."""
+    for options, denoise in (({}, True), ({"denoise": False}, False)):
+        scheduler = make_scheduler("RE", SPACE, METRICS, random_seed=0, **options)
+        assert scheduler.metadata()["denoise"] is denoise
+    assert make_scheduler("RS", SPACE, METRICS, random_seed=0).metadata()["denoise"] is False
+
+
 def test_options_of_a_base_class_are_options_of_the_method() -> None:
     pytest.importorskip("botorch")
     space, metrics = {"x": choice([1, 2])}, ["a", "b"]

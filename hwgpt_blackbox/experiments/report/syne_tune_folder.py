@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pandas as pd
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import DataError, HWGPTError, printable
+from hwgpt_blackbox.experiments.analysis import DENOISED
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.records import check_method_name, check_values
 from hwgpt_blackbox.experiments.runs import (
@@ -52,6 +54,7 @@ def read_experiment(
     metadata (``metric_latency_a100``, or ``metric_latency`` with the device given or stated there);
     the method from ``method``, ``algorithm`` or ``scheduler_name``. The last result of each trial
     counts. Expected values are those of the installed surrogate for its configurations.
+    A method is called denoised if ``denoise`` is true there and it saw noise.
 
     :param folder: holds ``metadata.json`` and ``results.csv.zip``
     :param device: device of objectives that name none; what the metadata say comes first
@@ -73,11 +76,20 @@ def read_experiment(
         )
         values = _values(problem, frame, matrix)[settings.columns()]
         check_values(settings, values)
+        if metadata.get("denoise") is True and _is_noisy(settings, values):
+            settings = replace(settings, method=DENOISED.format(settings.method))
     except (HWGPTError, OSError, TypeError, ValueError) as error:
         raise DataError(
             printable(f"{folder} is no experiment that can be scored: {error}; leave it out")
         ) from error
     return StoredRun(settings, {}, {}, folder, values)
+
+
+def _is_noisy(run: RunSettings, values: pd.DataFrame) -> bool:
+    """Whether the method saw other values than expected ones."""
+    targets = run.problem.targets
+    seen, expected = (values[[prefix + t for t in targets]] for prefix in (MEASURED, EXPECTED))
+    return not np.allclose(seen, expected)
 
 
 def _metadata(path: Path) -> dict[str, Any]:
