@@ -13,7 +13,7 @@ from hwgpt_blackbox.registration import register
 
 if TYPE_CHECKING:
     from hwgpt_blackbox.architecture import architecture_of, build_model, model_config
-    from hwgpt_blackbox.backend import SimulatedBackend
+    from hwgpt_blackbox.backend import SimulatedBackend, repeat_of_trial
     from hwgpt_blackbox.cost import CostModel
     from hwgpt_blackbox.dropin import HWGPT, plot_eaf, run_baseline
     from hwgpt_blackbox.experiments.problems import Problem
@@ -43,6 +43,7 @@ __all__ = [
     "reference_front",
     "register",
     "remove",
+    "repeat_of_trial",
     "run_baseline",
 ]
 
@@ -64,6 +65,7 @@ _LAZY = {
     "push": "hwgpt_blackbox.hosting",
     "reference_front": "hwgpt_blackbox.fronts",
     "remove": "hwgpt_blackbox.hosting",
+    "repeat_of_trial": "hwgpt_blackbox.backend",
     "run_baseline": "hwgpt_blackbox.dropin",
 }
 

@@ -21,8 +21,26 @@ from hwgpt_blackbox.metrics import ELAPSED_TIME, PREFIX
 from hwgpt_blackbox.noise import check_repeat
 from hwgpt_blackbox.portable import GOLDEN, mix64_one
 
-_REPEATS = 2**32
+REPEATS = 2**32
 """Repeats that trials measure are numbered below this, unless a table has fewer."""
+
+
+def repeat_of_trial(seed: int, trial_id: int, repeats: int = REPEATS) -> int:
+    """Number of the repeat that a trial measures in :class:`SimulatedBackend`, a run or a grid.
+
+    It is a function of seed and trial alone.
+
+    >>> repeat_of_trial(seed=0, trial_id=1), repeat_of_trial(seed=0, trial_id=1, repeats=50)
+    (2065550767, 35)
+
+    :param seed: of the measurements, an integer from 0
+    :param trial_id: number of the trial, from 0
+    :param repeats: how many there are: ``num_seeds`` of a table; a surrogate has the default
+    :return: from 0 to ``repeats`` - 1: the ``seed`` of the blackbox's answer
+    :raises InputError: the seed is not an integer from 0
+    """
+    scattered = mix64_one(mix64_one(check_repeat(seed)) + int(trial_id) * GOLDEN)
+    return int(scattered % repeats)
 
 
 class EvaluationClock(SimulatedTimeKeeper):  # type: ignore[misc]
@@ -71,9 +89,9 @@ class SimulatedBackend(UserBlackboxBackend):  # type: ignore[misc]
         self._time_keeper = EvaluationClock()
 
     def repeat_of(self, trial_id: int) -> int:
-        """Number of the repeat that a trial measures: a function of seed and trial alone."""
-        scattered = mix64_one(mix64_one(self._measurement_seed) + int(trial_id) * GOLDEN)
-        return int(scattered % getattr(self.blackbox, "num_seeds", _REPEATS))
+        """Number of the repeat that a trial measures, see :func:`repeat_of_trial`."""
+        repeats = getattr(self.blackbox, "num_seeds", REPEATS)
+        return repeat_of_trial(self._measurement_seed, trial_id, repeats)
 
     def _run_job_and_collect_results(
         self, trial_id: int, config: dict[str, Any] | None = None

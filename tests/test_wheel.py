@@ -56,6 +56,10 @@ def test_one_top_level_name_and_small_artifacts(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"hwgpt_blackbox"}
     names = {info.filename for info in infos}
     assert "hwgpt_blackbox/py.typed" in names
+    page = {
+        name for name in names if name.startswith("hwgpt_blackbox/experiments/report/templates/")
+    }
+    assert {Path(name).name for name in page} == {"page.css", "page.html", "page.js", "parts.html"}
     artifacts = [info for info in infos if info.filename.startswith("hwgpt_blackbox/artifacts/")]
     assert {info.filename.split("/")[2] for info in artifacts} == {"hwgpt-s", "hwgpt-m", "hwgpt-l"}
     assert sum(info.file_size for info in artifacts) <= MAX_ARTIFACT_BYTES

@@ -9,11 +9,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwgpt_blackbox.devices import DEVICES
-from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.errors import InputError, printable
 from hwgpt_blackbox.metrics import example_objectives
 from hwgpt_blackbox.spaces import MEASURED_SPACES
 
@@ -34,8 +35,14 @@ _EXAMPLES = """examples:
   hwgpt-blackbox run --experiment mine.toml --cluster tcp://10.0.0.1:8786 --out s3://bucket/mine
 """
 
+METHODS = ("RS", "RE", "NSGA2", "LS", "RSBO", "LSBO", "EHVI", "MOASHA")
+"""Names for the help; the optimizers' own table takes half a second to import."""
+
 MAX_DRAWN, MAX_LINES = 4, 40
 """Problems up to which their fronts are drawn, and runs up to which they are listed."""
+
+_DELAY = 1e-3
+"""Seconds until the bar may be shown: not before what was asked for is known to be sound."""
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} trials [{elapsed}, {remaining} left]"
 
@@ -81,7 +88,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--methods",
         nargs="+",
         metavar="METHOD",
-        help="names, or module:factory of your own (default: RS)",
+        help=f"of {', '.join(METHODS)}, or module:factory of your own (default: RS)",
     )
     what.add_argument("--trials", type=int, help="per run (default: 1000)")
     what.add_argument("--workers", type=int, help="evaluations at a time, simulated (default: 4)")
@@ -99,6 +106,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="DIR",
         help="folder or URL (s3://…) of the results; one that holds some is completed",
+    )
+    how.add_argument(
+        "--extend",
+        action="store_true",
+        help="make stored runs that have fewer trials than --trials anew, from the first trial on; "
+        "each takes the place of the shorter one when it is complete",
     )
 
 
@@ -119,7 +132,14 @@ def run(args: argparse.Namespace) -> int:
     failed: FailedRunsError | None = None
     with _terminable(), _logged(), _progress(runs) as progress:
         try:
-            new = make_runs(runs, store, jobs=args.jobs, cluster=args.cluster, progress=progress)
+            new = make_runs(
+                runs,
+                store,
+                jobs=args.jobs,
+                cluster=args.cluster,
+                extend=args.extend,
+                progress=progress,
+            )
         except FailedRunsError as error:
             failed, new = error, []
     with _logged():
@@ -135,7 +155,7 @@ def run(args: argparse.Namespace) -> int:
             "--seeds 0 1 2 3 4"
         )
     for path in store.broken:
-        print(f"broken and set aside: {path}")
+        print(f"broken and set aside: {printable(path)}")
     if failed is not None:
         raise failed
     return 0
@@ -175,7 +195,12 @@ def _progress(runs: Sequence[RunSettings]) -> Iterator[Callable[[int], None]]:
 
     total = sum(run.trials for run in runs)
     with tqdm(
-        total=total, desc=f"{len(runs)} runs", disable=None, smoothing=0, bar_format=_BAR
+        total=total,
+        desc=f"{len(runs)} runs",
+        disable=None,
+        smoothing=0,
+        bar_format=_BAR,
+        delay=_DELAY,
     ) as bar:
         state = {"begun": False}
 
@@ -185,7 +210,8 @@ def _progress(runs: Sequence[RunSettings]) -> Iterator[Callable[[int], None]]:
                 return
             state["begun"] = True
             bar.n = bar.initial = trials
-            bar.start_t = time.time()
+            bar.last_print_t = time.time()
+            bar.start_t = bar.last_print_t - _DELAY
             bar.refresh()
 
         yield update
@@ -193,17 +219,21 @@ def _progress(runs: Sequence[RunSettings]) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM, which batch systems send, end the command as an interrupt does, and say so."""
+    """Let SIGTERM, which batch systems send, end the command as an interrupt does.
+
+    Both say that nothing complete is lost.
+    """
     from hwgpt_blackbox.output import terminate_as_exit
 
+    kept = "complete runs are kept, and the same command goes on"
     try:
         with terminate_as_exit():
             yield
     except SystemExit:
-        print(
-            "hwgpt-blackbox: terminated; complete runs are kept, and the same command goes on",
-            file=sys.stderr,
-        )
+        print(f"hwgpt-blackbox: terminated; {kept}", file=sys.stderr)
+        raise
+    except KeyboardInterrupt:
+        print(f"hwgpt-blackbox: {kept}", file=sys.stderr)
         raise
 
 
@@ -217,22 +247,35 @@ def _logged() -> Iterator[None]:
 
 
 def _report(store: ResultStore, problems: list[Problem], results: list[StoredRun]) -> None:
-    """Write the summary, draw the fronts of a few problems, and print both."""
-    from hwgpt_blackbox.experiments.analysis import summarise, write_summary
+    """Write the summary, draw the fronts of a few problems, and print both.
+
+    Without the libraries for that, say so: the results are what took time.
+    """
+    from hwgpt_blackbox.experiments.analysis import labelled, summarise, write_summary
     from hwgpt_blackbox.experiments.figures import draw_front, front_table, save_figure
 
-    table = summarise(results)
-    drawn = problems if len(problems) <= MAX_DRAWN else []
+    results = labelled(results)
+    missing = [name for name in ("moocore", "matplotlib") if find_spec(name) is None]
+    drawn = problems if len(problems) <= MAX_DRAWN and not missing else []
     with store.outputs() as folder:
-        paths = write_summary(table, folder)
+        paths = []
+        if "moocore" not in missing:
+            table = summarise(results)
+            paths += write_summary(table, folder)
+            print(_shown(table))
         for problem in drawn:
             mine = [r for r in results if r.run.problem.name == problem.name]
             figure = draw_front(problem, front_table(problem, mine))
             paths += save_figure(figure, folder / f"front-{problem.name}")
-    print(_shown(table))
-    print(f"\n{len(store.paths())} result files in {store.folder / 'runs'}, and")
-    print("\n".join(f"  {store.folder / path.name}" for path in paths))
-    if not drawn:
+    print(f"\n{len(store.paths())} result files in {store.folder / 'runs'}{', and' * bool(paths)}")
+    for path in paths:
+        print(f"  {store.folder / path.name}")
+    if missing:
+        print(
+            f"note: {' and '.join(missing)} for hypervolumes and figures are not installed: "
+            "pip install 'hwgpt-blackbox[analysis]', then run the same command again"
+        )
+    elif not drawn:
         print(f"draw them with: hwgpt-blackbox report {store.folder} --out DIR")
 
 

@@ -171,9 +171,10 @@ def _write(
 
     :raises OutputError: they cannot be written
     """
-    from hwgpt_blackbox.convert.card_figures import make_figures, save
+    from hwgpt_blackbox.convert.card_figures import make_figures
     from hwgpt_blackbox.convert.card_store import REPORT, to_json
     from hwgpt_blackbox.output import write_file, writing
+    from hwgpt_blackbox.plotting import save
 
     paths = [folder / REPORT]
     with writing(folder):

@@ -22,27 +22,21 @@ from hwgpt_blackbox.convert.card_tables import (
     VALUE,
 )
 from hwgpt_blackbox.convert.evaluation import COVERAGES
-from hwgpt_blackbox.metrics import METRICS
+from hwgpt_blackbox.plotting import BLUE, GREEN, VERMILION, new_figure, scale, unit_suffix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73")
-"""Okabe and Ito (2008), safe for colour blindness."""
+COLOURS = (BLUE, VERMILION, GREEN)
 
 PANEL_COLUMNS = 5
 
 FEW_POINTS = 300
 """Up to so many points are drawn larger."""
 
-_LOG_RATIO = 6.0
-"""An axis is logarithmic when its largest value is so many times its smallest."""
-
-_MANY = 1e4
-"""From here on ticks are written with prefixes: 20k, 5G."""
-
-_UNITLESS = ("1", "FLOPs")
+_TICKS = 7
+"""Size of the font at the ticks, points."""
 
 
 # -- predicted against measured --------------------------------------------------------------
@@ -65,7 +59,7 @@ def draw_predicted(table: pd.DataFrame, title: str) -> Figure:
         axes.plot([low, high], [low, high], color="black", linewidth=0.7)
         for axis in ("x", "y"):
             getattr(axes, f"set_{axis}lim")(low, high)
-            _scale(axes, axis, part[MEASURED], linear=True)
+            scale(axes, axis, part[MEASURED], linear=True)
         axes.set_title(_label(name), fontsize=8)
         points = part[[MEASURED, PREDICTED]]
         outside = int(((points < low) | (points > high)).any(axis=1).sum())
@@ -106,12 +100,10 @@ def draw_calibration(table: pd.DataFrame, title: str) -> Figure:
 
 def draw_coverage(table: pd.DataFrame, title: str) -> Figure:
     """Draw what :func:`coverage_table` computed: a row per target, a panel per level."""
-    from matplotlib.figure import Figure
-
     names = list(dict.fromkeys(table[TARGET]))[::-1]
-    figure = Figure(figsize=(9.0, 1.4 + 0.2 * len(names)), layout="constrained")
-    panels = figure.subplots(1, len(COVERAGES), sharey=True, squeeze=False)[0]
-    for axes, level, colour in zip(panels, COVERAGES, COLOURS, strict=True):
+    size = (9.0, 1.4 + 0.2 * len(names))
+    figure, panels = new_figure(1, len(COVERAGES), size, ticks=_TICKS, sharey=True)
+    for axes, level, colour in zip(panels[0], COVERAGES, COLOURS, strict=True):
         part = table[table[LEVEL] == level].set_index(TARGET)[MEASURED].reindex(names)
         axes.axvline(level, color="black", linewidth=0.8)
         axes.plot(part.to_numpy(), range(len(names)), "o", color=colour, ms=4)
@@ -120,7 +112,6 @@ def draw_coverage(table: pd.DataFrame, title: str) -> Figure:
         axes.set_xlim(level - room, min(level + room, 1.0 + room / 20))
         axes.set_xlabel(f"share within the central {100 * level:g} %", fontsize=8)
         axes.grid(axis="y", linewidth=0.3)
-        _dress(axes)
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -130,11 +121,9 @@ def draw_coverage(table: pd.DataFrame, title: str) -> Figure:
 
 def draw_distributions(table: pd.DataFrame, title: str) -> Figure:
     """Draw what :func:`distribution_table` computed: a row per target, a panel per factor."""
-    from matplotlib.figure import Figure
-
     names, factors = (list(dict.fromkeys(table[key])) for key in (TARGET, FACTOR))
-    figure = Figure(figsize=(9.0, 0.8 + 1.7 * len(names)), layout="constrained")
-    panels = figure.subplots(len(names), len(factors), squeeze=False, sharey=True)
+    size = (9.0, 0.8 + 1.7 * len(names))
+    figure, panels = new_figure(len(names), len(factors), size, ticks=_TICKS, sharey=True)
     for i, name in enumerate(names):
         mine = table[table[TARGET] == name]
         # A few repeats are a thousand times the median: the axis ends where 99 % do.
@@ -147,7 +136,7 @@ def draw_distributions(table: pd.DataFrame, title: str) -> Figure:
                 axes.plot(curve[MEASURED], curve[LEVEL], color=colour, lw=1.3, label=str(label))
                 axes.plot(curve[PREDICTED], curve[LEVEL], color="black", lw=0.8, ls=":")
             axes.set_xlim(inner.min() * 0.97, inner.max() * 1.03)
-            _scale(axes, "x", inner)
+            scale(axes, "x", inner)
             axes.set_xlabel(_label(name), fontsize=7, labelpad=1)
             if i == 0:  # the groups are the same in every row
                 axes.legend(
@@ -161,7 +150,6 @@ def draw_distributions(table: pd.DataFrame, title: str) -> Figure:
                     handlelength=1.2,
                     columnspacing=0.8,
                 )
-            _dress(axes)
     figure.suptitle(title, fontsize=10)
     figure.supylabel("share of measurements below", fontsize=8)
     return figure
@@ -172,14 +160,11 @@ def draw_distributions(table: pd.DataFrame, title: str) -> Figure:
 
 def draw_families(table: pd.DataFrame, title: str) -> Figure:
     """Draw what :func:`families_table` computed: a row per target, a panel per measure."""
-    from matplotlib.figure import Figure
-
     targets, measures, families = (
         list(dict.fromkeys(table[key])) for key in (TARGET, MEASURE, FAMILY)
     )
-    height = 1.0 + len(targets) * (0.5 + 0.2 * len(families))
-    figure = Figure(figsize=(9.0, height), layout="constrained")
-    panels = figure.subplots(len(targets), len(measures), squeeze=False, sharey=True)
+    size = (9.0, 1.0 + len(targets) * (0.5 + 0.2 * len(families)))
+    figure, panels = new_figure(len(targets), len(measures), size, ticks=_TICKS, sharey=True)
     places = {name: len(families) - k for k, name in enumerate(families)}
     for i, target in enumerate(targets):
         for axes, measure in zip(panels[i], measures, strict=True):
@@ -193,7 +178,6 @@ def draw_families(table: pd.DataFrame, title: str) -> Figure:
                 axes.set_title(measure, fontsize=8)
             if measure == measures[0]:
                 axes.set_ylabel(target, fontsize=7)
-            _dress(axes)
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -209,18 +193,14 @@ def _panels(
     upright: str,
 ) -> Figure:
     """A grid with a panel per target."""
-    from matplotlib.figure import Figure
-
     names = list(dict.fromkeys(table[TARGET]))
     columns = min(PANEL_COLUMNS, len(names))
     rows = math.ceil(len(names) / columns)
     size = (max(2.2 * columns, 4.0) + 0.4, 2.1 * rows + 0.7)
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, name in zip(panels, names, strict=False):
+    figure, panels = new_figure(rows, columns, size, ticks=_TICKS)
+    for axes, name in zip(panels.flat, names, strict=False):
         draw(axes, table[table[TARGET] == name], name)
-        _dress(axes)
-    for axes in panels[len(names) :]:
+    for axes in panels.flat[len(names) :]:
         axes.set_visible(False)
     figure.suptitle(title, fontsize=10)
     figure.supxlabel(across, fontsize=9)
@@ -230,24 +210,4 @@ def _panels(
 
 def _label(target: str) -> str:
     """A target with its unit."""
-    unit = METRICS[target.partition("@")[0]].unit
-    return target if unit in _UNITLESS else f"{target} ({unit})"
-
-
-def _scale(axes: Axes, axis: str, values: pd.Series[float], *, linear: bool = False) -> None:
-    """Scale and ticks of one axis."""
-    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, ScalarFormatter
-
-    ticks = getattr(axes, f"{axis}axis")
-    if not linear and values.min() > 0 and values.max() > _LOG_RATIO * values.min():
-        getattr(axes, f"set_{axis}scale")("log")
-        ticks.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        ticks.set_minor_formatter(NullFormatter())
-        ticks.set_major_formatter(ScalarFormatter())
-    if values.max() >= _MANY:
-        ticks.set_major_formatter(EngFormatter(sep=""))
-
-
-def _dress(axes: Axes) -> None:
-    axes.tick_params(labelsize=7)
-    axes.spines[["top", "right"]].set_visible(False)
+    return target + unit_suffix(target.partition("@")[0])

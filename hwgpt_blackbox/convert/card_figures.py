@@ -1,10 +1,9 @@
-"""Which figures a report card has, and how they are saved."""
+"""Which figures a report card has."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +26,6 @@ from hwgpt_blackbox.convert.card_tables import (
 )
 from hwgpt_blackbox.convert.holdout import Trial
 from hwgpt_blackbox.errors import require
-from hwgpt_blackbox.output import write_file, writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,19 +96,3 @@ def _kinds(trial: Trial) -> dict[str, list[str]]:
 
 def _file_name(split: str, seed: int | None) -> str:
     return split.replace(" ", "-") + ("" if seed is None else f"-{seed}")
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Save a figure, the same bytes for the same data; the suffix is its format.
-
-    :raises OutputError: it cannot be written
-    """
-    from matplotlib import rc_context
-
-    date = {"Date": None} if path.suffix == ".svg" else None
-
-    def fill(file: Path) -> None:
-        figure.savefig(file, format=path.suffix[1:], dpi=150, metadata=date)
-
-    with writing(path), rc_context({"svg.hashsalt": "hwgpt-blackbox"}):
-        write_file(path, fill)

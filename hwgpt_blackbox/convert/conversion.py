@@ -180,11 +180,18 @@ def progress_bar(shown: bool) -> Iterator[Progress]:
     from tqdm import tqdm
 
     interval = 0.1 if sys.stderr.isatty() else 10.0
-    with tqdm(disable=not shown, unit="step", mininterval=interval, file=sys.stderr) as bar:
+    options = {"disable": not shown, "unit": "step", "mininterval": interval, "file": sys.stderr}
+    bar: Any = None  # until the first step: an error before it needs no bar
 
-        def say(step: str) -> None:
-            bar.set_description_str(step, refresh=False)
-            bar.update()
-            logger.debug("%s", step)
+    def say(step: str) -> None:
+        nonlocal bar
+        bar = tqdm(desc=step, **options) if bar is None else bar
+        bar.set_description_str(step, refresh=False)
+        bar.update()
+        logger.debug("%s", step)
 
+    try:
         yield say
+    finally:
+        if bar is not None:
+            bar.close()

@@ -159,8 +159,9 @@ def plot_eaf(
     :raises MissingExtraError: matplotlib or moocore is not installed
     :raises OutputError: the figure cannot be written
     """
-    from hwgpt_blackbox.experiments.figures import FORMATS, save_figure
+    from hwgpt_blackbox.experiments.analysis import labelled
     from hwgpt_blackbox.experiments.report.attainment import attainment_table, draw_attainment
+    from hwgpt_blackbox.plotting import FORMATS, save_figure
 
     target = None if path is None else Path(path)
     if target is not None and target.suffix[1:] not in FORMATS:
@@ -175,7 +176,7 @@ def plot_eaf(
             f"{', '.join(problems)}"
         )
     chosen = problems[problem or next(iter(problems))]
-    mine = [stored for stored in runs if stored.run.problem.name == chosen.name]
+    mine = labelled([stored for stored in runs if stored.run.problem.name == chosen.name])
     figure = draw_attainment(chosen, attainment_table(chosen, mine))
     if target is not None:
         save_figure(figure, target.with_suffix(""), [target.suffix[1:]])

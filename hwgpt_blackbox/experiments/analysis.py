@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from hwgpt_blackbox.experiments.hypervolume import cumulative
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import EXPECTED, SIMULATED_TIME, RunSettings
 from hwgpt_blackbox.experiments.store import StoredRun, write_atomically
+from hwgpt_blackbox.metrics import METRICS
+from hwgpt_blackbox.optimizers import METHODS
 
 SECONDS_PER_HOUR = 3600.0
 SUMMARY = "summary"
@@ -82,13 +85,44 @@ def expected_columns(run: RunSettings) -> list[str]:
     return [EXPECTED + target for target in run.problem.targets]
 
 
+DENOISED = "{} (denoised)"
+"""How a method is called that selects by other values than it sees."""
+
+
+def labelled(stored: Sequence[StoredRun]) -> list[StoredRun]:
+    """The runs, with methods named as legends and tables name them.
+
+    RE, NSGA2 and LS denoise what they see, so that they are not the published baselines: they are
+    ``RE (denoised)`` and so on. Without noise they are the published ones and keep their names; of
+    runs that see noise in some problems only, all have the same name.
+
+    :param stored: runs that are shown together; those of Syne Tune's folders, which have no
+        provenance, are named when they are read
+    """
+    denoised = {r.run.method for r in stored if r.provenance and _denoises(r.run)}
+
+    def named(result: StoredRun) -> StoredRun:
+        run = result.run
+        if not (result.provenance and run.noise and run.method in denoised):
+            return result
+        return replace(result, run=replace(run, method=DENOISED.format(run.method)))
+
+    return [named(result) for result in stored]
+
+
+def _denoises(run: RunSettings) -> bool:
+    """Whether a run selects by other values than it sees."""
+    noisy = run.noise and any(METRICS[column.metric].noisy for column in run.problem.objectives)
+    return noisy and run.method in METHODS and METHODS[run.method].denoises
+
+
 def summarise(stored: Sequence[StoredRun]) -> pd.DataFrame:
     """One row per run.
 
     :param stored: runs whose frames have the expected objectives and the simulated time
-    :return: columns ``problem``, ``method``, ``seed``, ``trials``, ``workers``, ``hypervolume``
-        (normalised, of the expected values of all trials), ``simulated_hours`` (until the last
-        trial ended)
+    :return: columns ``problem``, ``method`` (as :func:`labelled` names it), ``seed``, ``trials``,
+        ``workers``, ``hypervolume`` (normalised, of the expected values of all trials),
+        ``simulated_hours`` (until the last trial ended)
     """
     rows: list[dict[str, Any]] = [
         {
@@ -102,7 +136,7 @@ def summarise(stored: Sequence[StoredRun]) -> pd.DataFrame:
             ),
             "simulated_hours": float(result.frame[SIMULATED_TIME].max()) / SECONDS_PER_HOUR,
         }
-        for result in stored
+        for result in labelled(stored)
     ]
     table = pd.DataFrame(rows)
     return table.sort_values(["problem", "method", "seed"], ignore_index=True) if rows else table

@@ -86,9 +86,9 @@ def _connect(cluster: str) -> Any:
 def _outcomes(client: Any, tasks: Sequence[Task], cluster: str) -> Iterator[Outcome]:
     from distributed import as_completed
 
+    # Whoever uses the same scheduler gets the outcome of the task that already has that key.
     futures = {
-        client.submit(attempt, task, pure=False, key=f"hwgpt-{i}-{task.run.name}"): task
-        for i, task in enumerate(tasks)
+        client.submit(attempt, task, pure=False, key=f"hwgpt-{task.key}"): task for task in tasks
     }
     try:
         for future in as_completed(list(futures), loop=client.loop):
@@ -112,6 +112,11 @@ def _outcome(future: Any, task: Task, cluster: str) -> Outcome:
     error = future.exception()
     if error is None:
         outcome: Outcome = future.result()
+        if outcome.key != task.key:
+            raise ClusterError(
+                f"the cluster at {cluster} answered run {task.run.name} with the outcome of "
+                f"{outcome.key}; have the same release on all machines, and run again"
+            )
         return outcome
     # KilledWorker names the task; a ModuleNotFoundError is a worker without this package.
-    return Outcome(task.run, failure=f"{type(error).__name__} on the cluster: {error}")
+    return Outcome(task.run, task.key, failure=f"{type(error).__name__} on the cluster: {error}")

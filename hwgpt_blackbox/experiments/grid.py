@@ -67,6 +67,7 @@ def make_runs(
     *,
     jobs: int = 1,
     cluster: str | None = None,
+    extend: bool = False,
     progress: Progress | None = None,
 ) -> list[RunSettings]:
     """Run what the store lacks. An interrupt or a crash loses only the runs that are under way.
@@ -78,6 +79,8 @@ def make_runs(
     :param store: prepared
     :param jobs: local processes at a time
     :param cluster: a Dask cluster to run on instead: ``tcp://host:8786`` or a scheduler file
+    :param extend: make stored runs that have fewer trials than asked for anew, from the first trial
+        on; each replaces the shorter one when it is complete, and equals one made at once
     :param progress: called first with the number of trials found done, then whenever some ended
     :return: the runs that were missing
     :raises InputError: unknown method, runs of one name, or a stored run with other settings;
@@ -89,7 +92,7 @@ def make_runs(
     :raises FailedRunsError: some runs failed, and all others are complete
     """
     check_runs(runs, jobs=jobs, cluster=cluster)
-    missing = _missing(runs, store)
+    missing = _missing(runs, store, extend)
     if progress is not None:
         progress(sum(run.trials for run in runs) - sum(run.trials for run in missing))
     failures: dict[str, str] = {}
@@ -104,13 +107,13 @@ def make_runs(
     return missing
 
 
-def _missing(runs: Sequence[RunSettings], store: ResultStore) -> list[RunSettings]:
+def _missing(runs: Sequence[RunSettings], store: ResultStore, extend: bool) -> list[RunSettings]:
     """The runs that the store does not hold; a broken file is set aside."""
     missing: list[RunSettings] = []
     broken: list[tuple[AnyPath, DataError]] = []
     for run in runs:
         try:
-            if store.holds(run):
+            if store.holds(run, extend=extend):
                 continue
         except (OtherVersionError, UnreadableError):
             raise

@@ -1,4 +1,4 @@
-"""From what a user types to a method: one of ours by name, or a function by import path."""
+"""From what a user names to a method: one of ours, an import path, or the function itself."""
 
 from __future__ import annotations
 
@@ -24,6 +24,18 @@ OVER_FIDELITY = "over_fidelity"
 """Attribute of a factory: true if its scheduler stops trials early by their fidelity."""
 
 
+Factory = Callable[..., TrialScheduler]
+"""Called as ``make_scheduler`` is, without the name."""
+
+
+class OwnMethod(str):
+    """The name of a method that was given as a function, with the function."""
+
+    factory: Factory
+    digest: str | None
+    """See :class:`RunMethod`; kept, because another process may not have the file"""
+
+
 @dataclass(frozen=True)
 class RunMethod:
     """A method that can be run.
@@ -36,7 +48,7 @@ class RunMethod:
     """
 
     name: str
-    factory: Callable[..., Any]
+    factory: Factory
     over_fidelity: bool
     digest: str | None = None
 
@@ -60,12 +72,15 @@ class RunMethod:
 def get_method(name: str) -> RunMethod:
     """The method that a name or an import path means, loaded.
 
-    :param name: a key of ``hwgpt_blackbox.optimizers.METHODS``, or ``package.module:factory``
+    :param name: a key of ``hwgpt_blackbox.optimizers.METHODS``, ``package.module:factory``, or what
+        :func:`own_method` returned
     :raises InputError: unknown, cannot be imported, or cannot be called as ``make_scheduler`` is
     :raises MissingExtraError: what it needs is not installed
     """
     from hwgpt_blackbox import optimizers
 
+    if isinstance(name, OwnMethod):
+        return _run_method(name, name.factory, name.digest)
     if name in optimizers.METHODS:
         row = optimizers.METHODS[name]
         row.load()
@@ -74,6 +89,23 @@ def get_method(name: str) -> RunMethod:
         known = [*optimizers.METHODS, "or an import path such as mypackage.module:factory"]
         raise unknown("method", name, known)
     return _imported(name)
+
+
+def own_method(factory: Factory) -> OwnMethod:
+    """The method that a function makes, named after its module and itself: ``__main__:factory``.
+
+    :raises InputError: it has no name that can be told from others, for instance a lambda
+    """
+    name = f"{_defining_module(factory)}:{getattr(factory, '__name__', '')}"
+    if not callable(factory) or IMPORT_PATH.fullmatch(name) is None:
+        raise InputError(
+            f"method {factory!r:.200} has no name; expected a name of ours, an import path, or a "
+            "function made with def"
+        )
+    method = OwnMethod(name)
+    method.factory = factory
+    method.digest = _digest(name.partition(":")[0])
+    return method
 
 
 def file_part(name: str) -> str:
@@ -106,6 +138,14 @@ def _imported(path: str) -> RunMethod:
             f"method {path} cannot be imported ({type(error).__name__}: {error}); expected "
             "module:factory of a module on the Python path or in the current folder"
         ) from error
+    return _run_method(path, factory, _digest(_defining_module(factory) or module))
+
+
+def _run_method(name: str, factory: Factory, digest: str | None) -> RunMethod:
+    """The method of a user's factory.
+
+    :raises InputError: it cannot be called as ``make_scheduler`` is
+    """
     over_fidelity = bool(getattr(factory, OVER_FIDELITY, False))
     options: dict[str, Any] = {"random_seed": 0, "canonical_form": None}
     if over_fidelity:
@@ -114,10 +154,10 @@ def _imported(path: str) -> RunMethod:
         inspect.signature(factory).bind({}, [], **options)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"method {path} cannot be called as factory(config_space, metrics, *, "
+            f"method {name} cannot be called as factory(config_space, metrics, *, "
             f"{', '.join(options)}): {error}"
         ) from error
-    return RunMethod(path, factory, over_fidelity, _digest(_defining_module(factory) or module))
+    return RunMethod(name, factory, over_fidelity, digest)
 
 
 def _defining_module(factory: Any) -> str | None:

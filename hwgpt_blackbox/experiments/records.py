@@ -23,7 +23,7 @@ import pandas as pd
 from hwgpt_blackbox.bounds import check_bounds
 from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.devices import DEVICES
-from hwgpt_blackbox.errors import DataError, HWGPTError
+from hwgpt_blackbox.errors import DataError, HWGPTError, printable
 from hwgpt_blackbox.experiments.files import AnyPath
 from hwgpt_blackbox.experiments.problems import (
     Problem,
@@ -31,7 +31,14 @@ from hwgpt_blackbox.experiments.problems import (
     parse_objectives,
 )
 from hwgpt_blackbox.experiments.provenance import provenance
-from hwgpt_blackbox.experiments.runs import RunSettings
+from hwgpt_blackbox.experiments.runs import (
+    CONFIG,
+    EXPECTED,
+    MEASURED,
+    SIMULATED_TIME,
+    TRIAL_ID,
+    RunSettings,
+)
 from hwgpt_blackbox.own_devices import NOISY, check_name
 from hwgpt_blackbox.spaces import get_space
 
@@ -39,6 +46,9 @@ SCHEMA_VERSION = 2
 """Version of the result files that this code writes, and the newest that it reads."""
 
 METADATA_KEY = "hwgpt_blackbox"
+
+MAX_METHOD_NAME = 120
+"""Characters of the name of a method."""
 
 _MAGIC, _MIN_BYTES = b"PAR1", 12
 
@@ -165,14 +175,46 @@ def decode(
         for name in wanted:
             if len(frame) != run.trials or _digest(frame[name]) != metadata["digests"][name]:
                 raise DataError(f"column {name} is not what was written")
+        check_values(run, frame)
     except OtherVersionError:
         raise
     except Exception as error:  # readers of hostile bytes raise many kinds
         reason = str(error) if isinstance(error, HWGPTError) else f"{type(error).__name__}: {error}"
         raise DataError(
-            f"{path} is no sound result file ({reason}); move it away and run again to make it anew"
+            f"{path} is no sound result file ({printable(reason)}); move it away and run again to "
+            "make it anew"
         ) from error
     return StoredRun(run, made_from, versions, path, frame)
+
+
+def check_values(run: RunSettings, frame: pd.DataFrame) -> None:
+    """Raise unless the values of some columns can be those of a run.
+
+    :param frame: columns of ``run.columns()``, numbers in each
+    :raises DataError: a value is not finite, negative, or not positive where it must be; a trial is
+        there twice, ends before the one above it, or has a hyperparameter that is no choice
+    """
+    choices = get_space(run.problem.space).choices
+    for name in map(str, frame):
+        values = frame[name].to_numpy()
+        if name == TRIAL_ID:
+            sound, expected = values >= 0, "integers from 0"
+            if values.dtype.kind != "i" or not frame[name].is_unique:
+                twice = values[frame[name].duplicated().to_numpy()]
+                what = f"{twice[0]} twice" if len(twice) else f"values of type {values.dtype}"
+                raise DataError(f"column {name} holds {what}; expected an integer once a trial")
+        elif name == SIMULATED_TIME:
+            sound = np.isfinite(values) & (values >= 0) & (values >= np.roll(values, 1))
+            sound[:1] = np.isfinite(values[:1]) & (values[:1] >= 0)
+            expected = "finite seconds in ascending order"
+        elif name.startswith((MEASURED, EXPECTED)):
+            sound, expected = np.isfinite(values) & (values > 0), "positive finite numbers"
+        else:
+            known = choices[name.removeprefix(CONFIG)]
+            sound, expected = np.isin(values, known), f"one of {', '.join(map(str, known))}"
+        if not sound.all():
+            row = int(np.flatnonzero(~sound)[0])
+            raise DataError(f"column {name} holds {values[row]} in row {row}; expected {expected}")
 
 
 def _texts(stated: Any) -> dict[str, str]:
@@ -229,6 +271,20 @@ def check_version(stated: Mapping[str, Any], path: AnyPath) -> None:
         )
 
 
+def check_method_name(name: Any) -> str:
+    """The name of a method out of a file, if people can read it.
+
+    :raises DataError: it is no text, empty, longer than 120 characters, or unprintable
+    """
+    if not isinstance(name, str):
+        raise DataError(f"method {name!r:.100} is of the wrong type; expected a text")
+    if not (name.isprintable() and 0 < len(name) <= MAX_METHOD_NAME):
+        raise DataError(
+            f"method is {name!r:.100}; expected 1 to {MAX_METHOD_NAME} printable characters"
+        )
+    return name
+
+
 def _as_run(settings: Mapping[str, Any], bounds: Sequence[Any]) -> RunSettings:
     """Settings from a file.
 
@@ -246,8 +302,9 @@ def _as_run(settings: Mapping[str, Any], bounds: Sequence[Any]) -> RunSettings:
     pairs = [check_bounds(b, c.target, "it") for b, c in zip(bounds, columns, strict=True)]
     ideal, nadir = zip(*pairs, strict=True)
     method, noise, cost = rest.pop("method"), rest.pop("noise"), rest.pop("cost_model")
-    if not isinstance(method, str) or not isinstance(noise, bool):
-        raise DataError(f"method {method!r} or noise {noise!r} is of the wrong type")
+    if not isinstance(noise, bool):
+        raise DataError(f"noise {noise!r} is of the wrong type")
+    check_method_name(method)
     problem = Problem(space, columns, devices, ideal, nadir)
     run = RunSettings(problem, method, noise=noise, cost_model=CostModel(**cost), **rest)
     if run.settings() != settings:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from hwgpt_blackbox.backend import SimulatedBackend
 from hwgpt_blackbox.blackbox import FIDELITIES, FIDELITY, HWGPTBlackbox
 from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.experiments.methods import file_part, get_method
+from hwgpt_blackbox.experiments.methods import Factory, file_part, get_method, own_method
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.tuning import (
     EnoughTrials,
@@ -36,11 +36,41 @@ from hwgpt_blackbox.places import MANIFEST, find
 from hwgpt_blackbox.spaces import get_space
 from hwgpt_blackbox.surrogate import Surrogate
 
-TRIAL_ID, SIMULATED_TIME = "trial_id", "simulated_time"
-CONFIG, MEASURED, EXPECTED = "config_", "measured_", "expected_"
-"""Columns of the results: a trial, seconds, and prefixes of hyperparameters and objectives."""
+TRIAL_ID = "trial_id"
+"""Column of the results: number of the trial."""
+
+SIMULATED_TIME = "simulated_time"
+"""Column of the results: seconds from the start to the end of the trial."""
+
+CONFIG = "config_"
+"""Prefix of the columns of hyperparameters."""
+
+MEASURED = "measured_"
+"""Prefix of the columns of objectives as the method saw them."""
+
+EXPECTED = "expected_"
+"""Prefix of the columns of expected objectives."""
 
 MAX_TRIALS, MAX_SEED = 10_000_000, 2**32 - 1
+
+
+class MethodField:
+    """A field that takes the name of a method or a function, and reads as the name."""
+
+    @overload
+    def __get__(self, run: None, owner: Any) -> MethodField: ...
+
+    @overload
+    def __get__(self, run: object, owner: Any) -> str: ...
+
+    def __get__(self, run: object | None, owner: Any) -> Any:
+        """The name."""
+        if run is None:
+            raise AttributeError("method")  # so that the field has no default
+        return vars(run)["method"]
+
+    def __set__(self, run: object, method: str | Factory) -> None:
+        vars(run)["method"] = method if isinstance(method, str) else own_method(method)
 
 
 @dataclass(frozen=True)
@@ -48,17 +78,18 @@ class RunSettings:
     """Everything that determines the results of a run.
 
     :param problem: what is optimised
-    :param method: a key of ``hwgpt_blackbox.optimizers.METHODS``, or ``package.module:factory``
+    :param method: a key of ``hwgpt_blackbox.optimizers.METHODS``, ``package.module:factory``, or
+        the factory itself, which is then called ``module:factory``
     :param seed: of the method and of the measurements, 0 to 2^32 - 1
     :param trials: how many are recorded
     :param workers: evaluations at a time, in simulated time
     :param noise: whether the method sees measurements; else expected values
     :param cost_model: how long an evaluation takes
-    :raises InputError: a number out of range
+    :raises InputError: a number out of range, or a factory without a name
     """
 
     problem: Problem
-    method: str
+    method: MethodField = MethodField()
     seed: int = 0
     trials: int = 1000
     workers: int = 4

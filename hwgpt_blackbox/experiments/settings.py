@@ -6,9 +6,10 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any
 
-from hwgpt_blackbox.errors import InputError, require, unknown
+from hwgpt_blackbox.errors import HWGPTError, InputError, printable, require, unknown
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings
 from hwgpt_blackbox.metrics import METRICS
@@ -117,17 +118,22 @@ def read_experiment(path: Path) -> list[Grid]:
     try:
         text = path.read_text(encoding="utf-8")
         stated = _parse_yaml(text) if path.suffix in (".yaml", ".yml") else tomllib.loads(text)
-    except (OSError, ValueError) as error:
+    except HWGPTError:
+        raise
+    except Exception as error:  # PyYAML lets through what its constructors raise
+        reason = " ".join(str(error).split())
+        if not isinstance(error, OSError | ValueError):
+            reason = f"{type(error).__name__}: {reason}"
         raise InputError(
-            f"experiment file {path} cannot be read ({error}); expected TOML, or YAML in a file "
-            "called .yaml"
+            f"experiment file {path} cannot be read ({printable(reason)}); expected TOML, or YAML "
+            "in a file called .yaml"
         ) from error
     if not isinstance(stated, Mapping):
         raise InputError(f"experiment file {path} holds a {type(stated).__name__}, no keys")
     common = {key: value for key, value in stated.items() if key != GRIDS}
     listed = stated.get(GRIDS, [{}])
     if not isinstance(listed, list) or not all(isinstance(row, Mapping) for row in listed):
-        raise InputError(f"experiment file {path}: {GRIDS} is {listed!r}; expected tables")
+        raise InputError(f"experiment file {path}: {GRIDS} is {shortened(listed)}; expected tables")
     try:
         return [_as_grid({**common, **row}) for row in listed]
     except InputError as error:
@@ -143,15 +149,12 @@ def _parse_yaml(text: str) -> Any:
     require("yaml", extra="clusters")
     import yaml
 
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from error
+    return yaml.safe_load(text)
 
 
 def _texts(key: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise InputError(f"{key} is {value!r}; expected a list of texts")
+        raise InputError(f"{key} is {shortened(value)}; expected a list of texts")
     return tuple(value)
 
 
@@ -164,19 +167,19 @@ def _sets(key: str, value: Any) -> tuple[tuple[str, ...], ...]:
 
 def _whole(key: str, value: Any) -> int:
     if type(value) is not int:
-        raise InputError(f"{key} is {value!r}; expected an integer")
+        raise InputError(f"{key} is {shortened(value)}; expected an integer")
     return value
 
 
 def _wholes(key: str, value: Any) -> tuple[int, ...]:
     if not isinstance(value, list):
-        raise InputError(f"{key} is {value!r}; expected a list of integers")
+        raise InputError(f"{key} is {shortened(value)}; expected a list of integers")
     return tuple(_whole(key, number) for number in value)
 
 
 def _truth(key: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise InputError(f"{key} is {value!r}; expected true or false")
+        raise InputError(f"{key} is {shortened(value)}; expected true or false")
     return value
 
 

@@ -12,6 +12,7 @@ import logging
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +136,10 @@ class ResultStore:
         names = sorted(path.name for path in folder.iterdir())
         return [folder / name for name in names if name.endswith(SUFFIX) and name[0] != "."]
 
-    def holds(self, run: RunSettings) -> bool:
+    def holds(self, run: RunSettings, *, extend: bool = False) -> bool:
         """Whether the complete results of a run are here.
 
+        :param extend: whether results of fewer trials count as missing, not as another run
         :raises InputError: its file holds a run with other settings, or was made by another method
             or on another artifact of the same name
         :raises DataError: its file is not sound
@@ -145,8 +147,10 @@ class ResultStore:
         path = self.path(run)
         if not path.exists():
             return False
-        _check_same(read(path), run)
-        return True
+        stored = read(path)
+        short = extend and stored.run.trials < run.trials
+        _check_same(stored, replace(run, trials=stored.run.trials) if short else run)
+        return not short
 
     def write(self, run: RunSettings, frame: pd.DataFrame) -> AnyPath:
         """Write the results of a run, all or nothing.
@@ -201,9 +205,11 @@ def _check_same(stored: StoredRun, run: RunSettings) -> None:
     theirs, ours = _flat(stored.run.settings()), _flat(run.settings())
     for name, value in ours.items():
         if theirs[name] != value:
+            more = name == "trials" and theirs[name] < value
             raise InputError(
                 f"{stored.path} holds a run with {name} {theirs[name]!r}, but {value!r} is asked "
                 "for; name another output folder, or ask for the same"
+                + (", or have shorter runs made anew in full: run --extend" if more else "")
             )
     for name in changed(stored.provenance, provenance(run)):
         what, cure = f"artifact {name}", "put back the artifact"

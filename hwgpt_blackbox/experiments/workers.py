@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,17 +39,28 @@ class Task:
     identity: str | None
     provenance: Mapping[str, str]
 
+    @property
+    def key(self) -> str:
+        """What tells this task from any other: its store, and all that its result depends on."""
+        problem = self.run.problem
+        bounds = [*problem.ideal, *problem.nadir]
+        stated = [self.folder, self.identity, self.run.settings(), bounds, dict(self.provenance)]
+        text = json.dumps(stated, sort_keys=True)
+        return f"{self.run.name}-{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"
+
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of a run.
 
     :param run: the run
+    :param key: of its task
     :param data: its result file, if the process could not store it
     :param failure: why there is no result
     """
 
     run: RunSettings
+    key: str
     data: bytes | None = None
     failure: str | None = None
 
@@ -76,18 +89,19 @@ def attempt(task: Task, progress: Callable[[int], None] | None = None) -> Outcom
             frame = execute(run, progress)
         data = encode(run, frame)
     except HWGPTError as error:
-        return Outcome(run, failure=str(error))
+        return Outcome(run, task.key, failure=str(error))
     except Exception as error:  # a method of a user raises anything
         logger.debug("%s failed", run.name, exc_info=True)
-        return Outcome(run, failure=f"{_place(error)}{type(error).__name__}: {error}")
+        failure = f"{_place(error)}{type(error).__name__}: {error}"
+        return Outcome(run, task.key, failure=failure)
     try:
         store = ResultStore(task.folder)
         if task.identity is not None and store.identity == task.identity:
             store.put(run, data)
-            return Outcome(run)
+            return Outcome(run, task.key)
     except Exception as error:  # whoever asks may be able to store it
         logger.info("%s is not stored from here (%s)", run.name, error)
-    return Outcome(run, data=data)
+    return Outcome(run, task.key, data=data)
 
 
 def _place(error: Exception) -> str:

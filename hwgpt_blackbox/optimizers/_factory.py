@@ -148,7 +148,8 @@ class MultiObjectiveScheduler(SingleFidelityScheduler):  # type: ignore[misc]
 
     def metadata(self) -> dict[str, Any]:
         """What Syne Tune stores beside the results: JSON values only."""
-        return scheduler_metadata(self, type(self.searcher).__name__)
+        denoise = getattr(self.searcher, "_denoiser", None) is not None
+        return {**scheduler_metadata(self, type(self.searcher).__name__), "denoise": denoise}
 
 
 @dataclass(frozen=True)
@@ -160,11 +161,13 @@ class Method:
         extra: The extra of the package that brings its dependencies; None if it has none.
         over_fidelity: Whether it stops trials early by their fidelity, and so has the options
             ``time_attr`` and ``max_t``.
+        denoises: Whether it has the option ``denoise``, which is on unless given.
     """
 
     path: str
     extra: str | None = None
     over_fidelity: bool = False
+    denoises: bool = False
 
     def load(self) -> type[Any]:
         """The class.
@@ -189,9 +192,9 @@ _HERE = "hwgpt_blackbox.optimizers."
 
 METHODS: dict[str, Method] = {
     "RS": Method(_HERE + "_random:RS"),
-    "RE": Method(_HERE + "_evolution:RE"),
-    "NSGA2": Method(_HERE + "_nsga2:NSGA2", extra="optimizers"),
-    "LS": Method(_HERE + "_local:LS"),
+    "RE": Method(_HERE + "_evolution:RE", denoises=True),
+    "NSGA2": Method(_HERE + "_nsga2:NSGA2", extra="optimizers", denoises=True),
+    "LS": Method(_HERE + "_local:LS", denoises=True),
     "RSBO": Method(_HERE + "_bayesian:RSBO", extra="bayesian"),
     "LSBO": Method(_HERE + "_bayesian:LSBO", extra="bayesian"),
     "EHVI": Method(_HERE + "_bayesian:EHVI", extra="bayesian"),

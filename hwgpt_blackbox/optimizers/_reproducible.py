@@ -20,17 +20,20 @@ def _settle() -> None:
     """Let Intel's library under torch use the code that all processors share, in this process.
 
     It reads the setting at its first product and keeps it, so the environment, which child
-    processes inherit, is then as before. Without effect if the process has computed with torch
-    before. Suggestions here take a fifth longer; large products of one's own, twice.
+    processes inherit, is then as before. What a user has set does not count. Without effect if the
+    process has computed with torch before. Suggestions here take a fifth longer; large products of
+    one's own, twice.
     """
     before = os.environ.get(_SETTING)
-    os.environ[_SETTING] = before or _SHARED_CODE
+    os.environ[_SETTING] = _SHARED_CODE
     try:
         square = torch.ones(32, 32, dtype=torch.double)
         torch.linalg.cholesky(square @ square + 2048 * torch.eye(32, dtype=torch.double))
     finally:
         if before is None:
             del os.environ[_SETTING]
+        else:
+            os.environ[_SETTING] = before
 
 
 _settle()

@@ -11,7 +11,7 @@ from source import make_source
 
 from hwgpt_blackbox.convert import card_figures as module
 from hwgpt_blackbox.convert import holdout, read_measurements
-from hwgpt_blackbox.convert.card_figures import make_figures, save
+from hwgpt_blackbox.convert.card_figures import make_figures
 from hwgpt_blackbox.convert.card_tables import (
     calibration_table,
     coverage_table,
@@ -25,6 +25,7 @@ from hwgpt_blackbox.convert.layout import Checkout
 from hwgpt_blackbox.convert.report_card import measure, section
 from hwgpt_blackbox.encoding import FIRST_LAYER
 from hwgpt_blackbox.errors import MissingExtraError, OutputError
+from hwgpt_blackbox.plotting import save
 from hwgpt_blackbox.spaces import SPACES
 
 KINDS = ("exact", "latency", "energy")

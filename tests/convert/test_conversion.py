@@ -382,3 +382,10 @@ def test_progress_names_every_step(
     assert STATS.format("s") in steps
     assert "table: a100" in steps
     assert any(step.startswith("fit: ") for step in steps)
+
+
+def test_no_bar_before_the_first_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", str(tmp_path), "--space", "s"]) == 2
+    shown = capsys.readouterr().err
+    assert "gpt_s/stats.pkl" in shown
+    assert "0step" not in shown

@@ -102,7 +102,7 @@ def test_out_holds_card_and_figures(
 ) -> None:
     pytest.importorskip("matplotlib")
     # Saving large figures takes long; test_card_figures.py does it.
-    save = "hwgpt_blackbox.convert.card_figures.save"
+    save = "hwgpt_blackbox.plotting.save"
     monkeypatch.setattr(save, lambda figure, path: path.write_text(figure.get_suptitle()))
     out = tmp_path / "new" / "report"
     words = [artifact, "--against", root, "--split", "blocks", "--out", out, "--format", "png"]

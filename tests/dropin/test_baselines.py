@@ -77,7 +77,7 @@ def test_attainment_is_drawn_of_methods_and_seeds():
     runs = run_baseline("RS", trials=8, random_seed=[0, 1])
     runs += run_baseline("LS", trials=8, random_seed=[0, 1])
     figure = plot_eaf(runs)
-    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"RS", "LS"}
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"RS", "LS (denoised)"}
     assert figure.axes[0].get_xlabel() == "energy on v100 (Wh)"
     assert plot_eaf(runs[0]).axes
 

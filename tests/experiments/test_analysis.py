@@ -11,6 +11,7 @@ from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.experiments.analysis import (
     cumulative_hypervolume,
     hypervolume,
+    labelled,
     nondominated,
     summarise,
     write_summary,
@@ -107,3 +108,47 @@ def test_summary(tmp_path):
     assert read["reference_point"] == 1.1
     pd.testing.assert_frame_equal(pd.DataFrame(read["runs"]), table)
     assert summarise([]).empty
+
+
+def stored_runs(*runs):
+    """Runs of our stores without a frame, of objectives, method, and whether it sees noise."""
+    return [
+        StoredRun(
+            RunSettings(Problem.parse("s", objectives), method, seed, 3, noise=noise),
+            {"hwgpt-s": "digest"},
+            {},
+            Path("x"),
+            pd.DataFrame(),
+        )
+        for seed, (objectives, method, noise) in enumerate(runs)
+    ]
+
+
+def names(*runs):
+    """Their labels."""
+    return [result.run.method for result in labelled(stored_runs(*runs))]
+
+
+NOISY, EXACT = ["perplexity", "energy@rtx2080"], ["perplexity", "params"]
+
+
+def test_denoised_baselines_say_so():
+    """They were called as the published baselines are, which they are not."""
+    runs = [(NOISY, name, True) for name in ("RS", "RE", "NSGA2", "LS", "EHVI", "mine:RE")]
+    denoised = ["RE (denoised)", "NSGA2 (denoised)", "LS (denoised)"]
+    assert names(*runs) == ["RS", *denoised, "EHVI", "mine:RE"]
+
+
+def test_what_sees_no_noise_is_not_called_denoised():
+    assert names((NOISY, "RE", False), (EXACT, "LS", True)) == ["RE", "LS"]
+
+
+def test_a_method_has_one_name_over_problems_with_and_without_noise():
+    """Ranks are over the problems that all methods have."""
+    assert names((NOISY, "RE", True), (EXACT, "RE", True)) == ["RE (denoised)"] * 2
+    assert names((NOISY, "RE", True), (NOISY, "RE", False)) == ["RE (denoised)", "RE"]
+
+
+def test_labels_stay_when_given_again():
+    once = labelled(stored_runs((NOISY, "RE", True)))
+    assert labelled(once) == once

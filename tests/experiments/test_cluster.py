@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.experiments import cluster, grid, workers
 from hwgpt_blackbox.experiments.problems import Problem
@@ -135,10 +136,60 @@ def test_a_cluster_makes_the_same_results_and_survives_a_worker(dask_cluster, re
     assert [p.name for p in (results.folder / "runs").iterdir() if p.name.startswith(".")] == []
 
 
+def test_two_grids_on_one_scheduler_do_not_get_each_others_outcomes(dask_cluster, tmp_path):
+    """Runs of one name, in stores of one name, with other settings: at the same time."""
+    from distributed import Client
+
+    address, _, _ = dask_cluster
+    few, many = settings(trials=20), settings(trials=30)
+    stores = [ResultStore(tmp_path / name) for name in ("one", "two", "three")]
+    for store in stores:
+        store.prepare()
+    tasks = [workers.make_task(*pair) for pair in ((few, stores[0]), (many, stores[1]))]
+    tasks.append(workers.make_task(few, stores[2]))
+    with Client(address, set_as_default=False) as other:  # it keeps what it asked for
+        kept = list(cluster._outcomes(other, tasks[:1], address))
+        held = other.submit(workers.attempt, tasks[0], key=f"hwgpt-{tasks[0].key}")
+        held.result()
+        for run, store in zip((many, few), stores[1:], strict=True):
+            assert grid.make_runs([run], store, cluster=address) == [run]
+            same(store.path(run), run)
+    assert [outcome.key for outcome in kept] == [tasks[0].key]
+    keys = {
+        workers.make_task(run, store).key
+        for store in stores
+        for run in (
+            few,
+            many,
+            settings(workers=7),
+            settings(noise=False),
+            settings(cost_model=CostModel(setup_seconds=9.0)),
+            settings(method="LS"),
+            settings(seed=1),
+        )
+    }
+    assert len(keys) == 3 * 7
+
+
+def test_an_outcome_of_another_task_is_an_error(results):
+    class Future:
+        status = "finished"
+
+        def exception(self):
+            return None
+
+        def result(self):
+            return workers.Outcome(settings(), "another", data=b"")
+
+    task = workers.make_task(settings(), results)
+    with pytest.raises(cluster.ClusterError, match="with the outcome of another; have the same"):
+        cluster._outcome(Future(), task, "tcp://x")
+
+
 def test_workers_store_where_they_see_the_same_folder(results, tmp_path):
     run = settings()
     task = workers.make_task(run, results)
-    assert workers.attempt(task) == workers.Outcome(run)
+    assert workers.attempt(task) == workers.Outcome(run, task.key)
     same(results.path(run), run)
     other = ResultStore(tmp_path / "other")
     other.prepare()

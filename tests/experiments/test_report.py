@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
+import importlib.util
 import json
 import re
 import shutil
@@ -14,10 +18,20 @@ import pandas as pd
 import pytest
 
 from hwgpt_blackbox.cli import main
-from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.convert.own_device import convert_device
+from hwgpt_blackbox.errors import DataError, InputError, MissingExtraError
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.report import Results, read_experiment, read_results, write_report
+from hwgpt_blackbox.experiments.report import (
+    Results,
+    page,
+    read_experiment,
+    read_results,
+    write_report,
+)
 from hwgpt_blackbox.experiments.report.inputs import _warnings
+from hwgpt_blackbox.experiments.report.one_problem import ProblemResults
+from hwgpt_blackbox.experiments.report.optimum import Optimum
+from hwgpt_blackbox.experiments.report.tables import run_table, score_table
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
 from hwgpt_blackbox.experiments.store import ResultStore, StoredRun
 from hwgpt_blackbox.loading import load
@@ -112,6 +126,30 @@ def test_page_is_self_contained_and_labelled(report):
     assert len([1 for tag, a in tags if tag == "img"]) == 1 + 2 * 5 + 3
 
 
+def test_text_that_no_macro_made_is_escaped():
+    """A part of a section is HTML only if a function of the page made it."""
+    section = page.Section("a", "A & B", ["<b>bold</b>", page.paragraph("<i>")])
+    text = page.html("title", "lead", [], [section])
+    assert "&lt;b&gt;bold&lt;/b&gt;" in text
+    assert "<p>&lt;i&gt;</p>" in text
+    assert "A &amp; B" in text
+
+
+def test_page_holds_no_check_for_tests(report):
+    """The check for tests was once shipped in every page."""
+    assert "selfcheck" not in report.page.read_text(encoding="utf-8")
+
+
+def test_without_jinja2_nothing_is_written(results, tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "jinja2" else find(name)
+    )
+    with pytest.raises(MissingExtraError, match=r"jinja2 is not installed.*\[analysis\]"):
+        write_report(results, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_same_results_same_bytes(results, report, tmp_path):
     some = Results(results.runs[:1], results.notes)
     first, second = (write_report(some, tmp_path / name, formats=(), spaces=False) for name in "ab")
@@ -133,6 +171,22 @@ CHROMIUM = next(
 )
 
 
+def with_selfcheck(page: Path, folder: Path) -> Path:
+    """A copy of a page that checks itself: its policy admits one more script, the first to run."""
+    script = Path(__file__).with_name("selfcheck.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    text = page.read_text(encoding="utf-8")
+    for found, more in (
+        ("script-src ", f"'sha256-{digest}' "),
+        ("<head>", f"<script>{script}</script>"),
+    ):
+        before, after = text.split(found, 1)
+        text = before + found + more + after
+    copy = folder / "checked.html"
+    copy.write_text(text, encoding="utf-8")
+    return copy
+
+
 @pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"
 )
@@ -148,16 +202,17 @@ def test_in_a_browser(report, tmp_path, width):
             f"--window-size={width},900",
         ),
         *("--enable-logging=stderr", "--virtual-time-budget=10000", "--dump-dom"),
-        report.page.as_uri() + "#selfcheck",
+        with_selfcheck(report.page, tmp_path).as_uri(),
     ]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
     found = re.search(r'<output id="selfcheck">(.*?)</output>', done.stdout, flags=re.S)
     assert found, done.stderr[-2000:]
-    check = json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
+    check = json.loads(html.unescape(found[1]))
     assert check["problems"] == []
     assert check["figures"] == 14
     assert check["tables"] == check["filtered"] == 4
     assert check["sorted"] == 2 * (10 + 8 + 3 + 4)
+    assert check["found"] == 2
     assert "CONSOLE" not in done.stderr
 
 
@@ -181,7 +236,7 @@ def test_no_results(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_broken_file_is_named_and_set_aside(tmp_path, monkeypatch):
+def test_a_broken_file_is_named_and_left_as_it_is(tmp_path):
     store = stored(tmp_path / "r", (0, 1, 2))
     bad, aside = store.paths()[1:]
     bad.write_bytes(b"PAR1")
@@ -190,23 +245,11 @@ def test_a_broken_file_is_named_and_set_aside(tmp_path, monkeypatch):
     assert [r.run.seed for r in found.runs] == [0]
     assert any(str(bad) in note for note in found.notes)
     assert any(aside.name in note and "set aside" in note for note in found.notes)
-    assert bad.exists()  # reading alone changes nothing
-
-    def read_only(self, target):
-        raise PermissionError(30, "Read-only file system")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", read_only)
-        found = read_results([tmp_path / "r"], set_aside=True)
-    assert len(found.runs) == 1
-    assert any(f"{bad} is no sound" in note and "it stays where" in note for note in found.notes)
+    before = {path: path.stat() for path in (tmp_path / "r").rglob("*")}
     words = ["report", str(tmp_path / "r"), "--out", str(tmp_path / "o"), "--no-spaces"]
     assert main(words) == 0
-    moved = bad.with_name(bad.name + ".broken")
-    assert moved.read_bytes() == b"PAR1"
-    assert not bad.exists()
-    page = (tmp_path / "o" / "index.html").read_text()
-    assert f"it is set aside as {moved.name}" in page
+    assert {path: path.stat() for path in (tmp_path / "r").rglob("*")} == before
+    assert f"{bad} is no sound result file" in (tmp_path / "o" / "index.html").read_text()
     for path in store.paths():
         path.write_bytes(b"")
     with pytest.raises(InputError, match=f"no results(.|\n)*{re.escape(bad.name[:-9])}"):
@@ -218,7 +261,7 @@ def test_a_folder_that_is_not_ours_is_only_read(tmp_path):
     runs.mkdir()
     (runs / "thesis.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"no results(.|\n)*thesis.parquet is no sound"):
-        read_results([tmp_path], set_aside=True)
+        read_results([tmp_path])
     assert [path.name for path in runs.iterdir()] == ["thesis.parquet"]
 
 
@@ -257,16 +300,39 @@ def test_a_device_of_a_user_that_this_machine_lacks(tmp_path):
     assert "The exact front is not known." in report.page.read_text()
 
 
+def test_legends_and_tables_say_that_a_baseline_denoises(tmp_path):
+    store = ResultStore(tmp_path / "r")
+    store.prepare()
+    for objectives in (PROBLEMS[0], ("perplexity", "params")):
+        for method in ("RS", "LS"):
+            run = RunSettings(Problem.parse("s", objectives), method, trials=12)
+            store.write(run, execute(run))
+    report = write_report(read_results([store.folder]), tmp_path / "o", spaces=False)
+    text = report.page.read_text()
+    assert "<td>LS (denoised)</td>" in text
+    assert "<td>LS</td>" not in text
+    assert " & LS (denoised) & RS & " in (tmp_path / "o" / "table.tex").read_text()
+    ranks = pd.read_csv(tmp_path / "o" / "data" / "ranks.csv")
+    assert ranks[["method", "problems"]].to_numpy().tolist() in (
+        [["LS (denoised)", 2], ["RS", 2]],
+        [["RS", 2], ["LS (denoised)", 2]],
+    )
+    for name in ("ranks", "convergence-s-perplexity-energy@rtx2080"):
+        drawn = (tmp_path / "o" / "figures" / f"{name}.svg").read_text()
+        assert "<!-- LS (denoised) -->" in drawn
+        assert "<!-- LS -->" not in drawn
+
+
 def test_command(tmp_path, capsys):
     stored(tmp_path / "r")
     assert main(["report", str(tmp_path / "r"), "--out", str(tmp_path / "o"), "--no-spaces"]) == 0
     printed = capsys.readouterr().out
     assert str(tmp_path / "o" / "index.html") in printed
     assert "a single seed of RS" in printed
-    page = (tmp_path / "o" / "index.html").read_text()
-    assert "one seed only, hence no bands" in page
-    assert "No test of significance" in page
-    assert "Power law" not in page
+    text = (tmp_path / "o" / "index.html").read_text()
+    assert "one seed only, hence no bands" in text
+    assert "No test of significance" in text
+    assert "Power law" not in text
     assert main(["report", str(tmp_path / "r"), "--out", "x", "--formats", "gif"]) == 2
     assert main(["report", str(tmp_path / "r"), "--out", "x", "--device", "abacus"]) == 2
 
@@ -313,6 +379,16 @@ def test_experiment_of_syne_tune(tmp_path):
     assert (result.frame["expected_latency@rtx2080"] == expected).all()
 
 
+@pytest.mark.parametrize(
+    ("stated", "shown"),
+    [({}, "RE"), ({"denoise": False}, "RE"), ({"denoise": True}, "RE (denoised)")],
+)
+def test_an_experiment_of_syne_tune_is_called_denoised_if_it_says_so(tmp_path, stated, shown):
+    names = ["metric_perplexity", "metric_latency"]
+    experiment(tmp_path / "e", names, device="rtx2080", scheduler_name="RE", **stated)
+    assert read_experiment(tmp_path / "e").run.method == shown
+
+
 def test_experiments_of_syne_tune_are_found_and_numbered(tmp_path):
     names = ["metric_perplexity", "metric_energy_a100"]
     for name in ("one", "two"):
@@ -338,6 +414,82 @@ def test_experiment_that_is_no_run_of_ours(tmp_path, names, metadata, message):
     experiment(tmp_path / "e", names, **metadata)
     with pytest.raises(InputError, match=message):
         read_results([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("trial_id", ["99999999999999999999"] * 12, "trial_id holds .*99999999999999999999"),
+        ("trial_id", [0.5] * 12, "trial_id holds 0.5 in row 0; expected an integer"),
+        ("trial_id", [None, *range(11)], "trial_id holds nan in row 0"),
+        ("trial_id", [0] * 12, "holds trial 0 twice, with other configurations"),
+        ("st_tuner_time", [float("inf")] * 12, "st_tuner_time holds inf"),
+        ("st_tuner_time", range(-5, 7), "simulated_time holds -4.0 in row 0"),
+        ("metric_latency", ["fast"] * 12, "metric_latency holds fast in row 0"),
+        ("metric_latency", [None] * 12, "metric_latency holds nan"),
+        ("metric_latency", [0.0] * 12, "measured_latency@a100 holds 0.0 in row 0; expected pos"),
+        ("config_num_layers", [13] * 12, r"config_num_layers holds .*13.*, which is no choice"),
+    ],
+)
+def test_values_that_an_experiment_cannot_have(tmp_path, column, values, message):
+    names = ["metric_perplexity", "metric_latency"]
+    frame = experiment(tmp_path / "e", names, device="a100")
+    frame.assign(**{column: values}).to_csv(tmp_path / "e" / "results.csv.zip", index=False)
+    with pytest.raises(DataError, match=message) as error:
+        read_experiment(tmp_path / "e")
+    assert str(tmp_path / "e") in str(error.value)
+
+
+def test_control_characters_of_files_reach_neither_terminal_nor_page(tmp_path, capsys):
+    escape = "\x1b]0;mine\x07"
+    store = stored(tmp_path / "r")
+    (store.folder / "runs" / f"{escape}.parquet").write_bytes(b"PAR1")
+    names = ["metric_perplexity", "metric_params"]
+    experiment(tmp_path / "r" / "e", names, scheduler_name=f"X{escape}")
+    assert main(["report", str(tmp_path / "r"), "--out", str(tmp_path / "o"), "--no-spaces"]) == 0
+    printed = capsys.readouterr()
+    page = (tmp_path / "o" / "index.html").read_text()
+    for text in (printed.out, printed.err, page):
+        assert "\x1b" not in text
+        assert "\x07" not in text
+    assert r"\x1b]0;mine\x07.parquet is no sound result file" in printed.out
+    assert r"method is 'X\x1b]0;mine\x07'; expected" in printed.out
+    store.paths()[-1].unlink()
+    with pytest.raises(InputError, match="no results") as error:
+        read_results([tmp_path / "r"])
+    assert "\x1b" not in str(error.value)
+
+
+def test_an_experiment_on_a_device_of_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("HWGPT_BLACKBOX_HOME", str(tmp_path))
+    rng, encoding = np.random.default_rng(0), load("s", "a100").encoding
+    table = pd.DataFrame(encoding.decode(encoding.sample(120, rng)))
+    size = table["num_layers"] * table["embed_dim"] / 100.0
+    for repeat in range(3):
+        table[f"latency_{repeat}"] = size * rng.normal(1.0, 0.02, size=len(table))
+    table.to_csv(tmp_path / "my.csv", index=False)
+    convert_device(tmp_path / "my.csv", "s", "mygpu", tmp_path, progress=False)
+    experiment(tmp_path / "e" / "stated", ["metric_perplexity", "metric_latency"], device="mygpu")
+    experiment(tmp_path / "e" / "named", ["metric_perplexity", "metric_latency_mygpu"], seed=7)
+    experiment(tmp_path / "e" / "given", ["metric_perplexity", "metric_latency"], seed=8)
+    found = read_results([tmp_path / "e"], device="mygpu")
+    assert [r.run.problem.name for r in found.runs] == ["s-perplexity-latency@mygpu"] * 3
+    box = load("s", "mygpu")
+    architectures = encoding.sample(6, np.random.default_rng(0))
+    expected = box.expected_values(architectures)[:, box.objectives_names.index("metric_latency")]
+    for result in found.runs:
+        assert (result.frame["expected_latency@mygpu"] == expected).all()
+    with pytest.raises(InputError, match=r"unknown device 'mygp'.*did you mean 'mygpu'"):
+        read_results([tmp_path / "e"], device="mygp")
+
+
+def test_the_best_method_of_a_problem_is_that_of_the_shortest_run(results):
+    """The scores and ranks beside it are cut there too."""
+    short, long = (make(PROBLEMS[0], method, trials=n) for method, n in (("A", 2), ("B", 3)))
+    volumes = [np.array([0.1, 0.5]), np.array([0.1, 0.2, 0.9])]
+    found = ProblemResults(short.run.problem, [short, long], volumes, Optimum(None, 1.0, 0.0, ""))
+    runs = run_table([short, long], volumes, {})
+    assert found.best == score_table(runs)["method"][0] == "A"
 
 
 def test_broken_experiment(tmp_path):

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from helpers import interruptible
 
+from hwgpt_blackbox import optimizers
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.experiments.runs import execute
 from hwgpt_blackbox.experiments.store import read
@@ -74,6 +75,8 @@ def test_again_adds_what_is_missing(tmp_path, capsys):
         ({"objectives": "perplexity energy"}, "needs a device"),
         ({"objectives": "perplexity energy@gtx"}, "unknown device 'gtx'"),
         ({"methods": "RS SOTA"}, "unknown method 'SOTA'; known: RS, "),
+        ({"methods": "nsga2"}, "did you mean 'NSGA2'?"),
+        ({"objectives": "perplexity energy@RTX2080"}, "did you mean 'rtx2080'?"),
         ({"trials": "0"}, "trials is 0"),
         ({"workers": "-4"}, "workers is -4"),
         ({"seeds": "1 1"}, "seeds are 1 1; name each once"),
@@ -94,7 +97,70 @@ def test_bad_input(tmp_path, capsys, changes, message):
 def test_clash_names_both_values(tmp_path, capsys):
     assert main(short(tmp_path)) == 0
     assert main(short(tmp_path, trials="30")) == 2
-    assert "with trials 20, but 30 is asked for" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "with trials 20, but 30 is asked for" in error
+    assert "have shorter runs made anew in full: run --extend" in error
+    assert main(short(tmp_path, trials="10")) == 2
+    assert "--extend" not in capsys.readouterr().err
+
+
+def test_extended_runs_equal_those_made_at_once(tmp_path, capsys):
+    out, once = tmp_path / "results", tmp_path / "once"
+    assert main(short(out, seeds="0 1", methods="RS LS")) == 0
+    assert main([*short(out, trials="35", seeds="1 2", methods="RS LS"), "--extend"]) == 0
+    assert main(short(once, trials="35", seeds="1 2", methods="RS LS")) == 0
+    names = sorted(path.name for path in (once / "runs").iterdir())
+    assert len(names) == 4
+    for name in names:
+        assert (out / "runs" / name).read_bytes() == (once / "runs" / name).read_bytes()
+    assert len(list((out / "runs").iterdir())) == 6  # seed 0 is not asked for and stays as it was
+    capsys.readouterr()
+    assert main([*short(out, trials="35", seeds="1 2", methods="RS LS"), "--extend"]) == 0
+    assert "4 of 4 runs were complete already" in capsys.readouterr().out
+    assert main([*short(out, trials="20", seeds="1", methods="RS"), "--extend"]) == 2  # no cut
+    assert "with trials 35, but 20 is asked for" in capsys.readouterr().err
+    assert main([*short(out, trials="40", seeds="1", workers="2"), "--extend"]) == 2
+    assert "with workers 4, but 2 is asked for" in capsys.readouterr().err
+
+
+BASE_INSTALL = """
+import sys
+for name in ("moocore", "matplotlib", "pymoo"):
+    sys.modules[name] = None  # as if not installed
+from hwgpt_blackbox.cli import main
+sys.exit(main({words!r}))
+"""
+
+
+def test_without_extras_a_run_ends_well_and_says_what_is_missing(tmp_path, run_python):
+    out = tmp_path / "results"
+    done = run_python(BASE_INSTALL.format(words=short(out, seeds="0 1", methods="RS RE")))
+    assert done.returncode == 0, done.stderr
+    assert "4 result files in" in done.stdout
+    assert "pip install 'hwgpt-blackbox[analysis]', then run the same command" in done.stdout
+    assert len(list(out.glob("runs/*.parquet"))) == 4
+    words = short(tmp_path / "other", methods="NSGA2")
+    done = run_python(BASE_INSTALL.format(words=words), check=False)
+    assert done.returncode == 2
+    assert not (tmp_path / "other").exists()  # nothing was computed
+    assert main(short(out, seeds="0 1", methods="RS RE")) == 0
+    assert len(pd.read_csv(out / "summary.csv")) == 4
+
+
+def test_the_help_names_every_method(capsys):
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    assert ", ".join(optimizers.METHODS) in " ".join(capsys.readouterr().out.split())
+
+
+def test_control_characters_of_file_names_do_not_reach_the_terminal(tmp_path, capsys):
+    assert main(short(tmp_path)) == 0
+    (tmp_path / "runs" / "\x1b]0;mine\x07.parquet").write_bytes(b"PAR1")
+    assert main(short(tmp_path)) == 0
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert r"\x1b]0;mine\x07.parquet is no sound result file" in printed.err
+    assert r"broken and set aside: " in printed.out
 
 
 def test_a_folder_of_somebody_else(tmp_path, capsys):
@@ -120,7 +186,9 @@ def test_interrupt_of_the_process_leaves_complete_files(tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
     assert process.stderr is not None
-    assert "interrupted" in process.stderr.read()
+    error = process.stderr.read()
+    assert "interrupted" in error
+    assert "complete runs are kept, and the same command goes on" in error
     found = list((out / "runs").iterdir())
     assert 0 < len(found) < 60
     for path in found:

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +19,7 @@ from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
 from hwgpt_blackbox.loading import load
+from hwgpt_blackbox.optimizers import make_scheduler
 from hwgpt_blackbox.spaces import SPACES
 
 MIXED = ["perplexity", "latency@rtx2080", "energy@a6000"]
@@ -162,6 +168,67 @@ def test_other_errors_of_a_run_are_what_they_are(monkeypatch):
 def test_unknown_method():
     with pytest.raises(InputError, match="unknown method 'SIMULATED'; known: RS, RE"):
         execute(settings(method="SIMULATED"))
+
+
+def mine(config_space, metrics, *, random_seed, canonical_form):
+    """A user's function."""
+    return make_scheduler(
+        "RS", config_space, metrics, random_seed=random_seed, canonical_form=canonical_form
+    )
+
+
+def test_a_function_is_a_method():
+    problem = Problem.parse("s", ["perplexity", "energy@rtx2080"])
+    run = RunSettings(problem, mine, seed=3, trials=15)
+    assert run.method == f"{__name__}:mine"
+    for same in (run, replace(run, workers=4), pickle.loads(pickle.dumps(run))):
+        expected = execute(RunSettings(problem, "RS", seed=3, trials=15))
+        pd.testing.assert_frame_equal(execute(same), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("method", [lambda *args: None, partial(mine), 3, None])
+def test_a_function_without_a_name_is_no_method(method):
+    problem = Problem.parse("s", ["perplexity", "energy@rtx2080"])
+    with pytest.raises(InputError, match=r"has no name; expected .* a function made with def"):
+        RunSettings(problem, method)
+
+
+SCRIPT = """
+import sys
+import pandas as pd
+from hwgpt_blackbox.experiments.grid import make_runs
+from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.runs import RunSettings, execute
+from hwgpt_blackbox.experiments.store import ResultStore, read
+from hwgpt_blackbox.optimizers import make_scheduler
+
+print("here", flush=True)
+
+def mine(config_space, metrics, *, random_seed, canonical_form):
+    return make_scheduler(
+        "LS", config_space, metrics, random_seed=random_seed, canonical_form=canonical_form
+    )
+
+problem = Problem.parse("s", ["perplexity", "energy@rtx2080"])
+runs = [RunSettings(problem, mine, seed, trials=12) for seed in range(3)]
+store = ResultStore(sys.argv[1])
+store.prepare()
+made = make_runs(runs, store, jobs=2)
+again = make_runs(runs, store)
+same = execute(RunSettings(problem, "LS", 2, trials=12)).equals(read(store.path(runs[2])).frame)
+print(len(made), len(again), runs[0].name, same)
+"""
+
+
+def test_a_function_of_an_unguarded_script_runs_in_processes_too(tmp_path):
+    """Its import path would import the script again, which would run it again."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    words = [sys.executable, str(script), str(tmp_path / "out")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    name = "s-perplexity-energy@rtx2080-__main__+mine-seed0"
+    assert done.stdout == f"here\n3 0 {name} True\n"
 
 
 def test_a_method_that_has_nothing_more_to_suggest(monkeypatch):

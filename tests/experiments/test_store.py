@@ -294,6 +294,38 @@ def test_hostile_metadata(results, frame, change, message):
     assert str(path) in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("trial_id", 3, "trial_id holds 3 twice"),
+        ("trial_id", -1, "trial_id holds -1 in row 7"),
+        ("trial_id", 0.5, "trial_id holds values of type float64"),
+        ("simulated_time", np.nan, "simulated_time holds nan in row 7"),
+        ("simulated_time", 0.0, "simulated_time holds 0.0 in row 7; expected .* ascending"),
+        ("config_num_layers", 13, "config_num_layers holds 13 in row 7; expected one of 10, 11"),
+        ("measured_energy@rtx2080", 0.0, "measured_energy@rtx2080 holds 0.0 in row 7"),
+        ("expected_perplexity", np.inf, "expected_perplexity holds inf in row 7"),
+    ],
+)
+def test_values_that_no_run_has(results, frame, column, value, message):
+    """Whoever wrote them sealed the file as we do."""
+    wrong = frame.astype({column: type(value)})
+    wrong.loc[7, column] = value
+    path = results.write(settings(), wrong)
+    with pytest.raises(DataError, match=message) as raised:
+        read(path)
+    assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["", "RS\x1b[2J", "\ud800", "x" * 121])
+def test_a_method_whose_name_cannot_be_shown(results, frame, name):
+    path = results.write(settings(), frame)
+    rewrite(path, frame, lambda m: m["settings"].update(method=name))
+    with pytest.raises(DataError, match=r"method is '.*; expected 1 to 120 printable") as raised:
+        read(path)
+    assert str(raised.value).isprintable()
+
+
 def test_a_file_of_another_version_is_not_called_broken(results, frame):
     """Whatever else is different in it: its seal may be another, or none."""
     path = results.write(settings(), frame)

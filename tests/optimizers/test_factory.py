@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 import subprocess
 import sys
 from typing import Any
@@ -80,6 +81,24 @@ def test_importing_the_methods_imports_neither_torch_nor_pymoo() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_table_says_which_methods_denoise(name: str) -> None:
+    """Reports name methods by it."""
+    if METHODS[name].extra is not None:
+        pytest.importorskip({"optimizers": "pymoo", "bayesian": "botorch"}[METHODS[name].extra])
+    parameters = inspect.signature(METHODS[name].load().__init__).parameters
+    found = "denoise" in parameters and parameters["denoise"].default
+    assert METHODS[name].denoises == found
+
+
+def test_metadata_tell_whether_a_method_denoises() -> None:
+    """Reports name the runs of a tuner by it."""
+    for options, denoise in (({}, True), ({"denoise": False}, False)):
+        scheduler = make_scheduler("RE", SPACE, METRICS, random_seed=0, **options)
+        assert scheduler.metadata()["denoise"] is denoise
+    assert make_scheduler("RS", SPACE, METRICS, random_seed=0).metadata()["denoise"] is False
 
 
 def test_options_of_a_base_class_are_options_of_the_method() -> None:

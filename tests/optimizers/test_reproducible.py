@@ -43,6 +43,30 @@ for name, trials, options in searches:
 """
 
 
+PRODUCT = """
+import hashlib
+import torch
+from hwgpt_blackbox.optimizers import _reproducible
+with _reproducible.one_thread():
+    square = torch.rand(300, 300, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+    print(hashlib.sha256((square @ square).numpy().tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="a setting of Intel's library")
+def test_a_setting_of_the_users_does_not_change_suggestions():
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", PRODUCT],
+            env={**os.environ, **extra},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        for extra in ({}, {"MKL_CBWR": "AVX2"}, {"MKL_CBWR": "AUTO"})
+    }
+    assert len(found) == 1
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of this family")
 def test_another_processor_suggests_the_same():
     runs = [

@@ -25,8 +25,11 @@ from hwgpt_blackbox.convert.device_measurements import read_device
 from hwgpt_blackbox.convert.unpickle import load_pickle
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.records import encode
 from hwgpt_blackbox.experiments.report.syne_tune_folder import read_experiment
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
+from hwgpt_blackbox.experiments.settings import all_runs
+from hwgpt_blackbox.experiments.settings import read_experiment as read_grids
 from hwgpt_blackbox.experiments.store import MARKER, METADATA_KEY, ResultStore, read
 from hwgpt_blackbox.places import EMBEDDED
 from hwgpt_blackbox.spaces import SPACES
@@ -82,6 +85,38 @@ def test_results_of_other_metadata(count: int, result: Path, frame: pd.DataFrame
         assert stored.run.trials == len(stored.frame)
 
     assert check(reader, mutated_json(metadata, count // 2, seed=2)).refused > count // 4
+
+
+@quick_and_long
+def test_results_of_other_values(
+    count: int, run: RunSettings, result: Path, frame: pd.DataFrame
+) -> None:
+    # as an enemy would write them: digests and seal are those of the wrong values
+    cells = [None, np.nan, np.inf, -1, 0, 1, 2**31, 2**63 - 1, -(2**63), 10**400, 0.5, True, "\x1b"]
+
+    def spoilt() -> Iterator[tuple[str, bytes]]:
+        for number in range(count):
+            rng = random.Random(number)
+            column, value = rng.choice(list(frame)), rng.choice(cells)
+            values = frame[column].tolist()
+            values[rng.randrange(len(frame))] = value
+            other = frame.drop(columns=column)
+            try:
+                other.insert(list(frame).index(column), column, pd.Series(values))
+                yield f"{number} {column} {value!r:.20}", encode(run, other)
+            except (ValueError, TypeError, OverflowError):  # no such Parquet file
+                continue
+
+    def reader(content: bytes) -> None:
+        result.write_bytes(content)
+        found = read(result).frame
+        assert found["trial_id"].is_unique
+        for name in run.columns()[1:]:
+            assert np.isfinite(found[name]).all()
+            assert name.startswith("config_") or (found[name] > 0).all()
+
+    outcome = check(reader, spoilt())
+    assert outcome.refused > count // 3
 
 
 @quick_and_long
@@ -157,6 +192,67 @@ def test_experiments_of_other_results(count: int, experiment: Path) -> None:
         read_experiment(experiment)
 
     assert check(reader, packed()).refused > count // 2
+
+
+@quick_and_long
+@pytest.mark.filterwarnings("ignore")  # pandas warns of mixed columns
+def test_experiments_of_other_cells(count: int, experiment: Path) -> None:
+    path = experiment / "results.csv.zip"
+    with zipfile.ZipFile(path) as archive:
+        text = archive.read("results.csv").decode()
+
+    def reader(content: bytes) -> None:
+        with zipfile.ZipFile(path, "w") as out:
+            out.writestr("results.csv", content)
+        stored = read_experiment(experiment)
+        assert stored.frame["trial_id"].is_unique
+        for name in stored.run.columns():
+            assert np.isfinite(stored.frame[name]).all()
+            assert not name.startswith("measured") or (stored.frame[name] > 0).all()
+
+    outcome = check(reader, spoilt_cells(text, 2 * count))
+    assert min(outcome.read, outcome.refused) > count // 20
+
+
+# -- experiment files --------------------------------------------------------------------------
+
+
+@quick_and_long
+def test_experiment_files_of_other_bytes(count: int, tmp_path: Path) -> None:
+    stated = {
+        "spaces": ["s"],
+        "methods": ["RS", "LS"],
+        "trials": 30,
+        "noise": False,
+        "grids": [{"objectives": [["perplexity", "latency"]], "devices": ["a100"], "seeds": [0]}],
+    }
+    files = {
+        "mine.yaml": "spaces: [s, m]\nobjectives:\n- [perplexity, latency]\ndevices: [a100]\n"
+        "trials: 30\nseeds: [0, 1]  # two\nnoise: false\nmethods: ['RS', \"LS\"]\n",
+        "mine.toml": 'spaces = ["s"]\nobjectives = ["perplexity", "params"]\ntrials = 9\n',
+    }
+    tags = [
+        "!!timestamp ",
+        "!!binary ",
+        "!!int ",
+        "!!float ",
+        "!!python/name:os.system ",
+        "&a [*a]",
+    ]
+    for name, text in files.items():
+        path = tmp_path / name
+
+        def reader(content: bytes, path: Path = path) -> None:
+            path.write_bytes(content)
+            all_runs(read_grids(path))
+
+        check(reader, mutated(text.encode(), count, seed=8))
+        if path.suffix == ".yaml":
+            tagged = [text.replace(" 30", f" {tag}30") for tag in tags]
+            tagged += [text.replace("[a100]", f"[{tag}a100]") for tag in tags]
+            tagged += ["[" * 10_000, f"spaces: {'[' * 500}{']' * 500}", "? [a]\n: 1", "- x: *y"]
+            check(reader, ((found[:60], found.encode()) for found in tagged))
+            check(reader, mutated_json(stated, count, seed=8))  # JSON is YAML
 
 
 # -- users' devices ----------------------------------------------------------------------------

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hwgpt_blackbox._version import __version__
 from hwgpt_blackbox.bounds import REFERENCE_POINT
 from hwgpt_blackbox.errors import require
+from hwgpt_blackbox.experiments.analysis import labelled
 from hwgpt_blackbox.experiments.report import page
 from hwgpt_blackbox.experiments.report.convergence import traces
 from hwgpt_blackbox.experiments.report.inputs import Results
@@ -54,12 +55,13 @@ def write_report(
     :param formats: of the figures' files, of ``svg``, ``pdf``, ``png``; the page holds SVG
     :param spaces: describe the spaces too: power law, correlations, distributions
     :param progress: called with the name of each step when it begins
-    :raises MissingExtraError: matplotlib, moocore or scipy is not installed
+    :raises MissingExtraError: jinja2, matplotlib, moocore or scipy is not installed
     :raises OutputError: a file cannot be written
     """
-    for module in ("matplotlib", "moocore", "scipy"):
+    for module in ("jinja2", "matplotlib", "moocore", "scipy"):
         require(module, extra="analysis")
     step = progress or (lambda name: None)
+    results = replace(results, runs=tuple(labelled(results.runs)))
     writer, notes = Writer(out, formats), list(results.notes)
     step("hypervolume")
     problems = results.problems

@@ -13,9 +13,9 @@ from hwgpt_blackbox.errors import (
     HWGPTError,
     InputError,
     MissingArtifactError,
-    OutputError,
+    printable,
 )
-from hwgpt_blackbox.experiments.files import BROKEN, AnyPath
+from hwgpt_blackbox.experiments.files import BROKEN
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.provenance import artifact_digests, changed
 from hwgpt_blackbox.experiments.report.syne_tune_folder import (
@@ -23,14 +23,10 @@ from hwgpt_blackbox.experiments.report.syne_tune_folder import (
     UNKNOWN_SEED,
     read_experiment,
 )
-from hwgpt_blackbox.experiments.store import (
-    RUNS,
-    OtherVersionError,
-    ResultStore,
-    StoredRun,
-    UnreadableError,
-    read,
-)
+from hwgpt_blackbox.experiments.store import RUNS, ResultStore, StoredRun, read
+from hwgpt_blackbox.metrics import check_device
+from hwgpt_blackbox.own_devices import measured_on_own
+from hwgpt_blackbox.spaces import MEASURED_SPACES
 
 
 @dataclass(frozen=True)
@@ -60,67 +56,56 @@ class Results:
         return [result for result in self.runs if result.run.problem.name == problem.name]
 
 
-def read_results(
-    folders: Sequence[Path | str], *, device: str | None = None, set_aside: bool = False
-) -> Results:
+def read_results(folders: Sequence[Path | str], *, device: str | None = None) -> Results:
     """Read folders of results: ours, an experiment folder of Syne Tune, or a folder of such.
 
-    A file that is not sound is named in the notes and left out.
+    A file that is not sound is named in the notes and left as it is.
 
     :param folders: one or more; results of ours may be at a URL
     :param device: where experiments of Syne Tune were evaluated, if their metadata do not say
-    :param set_aside: whether to rename broken files in folders that ``hwgpt-blackbox run`` made, so
-        that it makes them anew; where that is not possible they stay
     :return: runs of any problems, in natural units
-    :raises InputError: a folder does not exist, or no sound run is found; the message says why
+    :raises InputError: a folder or the device does not exist, or no sound run is found; the message
+        says why
     """
+    if device is not None:
+        own = {k: v for space in MEASURED_SPACES for k, v in measured_on_own(space).items()}
+        check_device(device, own)
     found: list[StoredRun] = []
     notes: list[str] = []
     for folder in folders:
         store = ResultStore(folder)
         if isinstance(store.folder, Path) and not store.folder.is_dir():
             raise InputError(f"{folder} is no folder; name one that `hwgpt-blackbox run` made")
-        found += _ours(store, notes, set_aside)
+        found += _ours(store, notes)
         if isinstance(store.folder, Path):
             found += _syne_tunes(store.folder, device, notes)
     if not found:
         reasons = "".join(f"\n  {note}" for note in notes)
         raise InputError(
-            f"no results in {', '.join(map(str, folders))}; make some with: hwgpt-blackbox run "
-            f"--out {folders[0] if folders else 'results'}{reasons}"
+            printable(
+                f"no results in {', '.join(map(str, folders))}; make some with: hwgpt-blackbox run "
+                f"--out {folders[0] if folders else 'results'}{reasons}"
+            )
         )
     runs = _same_bounds(_distinct(found, notes), notes)
     runs.sort(key=lambda r: (r.run.problem.name, r.run.method, r.run.seed))
     notes += _warnings(runs)
-    return Results(tuple(runs), tuple(notes))
+    return Results(tuple(runs), tuple(map(printable, notes)))
 
 
-def _ours(store: ResultStore, notes: list[str], set_aside: bool) -> list[StoredRun]:
+def _ours(store: ResultStore, notes: list[str]) -> list[StoredRun]:
     """Sound result files of a store."""
     found = []
     runs = store.folder / RUNS
     if not isinstance(runs, Path) or runs.is_dir():
         aside = sorted(path.name for path in runs.iterdir() if path.name.endswith(BROKEN))
         notes += [f"Left out: {runs / name} was set aside because it is broken" for name in aside]
-    mine = set_aside and store.identity is not None
     for path in store.paths():
         try:
             found.append(read(path))
-        except (OtherVersionError, UnreadableError) as error:
-            notes.append(f"Left out: {error}")
         except DataError as error:
             notes.append(f"Left out: {error}")
-            if mine:
-                notes[-1] += _renamed(store, path, error)
     return found
-
-
-def _renamed(store: ResultStore, path: AnyPath, error: DataError) -> str:
-    """Rename a broken file, and say what became of it."""
-    try:
-        return f"; it is set aside as {store.set_aside(path, error).name}"
-    except OutputError:
-        return "; it stays where it is, because the folder cannot be written"
 
 
 def _syne_tunes(folder: Path, device: str | None, notes: list[str]) -> list[StoredRun]:

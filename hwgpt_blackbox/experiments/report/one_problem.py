@@ -48,11 +48,12 @@ class ProblemResults:
 
     @property
     def best(self) -> str:
-        """The method with the largest median of final hypervolumes."""
+        """The method with the largest median hypervolume at the end of the shortest run."""
+        trials = min(map(len, self.volumes))
         last = {
             method: np.median(
                 [
-                    v[-1]
+                    v[trials - 1]
                     for v, r in zip(self.volumes, self.results, strict=True)
                     if r.run.method == method
                 ]

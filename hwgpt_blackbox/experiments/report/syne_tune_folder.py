@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pandas as pd
 
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.encoding import Encoding
-from hwgpt_blackbox.errors import DataError, HWGPTError
+from hwgpt_blackbox.errors import DataError, HWGPTError, printable
+from hwgpt_blackbox.experiments.analysis import DENOISED
 from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.records import check_method_name, check_values
 from hwgpt_blackbox.experiments.runs import (
     CONFIG,
     EXPECTED,
@@ -24,12 +27,10 @@ from hwgpt_blackbox.experiments.runs import (
     RunSettings,
 )
 from hwgpt_blackbox.experiments.store import StoredRun
-from hwgpt_blackbox.metrics import METRICS, PREFIX, dataset_columns
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.places import find
+from hwgpt_blackbox.metrics import METRICS, PREFIX, check_device, dataset_columns
+from hwgpt_blackbox.own_devices import measured_on_own, read_surrogate
 from hwgpt_blackbox.predictor import Predictor
 from hwgpt_blackbox.spaces import MEASURED_SPACES, get_space
-from hwgpt_blackbox.surrogate import Surrogate
 
 METADATA_FILE, RESULTS_FILE = "metadata.json", "results.csv.zip"
 MAX_METADATA_BYTES, MAX_RESULTS_BYTES = 16 << 20, 1 << 30
@@ -53,6 +54,7 @@ def read_experiment(
     metadata (``metric_latency_a100``, or ``metric_latency`` with the device given or stated there);
     the method from ``method``, ``algorithm`` or ``scheduler_name``. The last result of each trial
     counts. Expected values are those of the installed surrogate for its configurations.
+    A method is called denoised if ``denoise`` is true there and it saw noise.
 
     :param folder: holds ``metadata.json`` and ``results.csv.zip``
     :param device: device of objectives that name none; what the metadata say comes first
@@ -67,28 +69,38 @@ def read_experiment(
         problem = _problem(space, metadata, device)
         settings = RunSettings(
             problem=problem,
-            method=str(_first(metadata, _METHOD_KEYS, "unknown"))[:80],
+            method=check_method_name(str(_first(metadata, _METHOD_KEYS, "unknown"))[:80]),
             seed=_seed(metadata) if seed is None else seed,
             trials=len(frame),
             workers=_workers(frame),
         )
-        values = _values(problem, frame, matrix)
-    except DataError:
-        raise
-    except (HWGPTError, OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{folder} is no experiment that can be scored: {error}") from error
-    return StoredRun(settings, {}, {}, folder, values[settings.columns()])
+        values = _values(problem, frame, matrix)[settings.columns()]
+        check_values(settings, values)
+        if metadata.get("denoise") is True and _is_noisy(settings, values):
+            settings = replace(settings, method=DENOISED.format(settings.method))
+    except (HWGPTError, OSError, TypeError, ValueError) as error:
+        raise DataError(
+            printable(f"{folder} is no experiment that can be scored: {error}; leave it out")
+        ) from error
+    return StoredRun(settings, {}, {}, folder, values)
+
+
+def _is_noisy(run: RunSettings, values: pd.DataFrame) -> bool:
+    """Whether the method saw other values than expected ones."""
+    targets = run.problem.targets
+    seen, expected = (values[[prefix + t for t in targets]] for prefix in (MEASURED, EXPECTED))
+    return not np.allclose(seen, expected)
 
 
 def _metadata(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_METADATA_BYTES:
-        raise DataError(f"{path} is larger than {MAX_METADATA_BYTES} bytes; leave it out")
+        raise DataError(f"{path.name} is larger than {MAX_METADATA_BYTES} bytes")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is no JSON ({error}); leave it out") from error
+        raise DataError(f"{path.name} is no JSON ({error})") from error
     if not isinstance(found, dict):
-        raise DataError(f"{path} holds a {type(found).__name__}, not an object; leave it out")
+        raise DataError(f"{path.name} holds a {type(found).__name__}, not an object")
     return found
 
 
@@ -97,19 +109,58 @@ def _frame(path: Path) -> pd.DataFrame:
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(info.file_size for info in archive.infolist()) > MAX_RESULTS_BYTES:
-                raise DataError(f"{path} unpacks to more than {MAX_RESULTS_BYTES} bytes; refused")
+                raise DataError(f"{path.name} unpacks to more than {MAX_RESULTS_BYTES} bytes")
         frame = pd.read_csv(path)
     except DataError:
         raise
     except Exception as error:  # zipfile, zlib and pandas raise many kinds on hostile bytes
-        raise DataError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); leave it out"
-        ) from error
+        raise DataError(f"{path.name} cannot be read ({type(error).__name__}: {error})") from error
     missing = {_TIME, _TRIAL} - set(frame)
     if missing or frame.empty:
-        raise DataError(f"{path} lacks {', '.join(sorted(missing)) or 'results'}; leave it out")
+        raise DataError(f"{path.name} lacks {', '.join(sorted(missing)) or 'results'}")
+    frame[_TIME] = _numbers(frame, _TIME)
+    frame[_TRIAL] = _integers(frame, _TRIAL)
+    configured = [name for name in map(str, frame) if name.startswith(CONFIG)]
+    changed = frame.duplicated(_TRIAL) & ~frame.duplicated([_TRIAL, *configured])
+    if changed.any():
+        raise DataError(
+            f"{path.name} holds trial {frame[_TRIAL][changed].iloc[0]} twice, with other "
+            "configurations"
+        )
     frame = frame.sort_values(_TIME, kind="stable").drop_duplicates(_TRIAL, keep="last")
     return frame.reset_index(drop=True)
+
+
+def _numbers(frame: pd.DataFrame, name: str) -> Any:
+    """A column as finite numbers, shape (rows,).
+
+    :raises DataError: it is missing or holds something else
+    """
+    if name not in frame:
+        raise DataError(f"{RESULTS_FILE} lacks the column {name}")
+    values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64)
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+        raise DataError(
+            f"column {name} holds {frame[name].iloc[wrong[0]]!s:.80} in row {wrong[0]}; expected a "
+            "finite number"
+        )
+    return values
+
+
+def _integers(frame: pd.DataFrame, name: str) -> Any:
+    """A column as integers from 0 that a float holds exactly, shape (rows,).
+
+    :raises DataError: it is missing or holds something else
+    """
+    values = _numbers(frame, name)
+    wrong = np.flatnonzero((values < 0) | (values >= 2**53) | (values % 1 != 0))
+    if len(wrong):
+        raise DataError(
+            f"column {name} holds {frame[name].iloc[wrong[0]]!s:.80} in row {wrong[0]}; expected "
+            "an integer from 0"
+        )
+    return values.astype(np.int64)
 
 
 def _architectures(frame: pd.DataFrame) -> tuple[str, Any]:
@@ -126,7 +177,8 @@ def _architectures(frame: pd.DataFrame) -> tuple[str, Any]:
         ):
             hits = frame[column].to_numpy()[:, None] == np.array(choices)[None, :]
             if not hits.any(axis=1).all():
-                reasons.append(f"{column} has values that are no choices of {name}")
+                wrong = frame[column].iloc[int(np.flatnonzero(~hits.any(axis=1))[0])]
+                reasons.append(f"{column} holds {wrong!s:.80}, which is no choice of {name}")
                 break
             matrix[:, j] = hits.argmax(axis=1)
         else:
@@ -138,22 +190,25 @@ def _architectures(frame: pd.DataFrame) -> tuple[str, Any]:
 def _problem(space: str, metadata: Mapping[str, Any], device: str | None) -> Problem:
     """The problem that the names of the metrics stand for."""
     names, modes = metadata.get("metric_names"), metadata.get("metric_mode", "min")
-    if not isinstance(names, list) or not names:
-        raise ValueError(f"metric_names is {names!r:.80}")
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise ValueError(f"metric_names is {names!r:.80}; expected a list of texts")
     if any(mode != "min" for mode in (modes if isinstance(modes, list) else [modes])):
         raise ValueError(f"metric_mode is {modes!r:.80}; every objective of ours is minimised")
-    stated = _first(metadata, _DEVICE_KEYS, device)
+    stated, own = _first(metadata, _DEVICE_KEYS, device), measured_on_own(space)
+    known = isinstance(stated, str) and (stated in DEVICES or stated in own)
     everywhere = {
-        name: c for name, c in dataset_columns(ALL_DEVICES).items() if c.device != ALL_DEVICES
+        name: c for name, c in dataset_columns(ALL_DEVICES, own).items() if c.device != ALL_DEVICES
     }
     targets = []
     for name in names:
-        metric = str(name).removeprefix(PREFIX)
+        metric = name.removeprefix(PREFIX)
         if name in everywhere:
             targets.append(everywhere[name].target)
-        elif metric in METRICS and stated in DEVICES:
+        elif metric in METRICS and known:
             targets.append(f"{metric}@{stated}")
         elif metric in METRICS:
+            if stated is not None:
+                check_device(stated, own)
             raise ValueError(
                 f"it does not say on which device {metric} was measured; say so with --device, or "
                 "with metadata={'device': …} of the Tuner"
@@ -161,24 +216,20 @@ def _problem(space: str, metadata: Mapping[str, Any], device: str | None) -> Pro
         else:
             raise ValueError(f"{name!r:.80} is no metric of ours")
     agnostic = all("@" not in target for target in targets)
-    return Problem.parse(space, targets, device=stated if agnostic and stated in DEVICES else None)
+    return Problem.parse(space, targets, device=stated if agnostic and known else None)
 
 
 def _values(problem: Problem, frame: pd.DataFrame, matrix: Any) -> pd.DataFrame:
     """The columns of a run."""
     encoding = Encoding(get_space(problem.space))
-    surrogate = Surrogate.read(find(artifact_name(problem.space)).path)
-    expected = Predictor(surrogate, problem.objectives).expected(matrix)
-    columns: dict[str, Any] = {
-        TRIAL_ID: frame[_TRIAL].astype(np.int64),
-        SIMULATED_TIME: frame[_TIME].astype(np.float64),
-    }
+    expected = Predictor(read_surrogate(problem.space), problem.objectives).expected(matrix)
+    columns: dict[str, Any] = {TRIAL_ID: frame[_TRIAL], SIMULATED_TIME: frame[_TIME]}
     for j, (name, choices) in enumerate(encoding.space.choices.items()):
         columns[CONFIG + name] = np.array(choices).take(matrix[:, j])
     for j, column in enumerate(problem.objectives):
         suffixed = f"{PREFIX}{column.metric}_{column.device}"
         source = suffixed if suffixed in frame else PREFIX + column.metric
-        columns[MEASURED + column.target] = frame[source].astype(np.float64)
+        columns[MEASURED + column.target] = _numbers(frame, source)
         columns[EXPECTED + column.target] = expected[:, j]
     return pd.DataFrame(columns)
 
