@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from hwgpt_blackbox.dropin.api import HWGPT
+from hwgpt_blackbox.dropin.api import HWGPT, HWGPTBenchAPI
 from hwgpt_blackbox.dropin.baselines import BaselineRun, plot_eaf, run_baseline
 
-__all__ = ["HWGPT", "BaselineRun", "plot_eaf", "run_baseline"]
+__all__ = ["HWGPT", "BaselineRun", "HWGPTBenchAPI", "plot_eaf", "run_baseline"]
