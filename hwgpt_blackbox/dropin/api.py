@@ -299,7 +299,7 @@ class HWGPT:
     # -- measurements --------------------------------------------------------------------------
 
     @property
-    def gt_stats(self) -> Stats:
+    def gt_stats(self) -> Mapping[str, dict[str, Any]]:
         """The table as the published package reads it: architecture string to a dict of metrics,
         and of devices to ``latencies`` and ``energies``.
 
