@@ -1,4 +1,4 @@
-"""The programming interface of HW-GPT-Bench, so that code written for it needs one import changed.
+"""The programming interface of HW-GPT-Bench, so that code that uses it needs one import changed.
 
 ``docs/differences.md`` lists what differs, in numbers.
 """

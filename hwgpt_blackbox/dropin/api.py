@@ -93,8 +93,7 @@ class HWGPT:
         self.noise = noise
         self.seed = None if seed is None else check_repeat(seed)
         self.search_space = search_space_choices(space)
-        self.config: Any = None
-        """The architecture that was set, or the list of them"""
+        self._config: Any = None
         self.cfg_model = self.get_model_config()
         """Choices of the space, and the architecture that was set, under the published names"""
         self.on_device = "cpu"
@@ -153,12 +152,21 @@ class HWGPT:
                 rows.append(self._samples.read(architecture))
             except InputError as error:
                 raise InputError(f"architecture {i}: {error}" if several else str(error)) from None
-        self.config, self._several = deepcopy(config), several
+        self._config, self._several = deepcopy(config), several
         self._matrix = np.array(rows, dtype=np.uint8)
         self._biased = np.array(
             [_model_has_biases(*pair) for pair in zip(given, rows, strict=True)]
         )
         self.reset_config()
+
+    @property
+    def config(self) -> Any:
+        """The architecture that is set, or the list of them; assigning is :meth:`set_arch`."""
+        return self._config
+
+    @config.setter
+    def config(self, config: Any) -> None:
+        self.set_arch(config)
 
     def reset_config(self) -> None:
         """Write the architecture that is set into :attr:`cfg_model`; of a list the first.

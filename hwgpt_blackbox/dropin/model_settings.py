@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 from hwgpt_blackbox.spaces import (
@@ -15,15 +14,18 @@ from hwgpt_blackbox.spaces import (
 )
 
 
-class Settings(SimpleNamespace):
-    """Settings by attribute, as read from the published files; what is not here says so."""
+class Settings(dict[str, Any]):
+    """Settings by key or attribute, as in the published package; what is not here says so."""
 
-    def __getattr__(self, name: str) -> Any:  # of missing names only
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise AttributeError(
-            f"{name!r} of the published settings is not provided; provided: {', '.join(vars(self))}"
-        )
+    def __getattr__(self, name: str) -> Any:
+        if name not in self:
+            raise AttributeError(
+                f"{name!r} of the published settings is not provided; provided: {', '.join(self)}"
+            )
+        return self[name]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
 
 
 def model_settings(space: Space) -> Settings:

@@ -125,7 +125,7 @@ def test_clients_read_the_choices_of_the_space(space: str):
         assert (model.n_embd, model.n_layer) == (candidate["sample_embed_dim"], layers)
         assert model.n_head == candidate["sample_n_head"]
         assert model.mlp_ratio == candidate["sample_mlp_ratio"]
-        assert model.bias == "True"
+        assert model.bias == model["bias"] == "True"
         perplexities.append(api.query(metric="perplexity")["perplexity"])
     assert perplexities[0] > perplexities[1]
     assert api.get_model_config().model.embed_choices == model.embed_choices
@@ -160,6 +160,19 @@ def test_what_the_published_class_accepts_is_accepted():
         api.set_arch(form)
         answers.append(api.query())
     assert all(answer == answers[0] for answer in answers)
+
+
+def test_an_architecture_that_is_assigned_is_the_one_that_is_asked_about():
+    first, second = HWGPT("s", seed=0), HWGPT("s", seed=0)
+    first.sample_arch()
+    first.config = arch()
+    first.reset_config()
+    second.set_arch(arch())
+    assert first.query() == second.query()
+    assert first.cfg_model == second.cfg_model
+    with pytest.raises(InputError, match="an architecture is a NoneType"):
+        first.config = None
+    assert first.config == arch()
 
 
 def test_older_names_answer():
