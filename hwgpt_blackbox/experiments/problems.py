@@ -27,9 +27,6 @@ from hwgpt_blackbox.own_devices import KIND, NOISY, device_artifact, measured_on
 from hwgpt_blackbox.places import MANIFEST, find
 from hwgpt_blackbox.spaces import get_space
 
-REFERENCE_POINT = 1.1
-"""Reference point of the normalised hypervolume, in every objective."""
-
 DEFAULT_DEVICE = "rtx2080"
 """Device that evaluates architectures when no objective names one."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwgpt_blackbox.bounds import REFERENCE_POINT
 from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import InputError
@@ -23,9 +24,6 @@ from hwgpt_blackbox.fronts.sums import (
 )
 from hwgpt_blackbox.fronts.sweep import MAX_POINTS, group_fronts, merge
 from hwgpt_blackbox.surrogate import Surrogate
-
-REFERENCE = 1.1
-"""Reference point of the normalised hypervolume, in every objective."""
 
 _ROUNDING = 1e-9
 """Allowance for the rounding of two hypervolumes, relative to their size."""
@@ -72,7 +70,7 @@ class ReferenceFront:
         self,
         ideal: ArrayLike | None = None,
         nadir: ArrayLike | None = None,
-        reference: float = REFERENCE,
+        reference: float = REFERENCE_POINT,
     ) -> float:
         """Normalised hypervolume of the front.
 
@@ -94,7 +92,7 @@ class ReferenceFront:
         """
         if self.outer is None:
             return 0.0
-        above = hypervolume(self._range(None, None).normalise(self.outer), REFERENCE)
+        above = hypervolume(self._range(None, None).normalise(self.outer), REFERENCE_POINT)
         return max(above - self.hypervolume(), 0.0) + _ROUNDING * above
 
     def _range(self, ideal: ArrayLike | None, nadir: ArrayLike | None) -> Range:
