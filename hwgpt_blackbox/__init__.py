@@ -12,10 +12,10 @@ from hwgpt_blackbox._version import __version__
 from hwgpt_blackbox.registration import register
 
 if TYPE_CHECKING:
-    from hwgpt_blackbox.architecture import architecture_of, build_model, model_config
+    from hwgpt_blackbox.architecture import ModelConfig, architecture_of, build_model, model_config
     from hwgpt_blackbox.backend import SimulatedBackend, repeat_of_trial
     from hwgpt_blackbox.cost import CostModel
-    from hwgpt_blackbox.dropin import HWGPT, plot_eaf, run_baseline
+    from hwgpt_blackbox.dropin import HWGPT, HWGPTBenchAPI, plot_eaf, run_baseline
     from hwgpt_blackbox.experiments.problems import Problem
     from hwgpt_blackbox.fronts import ReferenceFront, best, reference_front
     from hwgpt_blackbox.hosting import cached, pull, push, remove
@@ -27,6 +27,8 @@ __all__ = [
     "HWGPT",
     "SPACES",
     "CostModel",
+    "HWGPTBenchAPI",
+    "ModelConfig",
     "Problem",
     "ReferenceFront",
     "SimulatedBackend",
@@ -51,6 +53,8 @@ _LAZY = {
     "CostModel": "hwgpt_blackbox.cost",
     "HWGPT": "hwgpt_blackbox.dropin",
     "Problem": "hwgpt_blackbox.experiments.problems",
+    "HWGPTBenchAPI": "hwgpt_blackbox.dropin",
+    "ModelConfig": "hwgpt_blackbox.architecture",
     "ReferenceFront": "hwgpt_blackbox.fronts",
     "SPACES": "hwgpt_blackbox.spaces",
     "SimulatedBackend": "hwgpt_blackbox.backend",

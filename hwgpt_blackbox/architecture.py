@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 from hwgpt_blackbox.counts import base_terms, layer_terms
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import InputError, require
-from hwgpt_blackbox.spaces import HEAD_SIZE, SEQUENCE_LENGTH, VOCABULARY, get_space
+from hwgpt_blackbox.forms import as_configuration, as_lists
+from hwgpt_blackbox.spaces import (
+    HEAD_SIZE,
+    NORM_EPSILON,
+    ROTARY_SHARE,
+    SEQUENCE_LENGTH,
+    VOCABULARY,
+    get_space,
+)
 
 if TYPE_CHECKING:
     from hwgpt_blackbox.torch_model import GPT
-
-ROTARY_SHARE = 0.5
-"""Share of a head's width that rotary position embedding turns."""
-
-NORM_EPSILON = 1e-5
-"""Added to the variance in layer normalisation."""
 
 _SIZES = ("embed_dim", "head_size", "vocabulary", "sequence_length")
 
@@ -104,7 +106,7 @@ class ModelConfig:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
-def architecture_of(space: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
+def architecture_of(space: str, configuration: Mapping[str, Any] | ModelConfig) -> dict[str, Any]:
     """The architecture of a configuration as a plain dict: of layers that exist only.
 
     >>> from hwgpt_blackbox import best
@@ -113,14 +115,16 @@ def architecture_of(space: str, configuration: Mapping[str, Any]) -> dict[str, A
     [2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
 
     :param space: name of the space
-    :param configuration: every hyperparameter of the space
+    :param configuration: every hyperparameter of the space; or the architecture in another form: as
+        this function, :meth:`ModelConfig.as_dict`, ``HWGPT.sample_arch`` or
+        ``hwgpt-blackbox query --json`` writes it
     :return: ``space``, ``num_layers``, ``embed_dim``, ``bias``, and ``mlp_ratios`` and
         ``num_heads``, lists with an entry per layer
     :raises InputError: unknown space, or the configuration is not of it
     """
     row = get_space(space)
     encoding = Encoding(row)
-    values = encoding.decode_one(encoding.encode_one(configuration))
+    values = encoding.decode_one(encoding.encode_one(as_configuration(row, configuration)))
     layers = range(values["num_layers"])
     return {
         "space": row.name,
@@ -132,36 +136,27 @@ def architecture_of(space: str, configuration: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def model_config(space: str, configuration: Mapping[str, Any]) -> ModelConfig:
-    """The model configuration of a configuration.
+def model_config(space: str, configuration: Mapping[str, Any] | ModelConfig) -> ModelConfig:
+    """The model configuration of an architecture.
 
     :param space: name of the space
-    :param configuration: every hyperparameter of the space
+    :param configuration: every hyperparameter of the space; or the architecture in another form,
+        as for :func:`architecture_of`
     :raises InputError: unknown space, or the configuration is not of it
     """
-    found = architecture_of(space, configuration)
-    return ModelConfig(
-        embed_dim=found["embed_dim"],
-        bias=found["bias"],
-        mlp_ratios=tuple(found["mlp_ratios"]),
-        num_heads=tuple(found["num_heads"]),
-    )
+    return ModelConfig(**as_lists(architecture_of(space, configuration)))
 
 
-def build_model(config: ModelConfig, *, device: str = "cpu") -> GPT:
+def build_model(config: ModelConfig | Mapping[str, Any], *, device: str = "cpu") -> GPT:
     """A torch module with random weights.
 
-    :param config: see :func:`model_config`
+    :param config: what :func:`model_config` returns, or an architecture in another form
     :param device: of torch; on ``"meta"`` the largest model costs no memory and no time
-    :raises InputError: no ``ModelConfig``
+    :raises InputError: no architecture
     :raises MissingExtraError: torch is not installed
     """
-    if not isinstance(config, ModelConfig):
-        raise InputError(
-            f"config is a {type(config).__name__}; expected what model_config(space, "
-            "configuration) returns"
-        )
+    found = config if isinstance(config, ModelConfig) else ModelConfig(**as_lists(config))
     require("torch", extra="bayesian")
     from hwgpt_blackbox.torch_model import GPT
 
-    return GPT(config, device=device)
+    return GPT(found, device=device)

@@ -234,9 +234,16 @@ class Encoding:
     def canonical_form(self, configuration: Configuration) -> dict[str, Any]:
         """The configuration of the same architecture in canonical form.
 
-        :raises InputError: the configuration is not of this space
+        Keys that are no hyperparameters stay as they are: a scheduler passes the constants of its
+        configuration space along.
+
+        :raises InputError: a hyperparameter is missing, or not among its choices
         """
-        return self.decode_one(self.canonical_row(self.encode_one(configuration)))
+        constants: dict[str, Any] = {}
+        if isinstance(configuration, Mapping) and len(configuration) > self.num_columns:
+            constants = {k: v for k, v in configuration.items() if k not in self.space.choices}
+            configuration = {k: v for k, v in configuration.items() if k not in constants}
+        return self.decode_one(self.canonical_row(self.encode_one(configuration))) | constants
 
     def canonical_row(self, row: Sequence[int]) -> list[int]:
         """Choice indices of one configuration in canonical form."""

@@ -8,6 +8,7 @@ import keep working, because the function itself stays, and every foreign name g
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +17,25 @@ from typing import Any
 
 import wrapt
 
-from hwgpt_blackbox.errors import MissingArtifactError
+from hwgpt_blackbox.errors import MissingArtifactError, MissingExtraError
 from hwgpt_blackbox.names import BLACKBOXES
 from hwgpt_blackbox.places import find
 
 REPOSITORY = "syne_tune.blackbox_repository.repository"
 """The module of Syne Tune that is extended, when it is imported or at once if it was."""
+
+SYNE_TUNE = "syne-tune>=0.15,<0.17"
+"""What is tested."""
+
+_SEAMS = (
+    "generate_blackbox_recipes",
+    "snapshot_download",
+    "deserialize_tabular",
+    "deserialize_offline",
+    "repository_path",
+    "repo_id",
+)
+"""What of that module is extended or read."""
 
 _MARK = "_hwgpt_blackbox_registered"
 
@@ -32,18 +46,47 @@ def register() -> None:
 
 
 def _extend(repository: ModuleType) -> None:
-    if hasattr(repository.snapshot_download, _MARK):
+    """Extend the module, or leave it alone if it is not as we know it: others use it too."""
+    if hasattr(getattr(repository, "snapshot_download", None), _MARK):
         return
-    from hwgpt_blackbox.recipe import HWGPTRecipe
+    try:
+        from hwgpt_blackbox.recipe import HWGPTRecipe
 
-    for name in BLACKBOXES:
-        repository.generate_blackbox_recipes[name] = HWGPTRecipe(name)
+        recipes = {name: HWGPTRecipe(name) for name in BLACKBOXES}
+        if not all(hasattr(repository, name) for name in _SEAMS):
+            raise ImportError(f"{REPOSITORY} lacks some of {', '.join(_SEAMS)}")
+    except Exception as error:
+        _explain(repository, error)
+        return
+    repository.generate_blackbox_recipes.update(recipes)
     repository.snapshot_download = _ours_pulled(  # type: ignore[attr-defined]
         repository.snapshot_download, repository.repo_id
     )
     for function in ("deserialize_tabular", "deserialize_offline"):
         setattr(repository, function, _ours_first(getattr(repository, function), repository))
     setattr(repository.snapshot_download, _MARK, True)
+
+
+def _explain(repository: ModuleType, reason: Exception) -> None:
+    """Have ``load_blackbox`` of an unknown Syne Tune say, for our names alone, what is needed."""
+    original = getattr(repository, "load_blackbox", None)
+    if not callable(original) or hasattr(original, _MARK):
+        return
+
+    @functools.wraps(original)
+    def load_blackbox(*args: Any, **kwargs: Any) -> Any:
+        name = args[0] if args else kwargs.get("name")
+        if isinstance(name, str) and name in BLACKBOXES:
+            raise MissingExtraError(
+                f"{name} cannot be loaded with this version of Syne Tune; install a known one: "
+                f"pip install '{SYNE_TUNE}'"
+            ) from reason
+        return original(*args, **kwargs)
+
+    setattr(load_blackbox, _MARK, True)
+    for module in (repository, sys.modules.get(repository.__name__.rpartition(".")[0])):
+        if getattr(module, "load_blackbox", None) is original:
+            module.load_blackbox = load_blackbox  # type: ignore[union-attr]
 
 
 class _Chosen(threading.local):

@@ -19,6 +19,12 @@ VOCABULARY = 50254
 HEAD_SIZE = 64
 """Width of one attention head at every embedding width."""
 
+ROTARY_SHARE = 0.5
+"""Share of a head's width that rotary position embedding turns."""
+
+NORM_EPSILON = 1e-5
+"""Added to the variance in layer normalisation."""
+
 
 @dataclass(frozen=True)
 class Space:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers import equivalent
 
-from hwgpt_blackbox import architecture_of, build_model, model_config
+import hwgpt_blackbox
+from hwgpt_blackbox import architecture_of, best, build_model, model_config
 from hwgpt_blackbox.architecture import ModelConfig
 from hwgpt_blackbox.counts import count
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import InputError, MissingExtraError
+from hwgpt_blackbox.forms import as_configuration, as_lists
 from hwgpt_blackbox.spaces import SPACES
 
 
@@ -50,6 +53,68 @@ def test_model_configurations_count_what_the_blackboxes_say(space: str):
         assert ModelConfig(**json.loads(json.dumps(config.as_dict()))) == config
 
 
+def forms_of(space: str, row: np.ndarray) -> dict[str, Any]:
+    """One architecture in every form that is printed or returned, as JSON leaves it."""
+    encoding = Encoding(SPACES[space])
+    configuration = encoding.canonical_form(encoding.decode_one(row))
+    architecture = architecture_of(space, configuration)
+    layers = range(configuration["num_layers"])
+    forms = {
+        "configuration": configuration,
+        "architecture_of": architecture,
+        "as_dict": model_config(space, configuration).as_dict(),
+        "query --best --json": {"architecture": architecture, "configuration": configuration},
+        "query --json": {"configuration": configuration, "expected": {"perplexity": 20.0}},
+        "sample_arch": {
+            "sample_embed_dim": configuration["embed_dim"],
+            "sample_n_layer": configuration["num_layers"],
+            "sample_layer_indices": list(layers),
+            "sample_n_head": [configuration[f"num_heads_{i}"] for i in layers],
+            "sample_mlp_ratio": [configuration[f"mlp_ratio_{i}"] for i in layers],
+            "sample_bias": str(configuration["bias"]),
+        },
+    }
+    return json.loads(json.dumps(forms))
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_every_form_of_an_architecture_is_read_alike(space: str):
+    encoding, matrix = sample(space, 5)
+    for row in matrix:
+        forms = forms_of(space, row)
+        expected = ModelConfig(**forms["as_dict"])
+        for name, form in forms.items():
+            read = as_configuration(SPACES[space], form)
+            assert encoding.encode_one(read) == row.tolist(), name
+            assert model_config(space, form) == expected, name
+            assert architecture_of(space, form) == forms["architecture_of"], name
+            assert ModelConfig(**as_lists(form)) == expected, name
+        assert model_config(space, expected) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"space": "m"}, "space is 'm'; in space s it is 's'"),
+        ({"vocabulary": 100}, "vocabulary is 100; in space s it is 50254"),
+        ({"mlp_ratio": [2] * 10}, "unknown key of an architecture 'mlp_ratio'"),
+        ({"num_layers": 9}, "mlp_ratios is or has 10 entries; expected a list of 9 entries"),
+        ({"mlp_ratios": [2] * 9 + [5]}, r"mlp_ratios\[9\] is 5; choose one of 2, 3, 4"),
+        ({"embed_dim": "192"}, "embed_dim is '192'; choose one of 192, 384, 768"),
+        ({"bias": 1}, "bias is 1; choose True or False"),
+        ({"num_layers": None}, "num_layers is None; expected the number of layers"),
+    ],
+)
+def test_bad_architectures_with_lists_name_key_value_and_choices(changes, message):
+    given = architecture_of("s", best("s", "params").configuration) | changes
+    with pytest.raises(InputError, match=message):
+        model_config("s", given)
+
+
+def test_the_model_configuration_is_public():
+    assert hwgpt_blackbox.ModelConfig is ModelConfig
+
+
 def test_bad_input_is_an_error_that_names_value_and_cure(monkeypatch):
     encoding, matrix = sample("s", 1)
     configuration = encoding.decode_one(matrix[0])
@@ -57,8 +122,16 @@ def test_bad_input_is_an_error_that_names_value_and_cure(monkeypatch):
         architecture_of("xs", configuration)
     with pytest.raises(InputError, match="embed_dim is 100; choose one of 192, 384, 768"):
         model_config("s", configuration | {"embed_dim": 100})
-    with pytest.raises(InputError, match=r"config is a dict; expected what model_config\(space"):
-        build_model(configuration)  # type: ignore[arg-type]
+    for bad, message in (
+        (7, r"an architecture is a int; expected a dict"),
+        ({}, "num_layers is None; expected the number of layers"),
+        ({"num_layers": 10**12, "embed_dim": 8, "bias": True}, "lacks 'mlp_ratio_0'"),
+        ({"num_heads": [1]}, "lacks embed_dim, num_layers, bias, mlp_ratios"),
+        (architecture_of("s", configuration) | {"num_heads": [1]}, "num_heads is or has 1 entries"),
+        (model_config("s", configuration).as_dict() | {"vocabulary": 0}, "vocabulary has 0"),
+    ):
+        with pytest.raises(InputError, match=message):
+            build_model(bad)  # type: ignore[arg-type]
     config = model_config("s", configuration)
     with pytest.raises(InputError, match="vocabulary 100; the formula holds for 64 and 50254"):
         replace(config, vocabulary=100).num_parameters  # noqa: B018

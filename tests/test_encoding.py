@@ -68,6 +68,18 @@ def test_canonical_form_changes_inactive_layers_only(encoding):
                 assert layer == (again[f"mlp_ratio_{i}"], again[f"num_heads_{i}"])
 
 
+def test_constants_of_a_configuration_space_stay_in_the_canonical_form():
+    encoding = ENCODINGS["s"]
+    given = {"epochs": 9, **configuration(encoding), "note": ["any"]}
+    before = dict(given)
+    form = encoding.canonical_form(given)
+    assert form == encoding.canonical_form(configuration(encoding)) | {"epochs": 9, "note": ["any"]}
+    assert given == before
+    del given["num_heads_3"]
+    with pytest.raises(InputError, match="lacks 'num_heads_3'"):
+        encoding.canonical_form(given | {"num_heads_33": 4})
+
+
 @every_space
 def test_active_layers_are_the_first_num_layers(encoding):
     matrix = encoding.sample(100, np.random.default_rng(2))
@@ -227,8 +239,9 @@ def test_bad_configuration_names_key_value_and_choices(change, says):
     change(bad)
     with pytest.raises(InputError, match=says):
         encoding.encode_one(bad)
-    with pytest.raises(InputError, match=says):
-        encoding.canonical_form(bad)
+    if len(bad) <= encoding.num_columns:  # else constants too, which stay
+        with pytest.raises(InputError, match=says):
+            encoding.canonical_form(bad)
     for at in (0, 300):  # the first chunk and a later one
         with pytest.raises(InputError, match=f"configuration {at}: .*{says}"):
             encoding.as_matrix([*good[:at], bad, *good[at:]])

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from hwgpt_blackbox import architecture_of, best, load
+from hwgpt_blackbox import HWGPT, architecture_of, best, load, model_config
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.cli.query import parse_configuration
 from hwgpt_blackbox.errors import InputError
@@ -99,6 +99,39 @@ def test_best_is_what_the_exact_front_says(capsys: pytest.CaptureFixture[str]):
     assert f"{found.values['latency@a40']:.6g}" in lines["latency@a40"]
     assert lines["latency@a40"].split()[2:] == ["30", "ms"]
     assert lines["perplexity"].endswith("minimised")
+
+
+def test_what_is_printed_is_read_again(capsys, tmp_path):
+    """By ``query --config``, the model configuration and the drop-in alike."""
+    words = ["--space", "s", "--device", "a40"]
+    best_found = json.loads(query(capsys, *words, "--json")[1])
+    configuration = best_found["configuration"]
+    api = HWGPT("s", seed=0, noise=False)
+    api.set_arch(best_found)
+    assert api.query(metric="params")["params"] == best_found["expected"]["params"]
+    forms = [
+        best_found,
+        best_found["architecture"],
+        model_config("s", best_found).as_dict(),
+        api._samples.write(api._samples.read(best_found)),
+        configuration,
+    ]
+    path = tmp_path / "architecture.json"
+    for form in forms:
+        path.write_text(json.dumps(form))
+        assert main(["query", *words, "--config", str(path), "--json"]) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert shown["configuration"] == configuration
+        assert shown["expected"]["metric_latency"] == best_found["expected"]["latency@a40"]
+        assert model_config("s", shown) == model_config("s", configuration)
+    partial = {k: v for k, v in configuration.items() if k != "bias"}
+    path.write_text(json.dumps(partial))  # words complete a configuration
+    assert main(["query", *words, "--config", str(path), "bias=true"]) == 0
+    path.write_text(
+        json.dumps({"architecture": architecture_of("m", best("m", "params").configuration)})
+    )
+    assert main(["query", *words, "--config", str(path)]) == 2
+    assert "space is 'm'; in space s it is 's'" in capsys.readouterr().err
 
 
 def test_best_minimises_perplexity_without_limits_by_default(capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from hwgpt_blackbox.blackbox import HWGPTBlackbox
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.errors import MissingArtifactError
 from hwgpt_blackbox.names import BLACKBOXES
+from hwgpt_blackbox.registration import SYNE_TUNE
 from hwgpt_blackbox.tabular import TabularBlackbox
 
 DATASETS = [*DEVICES, "all"]
@@ -163,6 +165,59 @@ def test_a_folder_of_our_name_elsewhere_is_read_as_what_it_is(tmp_path):
     boxes = repository.deserialize_tabular(str(tmp_path / "hwgpt-s-tabular"))
     assert list(boxes) == list(DEVICES)
     assert len(boxes["a100"].hyperparameters) == 5
+
+
+# -- other versions of Syne Tune ---------------------------------------------------------------
+
+OTHER_VERSION = """
+def load_blackbox(name, skip_if_present=True):
+    return f"loaded {name}"
+generate_blackbox_recipes = {"fcnet": object()}
+"""
+"""A repository module that lacks what ours extends, as that of Syne Tune 0.13."""
+
+ASK = """
+{first}
+{second}
+from syne_tune.blackbox_repository import load_blackbox
+from syne_tune.blackbox_repository.repository import generate_blackbox_recipes
+from hwgpt_blackbox.errors import MissingExtraError
+hwgpt_blackbox.register()
+assert list(generate_blackbox_recipes) == ["fcnet"]
+assert load_blackbox("fcnet") == "loaded fcnet"
+assert load_blackbox(name="fcnet", skip_if_present=False) == "loaded fcnet"
+for ask in (lambda: load_blackbox("hwgpt-s"), lambda: load_blackbox(name="hwgpt-s")):
+    try:
+        ask()
+    except MissingExtraError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_an_unknown_syne_tune_is_left_alone(run_python, tmp_path, ours_first):
+    package = tmp_path / "other" / "syne_tune" / "blackbox_repository"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").touch()
+    (package / "__init__.py").write_text("from .repository import load_blackbox\n")
+    (package / "repository.py").write_text(OTHER_VERSION)
+    imports = ["import hwgpt_blackbox", "import syne_tune.blackbox_repository"]
+    first, second = imports if ours_first else reversed(imports)
+    path = f"import sys; sys.path.insert(0, {str(tmp_path / 'other')!r})"
+    done = run_python(path + ASK.format(first=first, second=second))
+    assert (
+        done.stdout.splitlines()
+        == [
+            "hwgpt-s cannot be loaded with this version of Syne Tune; install a known one: "
+            f"pip install '{SYNE_TUNE}'"
+        ]
+        * 2
+    )
+
+
+def test_the_versions_of_syne_tune_that_are_named_are_those_admitted():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
+    assert SYNE_TUNE in project["project"]["dependencies"]
 
 
 # -- fresh processes ---------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import hwgpt_blackbox
 from hwgpt_blackbox.architecture import ModelConfig, build_model, model_config
 from hwgpt_blackbox.counts import count
 from hwgpt_blackbox.encoding import Encoding
@@ -42,6 +43,26 @@ def test_counted_parameters_equal_the_formula(space: str):
     for row, params in zip(matrix, count(encoding, matrix, "params"), strict=True):
         model = build_model(model_config(space, encoding.decode_one(row)), device="meta")
         assert sum(p.numel() for p in model.parameters()) == model.num_parameters == params
+
+
+def test_every_form_of_an_architecture_is_built():
+    api = hwgpt_blackbox.HWGPT("s", seed=0)
+    sample = api.sample_arch()
+    configuration = api._encoding.decode_one(api._samples.read(sample))
+    architecture = hwgpt_blackbox.architecture_of("s", configuration)
+    config = model_config("s", configuration)
+    for form in (
+        sample,
+        configuration,
+        architecture,
+        config,
+        config.as_dict(),
+        {"architecture": architecture, "configuration": configuration},
+    ):
+        model = build_model(form, device="meta")
+        assert model.num_parameters == api.get_params()
+        assert model.config == config
+    assert build_model(TINY.as_dict(), device="meta").config == TINY  # of no space
 
 
 @pytest.mark.parametrize("space", ["s", "l"])

@@ -14,6 +14,7 @@ from hwgpt_blackbox.cli import best
 from hwgpt_blackbox.cli.best import shown
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.errors import InputError, unknown
+from hwgpt_blackbox.forms import as_configuration
 from hwgpt_blackbox.metrics import METRICS, dataset_columns
 from hwgpt_blackbox.spaces import MEASURED_SPACES, Space, get_space
 
@@ -33,9 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--space", required=True, help=", ".join(MEASURED_SPACES))
     parser.add_argument("--device", default=ALL_DEVICES, help=f"{', '.join(DEVICES)}, or all")
-    parser.add_argument(
-        "--config", help="JSON file with the configuration, or - for standard input"
-    )
+    parser.add_argument("--config", help="JSON file with the architecture, or - for standard input")
     parser.add_argument("--seed", type=int, help="also print this repeat of the measurement")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.add_argument(
@@ -105,19 +104,19 @@ def _integer(key: str, text: str) -> int:
 
 
 def _read(source: str) -> dict[str, Any]:
-    """A configuration from a JSON file or standard input."""
+    """An architecture from a JSON file or standard input."""
     import sys
 
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-        configuration = json.loads(text)
+        found = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"--config {source}: {error}; expected a file with a JSON object"
         ) from None
-    if not isinstance(configuration, dict):
-        raise InputError(f"--config {source} holds no JSON object but {configuration!r:.80}")
-    return configuration
+    if not isinstance(found, dict):
+        raise InputError(f"--config {source} holds no JSON object but {found!r:.80}")
+    return found
 
 
 def run(args: argparse.Namespace) -> int:
@@ -130,8 +129,8 @@ def run(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.predictor import Predictor
 
     space = get_space(args.space, measured=True)
-    configuration = _read(args.config) if args.config else {}
-    configuration |= parse_configuration(space, args.values)
+    given = as_configuration(space, _read(args.config)) if args.config else {}
+    configuration = {**given, **parse_configuration(space, args.values)}
     repeat = None if args.seed is None else check_repeat(args.seed)
     surrogate = read_surrogate(space.name)
     columns = dataset_columns(args.device, surrogate.own_devices)

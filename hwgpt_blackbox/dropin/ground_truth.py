@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,9 @@ from hwgpt_blackbox.places import find
 from hwgpt_blackbox.spaces import Space
 from hwgpt_blackbox.surrogate import COUNTED
 from hwgpt_blackbox.table import Table
+
+SERIES = ("latencies", "energies")
+MEMORIES = ("float16_memory", "bfloat16_memory")
 
 REPEATS = {"latency": ("latency_repeats", 10), "energy": ("energy_repeats", 50)}
 """Metric to the key of the manifest that says how often each device measured it, and how often a
@@ -146,6 +151,37 @@ class GroundTruth:
         stored = self.table.objectives[0, :, 0, 0, _column("perplexity")]
         perplexity = np.asarray(stored[rows], dtype=np.float64)
         return {"accuracy": self._accuracy[rows], "perplexity": perplexity}
+
+
+class Stats(Mapping[str, dict[str, Any]]):
+    """The table as the published ``gt_stats``, read when asked.
+
+    :param truth: the table
+    """
+
+    def __init__(self, truth: GroundTruth) -> None:
+        self._truth = truth
+
+    def __getitem__(self, architecture: str) -> dict[str, Any]:
+        """Devices to their ``latencies`` and ``energies``, and what depends on none; perplexity
+        where it was measured.
+        """
+        one = self._truth.one
+        try:
+            found = {name: one(architecture, name) for name in ("flops", "params", *MEMORIES)}
+        except InputError as error:
+            raise KeyError(str(error)) from None
+        with suppress(InputError):  # not measured
+            found["perplexity"] = one(architecture, "perplexity")
+        for device in DEVICES:
+            found[device] = {name: one(architecture, name, device) for name in SERIES}
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._truth.every("flops"))
+
+    def __len__(self) -> int:
+        return len(self._truth)
 
 
 def _column(metric: str) -> int:

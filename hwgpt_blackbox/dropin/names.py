@@ -79,13 +79,13 @@ def check_metrics(given: Any) -> list[str]:
 
 
 def search_space_choices(space: Space) -> dict[str, list[Any]]:
-    """The choices of a space under the published keys."""
+    """The choices of a space under the published keys; bias as text, as in the newest version."""
     return {
         "embed_dim_choices": list(space.embed_dims),
         "n_layer_choices": list(space.num_layers),
         "mlp_ratio_choices": list(space.mlp_ratios),
         "n_head_choices": list(space.num_heads),
-        "bias_choices": [True, False],
+        "bias_choices": ["True", "False"],
     }
 
 

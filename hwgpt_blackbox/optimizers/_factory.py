@@ -17,7 +17,7 @@ from syne_tune.optimizer.scheduler import SchedulerDecision, TrialScheduler
 from syne_tune.optimizer.schedulers.single_fidelity_scheduler import SingleFidelityScheduler
 from syne_tune.util import dump_json_with_numpy
 
-from hwgpt_blackbox.errors import InputError, MissingExtraError
+from hwgpt_blackbox.errors import InputError, MissingExtraError, unknown
 from hwgpt_blackbox.optimizers._base import CanonicalForm, MultiObjectiveSearcher
 from hwgpt_blackbox.optimizers._pareto import Values
 
@@ -49,15 +49,20 @@ def metric_signs(metrics: Sequence[str], do_minimize: bool | Sequence[bool]) -> 
     return np.where(directions, 1.0, -1.0)
 
 
+def check_known(metrics: Sequence[str], known: Collection[str]) -> None:
+    """Raise InputError, with a suggestion, if a metric is not among those of the results."""
+    for name in metrics:
+        if name not in known:
+            raise unknown("metric of the results", name, sorted(known, key=str))
+
+
 def read_metrics(result: Mapping[str, Any], metrics: Sequence[str], signs: Values) -> Values:
     """The minimised metrics of a result, shape (m,); None and non-numbers count as NaN.
 
     Raises:
-        InputError: The result lacks a metric.
+        InputError: The result lacks a metric; says which it holds.
     """
-    missing = [name for name in metrics if name not in result]
-    if missing:
-        raise InputError(f"result {sorted(result)} lacks the metrics {missing}")
+    check_known(metrics, result)
     return np.array([_number(result[name]) for name in metrics]) * signs
 
 
@@ -80,9 +85,14 @@ def metric_mode(signs: Values) -> str | list[str]:
 def scheduler_metadata(scheduler: TrialScheduler, name: str) -> dict[str, Any]:
     """What Syne Tune stores beside the results. Syne Tune's own also holds the whole scheduler,
     which neither is JSON nor stays as it was.
+
+    Args:
+        scheduler: Its class is the scheduler's name, as Syne Tune has it.
+        name: The method's name.
     """
     return {
-        "scheduler_name": name,
+        "scheduler_name": type(scheduler).__name__,
+        "method_name": name,
         "random_seed": scheduler.random_seed,
         "config_space": dump_json_with_numpy(config_space_to_json_dict(scheduler.config_space)),
         "metric_names": scheduler.metric_names(),
@@ -183,7 +193,7 @@ class Method:
                 raise
             raise MissingExtraError(
                 f"{name} needs {error.name}, which is not installed: "
-                f"pip install hwgpt-blackbox[{self.extra}]"
+                f"pip install 'hwgpt-blackbox[{self.extra}]'"
             ) from error
         return loaded
 
@@ -223,6 +233,7 @@ def make_scheduler(
     points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
     canonical_form: CanonicalForm | None = None,
     allow_repeats: bool = False,
+    known_metrics: Collection[str] | None = None,
     **options: Any,
 ) -> TrialScheduler:
     """A Syne Tune scheduler that runs one of the methods, for any blackbox and backend.
@@ -238,6 +249,8 @@ def make_scheduler(
         canonical_form: Says which configurations are the same architecture; see
             :class:`~hwgpt_blackbox.optimizers.MultiObjectiveSearcher`.
         allow_repeats: Whether an architecture may be suggested again.
+        known_metrics: What results will hold, for instance ``blackbox.objectives_names``: a
+            misspelt metric is an error at once then, else when the first result arrives.
         **options: Options of the method: see its class.
 
     Returns:
@@ -248,7 +261,10 @@ def make_scheduler(
         MissingExtraError: The method's dependencies are not installed.
     """
     if not isinstance(name, str) or name not in METHODS:
-        raise InputError(f"method {name!r} is unknown; expected one of {list(METHODS)}")
+        raise unknown("method", name, METHODS)
+    if known_metrics is not None:
+        metric_signs(metrics, do_minimize)
+        check_known(metrics, known_metrics)
     method = METHODS[name].load()
     common: dict[str, Any] = {
         "random_seed": random_seed,
@@ -257,9 +273,9 @@ def make_scheduler(
         "allow_repeats": allow_repeats,
     }
     known = [option for option in _options(method) if option not in common]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise InputError(f"{name} has no options {unknown}; it has {known}")
+    strange = sorted(set(options) - set(known))
+    if strange:
+        raise InputError(f"{name} has no options {strange}; it has {known}")
     if issubclass(method, MultiObjectiveSearcher):
         searcher = method(config_space, **common, **options)
         return MultiObjectiveScheduler(config_space, metrics, searcher, do_minimize)

@@ -80,6 +80,24 @@ def test_every_query_answers_what_the_source_says(source: Source):
     check_all(source.stats, "m", ["rtx2080", "cpu_xeon_gold", "cpu_amd_7513"])
 
 
+def test_the_published_dict_is_read_as_the_source_is(source: Source):
+    stats = HWGPT("m", unit_system="published").gt_stats
+    assert list(stats) == list(source.stats)
+    assert len(stats) == len(source.stats)
+    for name, entry in list(source.stats.items())[:5]:
+        found = stats[name]
+        assert set(found) == set(entry)
+        for key, value in entry.items():
+            if isinstance(value, dict):
+                assert found[key] == {k: pytest.approx(v, rel=1e-12) for k, v in value.items()}
+            else:
+                assert found[key] == value
+    assert "gpt-m-nonsense" not in stats
+    assert stats.get("gpt-m-nonsense") is None
+    with pytest.raises(KeyError, match="is no architecture of space m"):
+        stats["gpt-m-nonsense"]
+
+
 def test_queries_of_one_architecture(source: Source):
     api = HWGPT("m")
     name, entry = list(source.stats.items())[-1]

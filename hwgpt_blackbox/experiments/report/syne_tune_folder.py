@@ -39,7 +39,7 @@ MAX_METADATA_BYTES, MAX_RESULTS_BYTES = 16 << 20, 1 << 30
 UNKNOWN_SEED = 2**32 - 1
 """Seed of an experiment that states none."""
 
-_METHOD_KEYS = ("method", "algorithm", "scheduler_name")
+_METHOD_KEYS = ("method", "algorithm", "method_name", "scheduler_name")
 _DEVICE_KEYS = ("device", "dataset", "dataset_name")
 _SEED_KEYS = ("seed", "random_seed")
 _TIME, _TRIAL = "st_tuner_time", "trial_id"
@@ -52,9 +52,10 @@ def read_experiment(
 
     The space follows from the hyperparameters; the objectives from ``metric_names`` of the
     metadata (``metric_latency_a100``, or ``metric_latency`` with the device given or stated there);
-    the method from ``method``, ``algorithm`` or ``scheduler_name``. The last result of each trial
-    counts. Expected values are those of the installed surrogate for its configurations.
-    A method is called denoised if ``denoise`` is true there and it saw noise.
+    the method from ``method``, ``algorithm``, ``method_name`` or ``scheduler_name``, the first that
+    is there. The last result of each trial counts. Expected values are those of the installed
+    surrogate for its configurations. A method is called denoised if ``denoise`` is true there and
+    it saw noise.
 
     :param folder: holds ``metadata.json`` and ``results.csv.zip``
     :param device: device of objectives that name none; what the metadata say comes first
