@@ -52,7 +52,10 @@ def test_runs_are_stored_resumed_set_aside_and_reported(bucket, tmp_path, capsys
     words = ["report", f"{bucket}/grid", "--out", str(tmp_path / "report"), "--no-spaces"]
     assert main(words) == 0
     printed = capsys.readouterr().out
-    assert printed.count("it is set aside as s-perplexity") == 2
+    assert printed.count("is no sound result file") == 2
+    names = [path.name for path in (store.folder / "runs").iterdir()]
+    assert len(names) == 3
+    assert not any(name.endswith(".broken") for name in names)  # a report only reads
     assert len(read_results([f"{bucket}/grid"]).runs) == 1
     assert make_runs(runs(0, 1, 2), store) == runs(0, 1)
     assert len(read_all(store)) == 3
