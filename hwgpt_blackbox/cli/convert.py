@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from hwgpt_blackbox.errors import InputError
@@ -161,7 +162,7 @@ def _say_how_to_load(out: Path, folders: list[Path]) -> None:
     from hwgpt_blackbox.places import HOME_VARIABLE, home
 
     if out.resolve() != home().resolve():
-        print(f"to load them, first: export {HOME_VARIABLE}={out.resolve()}")
+        print(f"to load them, first: export {HOME_VARIABLE}={quote(str(out.resolve()))}")
     calls = list[str]()
     for folder in folders:
         part = part_of(folder.name)

@@ -180,7 +180,7 @@ class Method:
                 raise
             raise MissingExtraError(
                 f"{name} needs {error.name}, which is not installed: "
-                f"pip install hwgpt-blackbox[{self.extra}]"
+                f"pip install 'hwgpt-blackbox[{self.extra}]'"
             ) from error
         return loaded
 

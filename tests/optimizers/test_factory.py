@@ -62,7 +62,7 @@ def test_missing_dependency_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> 
     for name in [name for name in sys.modules if name.startswith("pymoo.")]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, "hwgpt_blackbox.optimizers._nsga2", raising=False)
-    with pytest.raises(MissingExtraError, match=r"pip install hwgpt-blackbox\[optimizers\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'hwgpt-blackbox\[optimizers\]'"):
         make_scheduler("NSGA2", {}, ["a", "b"], random_seed=0)
 
 
