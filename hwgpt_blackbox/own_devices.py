@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.artifact import AdditiveModel, check_files, read_arrays, read_manifest
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
-from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
+from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, printable
 from hwgpt_blackbox.metrics import OwnDevices
 from hwgpt_blackbox.names import artifact_name
 from hwgpt_blackbox.places import MANIFEST, find, home
-from hwgpt_blackbox.spaces import MEASURED_SPACES, get_space
+from hwgpt_blackbox.spaces import MEASURED_SPACES, SEQUENCE_LENGTH, Space, get_space
 from hwgpt_blackbox.surrogate import ARRAYS, Surrogate, read_models
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,39 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
 @dataclass(frozen=True)
+class Workload:
+    """What one forward pass was measured on.
+
+    :param batch: sequences
+    :param length: tokens of each
+    """
+
+    batch: int
+    length: int
+
+    def __post_init__(self) -> None:
+        for name, value in (("batch", self.batch), ("length", self.length)):
+            if type(value) is not int or not 0 < value < 1 << 31:
+                raise InputError(f"{name} is {value!r:.50}; expected a whole number from 1")
+
+    def __str__(self) -> str:
+        return f"{self.batch:,} x {self.length:,} tokens"
+
+    def share_of(self, space: Space) -> float:
+        """Tokens of a pass over those of the space's own."""
+        return self.batch * self.length / (space.batch_size * SEQUENCE_LENGTH)
+
+    def as_dict(self) -> dict[str, int]:
+        """For JSON."""
+        return {"batch_size": self.batch, "sequence_length": self.length}
+
+
+def workload_of(space: Space) -> Workload:
+    """What the 13 devices were measured on."""
+    return Workload(space.batch_size, SEQUENCE_LENGTH)
+
+
+@dataclass(frozen=True)
 class OwnDevice:
     """A user's device, as its manifest says.
 
@@ -45,6 +78,7 @@ class OwnDevice:
     :param metrics: noisy metrics that were measured
     :param bounds: ideal and nadir by target (``latency@mygpu``), natural units
     :param path: folder of the artifact
+    :param workload: what a forward pass was measured on; None: not stated
     """
 
     name: str
@@ -52,6 +86,7 @@ class OwnDevice:
     metrics: tuple[str, ...]
     bounds: Mapping[str, Any]
     path: Path
+    workload: Workload | None = None
 
     @property
     def targets(self) -> list[str]:
@@ -94,7 +129,7 @@ def own_devices(space: str) -> dict[str, OwnDevice]:
             try:
                 device = read_device(find(path.name).path, space)
             except (DataError, MissingArtifactError) as error:
-                logger.warning("%s is left out: %s", path, error)
+                logger.warning("%s", printable(f"{path} is left out: {error}"))
             else:
                 found[device.name] = device
     return found
@@ -117,8 +152,8 @@ def read_device(path: Path, space: str) -> OwnDevice:
     bounds = manifest.get("bounds")
     table = bounds.get("objectives") if isinstance(bounds, dict) else None
     sound = isinstance(table, dict) and metrics in (list(NOISY), ["latency"])
-    stated = (manifest.get("space"), device_artifact(space, str(name)))
-    if not sound or stated != (space, path.name):
+    said = (manifest.get("space"), device_artifact(space, str(name)))
+    if not sound or said != (space, path.name):
         raise DataError(
             f"{path} says it is of device {name!r:.100} and space "
             f"{manifest.get('space')!r:.100} with {metrics!r:.100}; its name says otherwise, or it "
@@ -126,9 +161,24 @@ def read_device(path: Path, space: str) -> OwnDevice:
         )
     try:
         check_name(str(name))
-    except InputError as error:
+        stated = manifest.get("workload")
+        workload = stated and Workload(stated.get("batch_size"), stated.get("sequence_length"))
+    except (AttributeError, InputError) as error:
         raise DataError(f"{path}: {error}") from None
-    return OwnDevice(str(name), space, tuple(metrics or ()), table or {}, path)
+    return OwnDevice(str(name), space, tuple(metrics or ()), table or {}, path, workload or None)
+
+
+def workload_notes(space: str, devices: Collection[str]) -> list[str]:
+    """One line for each user's device that was measured on another workload than the space's.
+
+    :param devices: names, of which only users' devices on this machine count
+    """
+    usual = workload_of(get_space(space))
+    return [
+        f"{name} was measured on {device.workload}; FLOPs and memory are of {usual}"
+        for name, device in own_devices(space).items()
+        if name in devices and device.workload not in (None, usual)
+    ]
 
 
 def surrogate_of(device: OwnDevice) -> Surrogate:
@@ -177,7 +227,7 @@ def with_own_devices(surrogate: Surrogate) -> Surrogate:
         try:
             models |= read_models_of(device, surrogate.levels)
         except DataError as error:
-            logger.warning("%s is left out: %s", device.path, error)
+            logger.warning("%s", printable(f"{device.path} is left out: {error}"))
     if len(models) == len(surrogate.models):
         return surrogate
     return Surrogate(surrogate.space, models, surrogate.levels, surrogate.manifest)

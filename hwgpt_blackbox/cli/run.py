@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from hwgpt_blackbox.devices import DEVICES
@@ -242,7 +243,7 @@ def _report(store: ResultStore, problems: list[Problem], results: list[StoredRun
     print(f"\n{len(store.paths())} result files in {store.folder / 'runs'}, and")
     print("\n".join(f"  {store.folder / path.name}" for path in paths))
     if not drawn:
-        print(f"draw them with: hwgpt-blackbox report {store.folder} --out DIR")
+        print(f"draw them with: hwgpt-blackbox report {quote(str(store.folder))} --out DIR")
 
 
 def _shown(table: pd.DataFrame) -> str:

@@ -60,8 +60,8 @@ UNITS = tuple(1000.0**k for k in (-2, -1, 0, 1, 2))
 """Factors to ms or Wh: the published predictors are of values times 1,000, latencies of µs."""
 
 MAX_GAP = 2.0
-"""Factor between predictions, brought to ms or Wh, and measurements beyond which the unit is another
-one: joules are 3.6 from a power of 1,000."""
+"""Factor between predictions, brought to ms or Wh, and measurements beyond which the unit is
+another one: joules are 3.6 from a power of 1,000."""
 
 SMALLEST_RATIO = 0.05
 """A Gaussian's draws are cut here, over the mean: ours are positive."""

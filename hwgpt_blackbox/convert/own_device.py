@@ -32,7 +32,13 @@ from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.metrics import METRICS, Column
 from hwgpt_blackbox.noise import Dependence
 from hwgpt_blackbox.output import Outputs, terminate_as_exit, writing
-from hwgpt_blackbox.own_devices import KIND, check_name, device_artifact
+from hwgpt_blackbox.own_devices import (
+    KIND,
+    Workload,
+    check_name,
+    device_artifact,
+    workload_of,
+)
 from hwgpt_blackbox.places import home
 from hwgpt_blackbox.predictor import Predictor
 from hwgpt_blackbox.spaces import get_space
@@ -55,6 +61,9 @@ def convert_device(
     *,
     latency_unit: str | None = None,
     energy_unit: str | None = None,
+    batch: int | None = None,
+    length: int | None = None,
+    confirm_units: bool = False,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
@@ -69,6 +78,9 @@ def convert_device(
     :param out: folder of the artifacts; default: where they are looked for
     :param latency_unit: of a table; default ms
     :param energy_unit: of a table; default Wh
+    :param batch: sequences of a forward pass; default: as the 13 devices, 8, 4 or 1
+    :param length: tokens of each; default: as the 13 devices, 1,024
+    :param confirm_units: accept latencies and energies of an implausible size
     :param overwrite: replace an artifact that exists
     :param progress: show a progress bar on standard error
     :return: folder of the artifact
@@ -78,11 +90,22 @@ def convert_device(
     """
     row = get_space(space, measured=True)
     name = device_artifact(row.name, check_name(device))
+    usual = workload_of(row)
+    workload = Workload(
+        usual.batch if batch is None else batch, usual.length if length is None else length
+    )
     folder = home() if out is None else Path(out).expanduser()
     outputs = Outputs(folder.absolute(), [name], overwrite=overwrite)
     with terminate_as_exit(), progress_bar(progress) as say, outputs:
         say("measurements")
-        data = read_device(source, row, latency_unit=latency_unit, energy_unit=energy_unit)
+        data = read_device(
+            source,
+            row,
+            latency_unit=latency_unit,
+            energy_unit=energy_unit,
+            workload=workload,
+            confirm_units=confirm_units,
+        )
         surrogate, notes = fit_device(data, device, progress=say)
         path = outputs.build(name)
         manifest: dict[str, Any] = {
@@ -97,6 +120,8 @@ def convert_device(
             "bounds": _bounds(surrogate, device),
             "source": {"name": Path(source).name, **data.source},
         }
+        if batch is not None or length is not None:
+            manifest["workload"] = workload.as_dict()
         with writing(path):
             write_surrogate(surrogate, path, manifest)
         trials = device_trials(data, surrogate, device, DEFAULT_SPLITS, progress=say)

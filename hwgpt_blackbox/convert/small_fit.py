@@ -100,7 +100,9 @@ def fit_few(
         found.append((choice.score, problem, choice))
     _, problem, choice = min(found, key=lambda row: row[0])
     fitted = choice.fit.predict(problem)
-    unseen = align_folds(fitted, choice.out_of_fold, make_folds(problem, by_cell=True), problem.cell)
+    unseen = align_folds(
+        fitted, choice.out_of_fold, make_folds(problem, by_cell=True), problem.cell
+    )
     believed = unseen[:, None] * supported_sizes(repeats / unseen[:, None], SUPPORT)
     ratio, scale = fit_ratios(believed, unseen, problem.cell, order, len(sample), levels)
     choice = replace(choice, fit=choice.fit.scaled(scale))

@@ -31,6 +31,7 @@ from hwgpt_blackbox.experiments.store import (
     UnreadableError,
     read,
 )
+from hwgpt_blackbox.own_devices import workload_notes
 
 
 @dataclass(frozen=True)
@@ -206,8 +207,8 @@ def _warnings(runs: Sequence[StoredRun]) -> list[str]:
 
 def _differences(runs: Sequence[StoredRun]) -> list[str]:
     """What to know of the runs of one problem."""
-    notes = []
-    notes += _origins(runs)
+    problem = runs[0].run.problem
+    notes = [*_origins(runs), *workload_notes(problem.space, problem.devices)]
     for what in ("trials", "workers", "noise", "cost_model"):
         values = list(dict.fromkeys(str(getattr(result.run, what)) for result in runs))
         if len(values) > 1:
