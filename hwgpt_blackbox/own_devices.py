@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.artifact import AdditiveModel, check_files, read_arrays, read_manifest
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
-from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, printable
+from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
 from hwgpt_blackbox.metrics import OwnDevices
 from hwgpt_blackbox.names import artifact_name
 from hwgpt_blackbox.places import MANIFEST, find, home
@@ -129,7 +129,7 @@ def own_devices(space: str) -> dict[str, OwnDevice]:
             try:
                 device = read_device(find(path.name).path, space)
             except (DataError, MissingArtifactError) as error:
-                logger.warning("%s", printable(f"{path} is left out: {error}"))
+                logger.warning("%s is left out: %s", path, error)
             else:
                 found[device.name] = device
     return found
@@ -227,7 +227,7 @@ def with_own_devices(surrogate: Surrogate) -> Surrogate:
         try:
             models |= read_models_of(device, surrogate.levels)
         except DataError as error:
-            logger.warning("%s", printable(f"{device.path} is left out: {error}"))
+            logger.warning("%s is left out: %s", device.path, error)
     if len(models) == len(surrogate.models):
         return surrogate
     return Surrogate(surrogate.space, models, surrogate.levels, surrogate.manifest)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from hwgpt_blackbox._version import __version__
-from hwgpt_blackbox.errors import HWGPTError, printable
+from hwgpt_blackbox.errors import HWGPTError
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = import_module(COMMANDS[arguments.command].module).run(arguments)
         return code
     except HWGPTError as error:
-        print(f"hwgpt-blackbox: {printable(error)}", file=sys.stderr)
+        print(f"hwgpt-blackbox: {error}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
         print("hwgpt-blackbox: interrupted", file=sys.stderr)

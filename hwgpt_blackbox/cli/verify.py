@@ -191,17 +191,16 @@ def _write(
 def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
     from hwgpt_blackbox.convert.card_store import COMPARISON, KINDS, to_json
     from hwgpt_blackbox.convert.card_text import LEGEND, comparison_table, section_table
-    from hwgpt_blackbox.errors import printable
 
     if as_json:
         print(to_json(answer))
         return
     print(f"{answer['artifact']}: a sound {answer['kind']} artifact of space {answer['space']}")
     for name, digest in answer["files"].items():
-        print(printable(f"  {name}  sha256 {digest}"))
+        print(f"  {name}  sha256 {digest}")
     if "workload" in answer:
         rows = ", ".join(f"{key} {value}" for key, value in answer["workload"].items())
-        print(printable(f"  measured on {rows}"))
+        print(f"  measured on {rows}")
     if "source" in answer:
         said = {True: "made from", False: "not made from", None: "not said to be made from"}
         print(f"  {said[answer['made_from_this_source']]} {answer['source']}")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwgpt_blackbox.convert.holdout import IN_SAMPLE
-from hwgpt_blackbox.errors import printable
 from hwgpt_blackbox.metrics import METRICS
 
 
@@ -123,7 +122,7 @@ def _perplexity(section: Mapping[str, Any]) -> list[str]:
         lines.append(f"perplexity was measured on {judged:,} of {section['judged']:,} only")
     source = notes.get("fitted_on") if isinstance(notes, Mapping) else None
     if isinstance(source, str) and source != MEASUREMENTS:
-        lines.append(printable(f"perplexity was fitted on {source}"))
+        lines.append(f"perplexity was fitted on {source}")
     return lines
 
 
