@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 MAX_SPREAD = 200.0
 """Largest factor between an architecture's median and that of all: 12 in the published data."""
 
-SLOWEST, FASTEST = 4.5e10, 2e14
-"""FLOP/s between which a device is plausible: two thirds of the slowest of the 13 devices, and
+SLOWEST, FASTEST = 5e10, 2e14
+"""FLOP/s between which a device is plausible: seven tenths of the slowest of the 13 devices, and
 twice the fastest (medians over architectures: 7.0e10 of cpu_amd_7513 to 9.7e13 of h100)."""
 
 WATTS = (5.0, 2_000.0)
