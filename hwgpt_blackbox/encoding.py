@@ -264,13 +264,20 @@ class Encoding:
         layers = np.array(self.space.num_layers)[matrix[:, NUM_LAYERS]]
         return np.arange(self.space.max_layers) < layers[:, None]
 
-    def sample(self, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    def sample(
+        self, size: int, rng: np.random.Generator, *, stratified: bool = False
+    ) -> NDArray[np.uint8]:
         """Architectures drawn uniformly from the space (every hyperparameter uniform).
 
         :param size: how many
+        :param stratified: every (embed_dim, bias) as often as any other, or once more, in random
+            order; the other hyperparameters stay uniform
         :return: canonical choice indices, shape (size, num_columns)
         """
         draws = rng.integers(0, self.sizes, size=(size, self.num_columns), dtype=np.int64)
+        if stratified:
+            cells = rng.permutation(np.arange(size) % (self.sizes[EMBED_DIM] * self.sizes[BIAS]))
+            draws[:, EMBED_DIM], draws[:, BIAS] = np.divmod(cells, self.sizes[BIAS])
         return self.canonical(draws.astype(np.uint8))  # type: ignore[return-value]
 
 

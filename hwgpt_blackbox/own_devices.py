@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
 from hwgpt_blackbox.metrics import OwnDevices
 from hwgpt_blackbox.names import artifact_name
 from hwgpt_blackbox.places import artifacts, find, home
-from hwgpt_blackbox.spaces import MEASURED_SPACES, get_space
+from hwgpt_blackbox.spaces import MEASURED_SPACES, SEQUENCE_LENGTH, Space, get_space
 from hwgpt_blackbox.surrogate import ARRAYS, Surrogate, read_models
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,39 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
 @dataclass(frozen=True)
+class Workload:
+    """What one forward pass was measured on.
+
+    :param batch: sequences
+    :param length: tokens of each
+    """
+
+    batch: int
+    length: int
+
+    def __post_init__(self) -> None:
+        for name, value in (("batch", self.batch), ("length", self.length)):
+            if type(value) is not int or not 0 < value < 1 << 31:
+                raise InputError(f"{name} is {value!r:.50}; expected a whole number from 1")
+
+    def __str__(self) -> str:
+        return f"{self.batch:,} x {self.length:,} tokens"
+
+    def share_of(self, space: Space) -> float:
+        """Tokens of a pass over those of the space's own."""
+        return self.batch * self.length / (space.batch_size * SEQUENCE_LENGTH)
+
+    def as_dict(self) -> dict[str, int]:
+        """For JSON."""
+        return {"batch_size": self.batch, "sequence_length": self.length}
+
+
+def workload_of(space: Space) -> Workload:
+    """What the 13 devices were measured on."""
+    return Workload(space.batch_size, SEQUENCE_LENGTH)
+
+
+@dataclass(frozen=True)
 class OwnDevice:
     """A user's device, as its manifest says.
 
@@ -51,6 +84,7 @@ class OwnDevice:
     :param metrics: noisy metrics that were measured
     :param bounds: ideal and nadir by target (``latency@mygpu``), natural units
     :param path: folder of the artifact
+    :param workload: what a forward pass was measured on; None: not stated
     """
 
     name: str
@@ -58,6 +92,7 @@ class OwnDevice:
     metrics: tuple[str, ...]
     bounds: Mapping[str, Any]
     path: Path
+    workload: Workload | None = None
 
     @property
     def targets(self) -> list[str]:
@@ -120,8 +155,8 @@ def read_device(path: Path, space: str) -> OwnDevice:
     bounds = manifest.get("bounds")
     table = bounds.get("objectives") if isinstance(bounds, dict) else None
     sound = isinstance(table, dict) and metrics in (list(NOISY), ["latency"])
-    stated = (manifest.get("space"), device_artifact(space, str(name)))
-    if not sound or stated != (space, path.name):
+    said = (manifest.get("space"), device_artifact(space, str(name)))
+    if not sound or said != (space, path.name):
         raise DataError(
             f"{path} says it is of device {name!r:.100} and space "
             f"{manifest.get('space')!r:.100} with {metrics!r:.100}; its name says otherwise, or it "
@@ -129,9 +164,24 @@ def read_device(path: Path, space: str) -> OwnDevice:
         )
     try:
         check_name(str(name))
-    except InputError as error:
+        stated = manifest.get("workload")
+        workload = stated and Workload(stated.get("batch_size"), stated.get("sequence_length"))
+    except (AttributeError, InputError) as error:
         raise DataError(f"{path}: {error}") from None
-    return OwnDevice(str(name), space, tuple(metrics or ()), table or {}, path)
+    return OwnDevice(str(name), space, tuple(metrics or ()), table or {}, path, workload or None)
+
+
+def workload_notes(space: str, devices: Collection[str]) -> list[str]:
+    """One line for each user's device that was measured on another workload than the space's.
+
+    :param devices: names, of which only users' devices on this machine count
+    """
+    usual = workload_of(get_space(space))
+    return [
+        f"{name} was measured on {device.workload}; FLOPs and memory are of {usual}"
+        for name, device in own_devices(space).items()
+        if name in devices and device.workload not in (None, usual)
+    ]
 
 
 def surrogate_of(device: OwnDevice) -> Surrogate:

@@ -11,7 +11,7 @@ from helpers import equivalent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwgpt_blackbox.encoding import Encoding
+from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, Encoding
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.spaces import SPACES
 
@@ -341,3 +341,22 @@ def test_a_bad_configuration_is_not_written_to():
     with pytest.raises(InputError):
         encoding.as_matrix([bad])
     assert bad == copy
+
+
+@pytest.mark.parametrize("size", [0, 1, 48, 100])
+def test_stratified_samples_hold_every_embed_dim_and_bias_alike(size: int) -> None:
+    encoding = Encoding(SPACES["m"])
+    matrix = encoding.sample(size, np.random.default_rng(0), stratified=True)
+    assert matrix.shape == (size, encoding.num_columns)
+    np.testing.assert_array_equal(matrix, encoding.canonical(matrix))
+    counts = np.bincount(2 * matrix[:, EMBED_DIM].astype(int) + matrix[:, BIAS], minlength=6)
+    assert counts.max() - counts.min() <= 1
+    again = encoding.sample(size, np.random.default_rng(0), stratified=True)
+    np.testing.assert_array_equal(matrix, again)
+
+
+def test_stratified_samples_are_in_random_order() -> None:
+    matrix = Encoding(SPACES["s"]).sample(600, np.random.default_rng(0), stratified=True)
+    cell = 2 * matrix[:, EMBED_DIM].astype(int) + matrix[:, BIAS]
+    assert np.bincount(cell[:300]).max() < 75
+    assert np.bincount(matrix[:, 0]).min() > 120  # num_layers stays uniform

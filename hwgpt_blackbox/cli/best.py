@@ -65,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.architecture import architecture_of
     from hwgpt_blackbox.fronts import best
     from hwgpt_blackbox.fronts.sums import own_devices_of, read_surrogate
+    from hwgpt_blackbox.own_devices import workload_notes
     from hwgpt_blackbox.predictor import Predictor
 
     space = get_space(args.space)
@@ -80,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(_document(found, architecture, limits, expected), indent=1))
     else:
-        print("\n".join(_table(found, architecture, limits, expected)))
+        notes = workload_notes(space.name, {str(column.device) for column in columns})
+        print("\n".join([*_table(found, architecture, limits, expected), *notes]))
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+from shlex import quote
 from typing import Any
 
 from hwgpt_blackbox.cli.pull import add_home
@@ -75,7 +76,13 @@ def run(args: argparse.Namespace) -> int:
                     "home": str(home()),
                     "datasets": [*DEVICES, ALL_DEVICES],
                     "own_devices": [
-                        {"name": d.name, "space": d.space, "artifact": str(d.path)} for d in own
+                        {
+                            "name": d.name,
+                            "space": d.space,
+                            "artifact": str(d.path),
+                            "workload": d.workload.as_dict() if d.workload else None,
+                        }
+                        for d in own
                     ],
                     "other_models": others,
                     "blackboxes": table,
@@ -93,7 +100,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{row['name']:{width}}  {row['status']:8}  {where}")
     print(f"\ndatasets: {' '.join([*DEVICES, ALL_DEVICES])}")
     for device in own:
-        print(f"own device: {device.name} in hwgpt-{device.space}  {device.path}")
+        stated = f"  measured on {device.workload}" if device.workload else ""
+        print(f"own device: {device.name} in hwgpt-{device.space}  {device.path}{stated}")
     for other in others:
         print(f"other models: {other['name']}  {other['artifact']}  {other['load']}")
     print(f"home of local artifacts: {home()}")
@@ -172,7 +180,7 @@ def _print_reports(*, as_json: bool) -> int:
         if row["report"] is None:
             print(
                 f"{row['name']} has no report card; make one with: "
-                f"hwgpt-blackbox verify {row['artifact']} --against SOURCE --store"
+                f"hwgpt-blackbox verify {quote(row['artifact'])} --against SOURCE --store"
             )
     if len(lines) > 1:
         print("means over the noisy targets of a hold-out; details: hwgpt-blackbox verify ARTIFACT")

@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
     if args.best:
         return best.run(args)
     from hwgpt_blackbox.noise import check_repeat
-    from hwgpt_blackbox.own_devices import read_surrogate
+    from hwgpt_blackbox.own_devices import read_surrogate, workload_notes
     from hwgpt_blackbox.predictor import Predictor
 
     space = get_space(args.space, measured=True)
@@ -139,14 +139,18 @@ def run(args: argparse.Namespace) -> int:
     values = {"expected": predictor.one(row, None)}
     if repeat is not None:
         values["measured"] = predictor.one(row, repeat)
+    notes = workload_notes(space.name, {str(column.device) for column in columns.values()})
     if args.json:
         table = {kind: dict(zip(columns, numbers, strict=True)) for kind, numbers in values.items()}
         configuration = predictor.encoding.canonical_form(configuration)
-        print(json.dumps({"configuration": configuration, **table}, indent=1))
+        document = {"configuration": configuration, **table}
+        print(json.dumps(document | ({"notes": notes} if notes else {}), indent=1))
         return 0
     width = max(len(column.target) for column in columns.values())
     print(" " * width + "".join(f"{kind:>24}" for kind in values) + "  unit")
     for j, column in enumerate(columns.values()):
         numbers = "".join(f"{shown(found[j]):>24}" for found in values.values())
         print(f"{column.target:{width}}{numbers}  {METRICS[column.metric].unit}")
+    for note in notes:
+        print(note)
     return 0

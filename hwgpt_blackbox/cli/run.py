@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from hwgpt_blackbox.devices import DEVICES
@@ -276,7 +277,7 @@ def _report(store: ResultStore, problems: list[Problem], results: list[StoredRun
             "pip install 'hwgpt-blackbox[analysis]', then run the same command again"
         )
     elif not drawn:
-        print(f"draw them with: hwgpt-blackbox report {store.folder} --out DIR")
+        print(f"draw them with: hwgpt-blackbox report {quote(str(store.folder))} --out DIR")
 
 
 def _shown(table: pd.DataFrame) -> str:

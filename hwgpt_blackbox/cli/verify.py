@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from hwgpt_blackbox.cli.convert import add_family_options
@@ -71,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
         "space": sound.space.name,
         "files": {name: row["sha256"] for name, row in sound.manifest["files"].items()},
     }
+    if "workload" in sound.manifest:
+        answer["workload"] = sound.manifest["workload"]
     trials: Sequence[Trial] = ()
     if args.against is None:
         card = read_card(folder) if sound.kind in KINDS else None
@@ -196,6 +199,9 @@ def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
     print(f"{answer['artifact']}: a sound {answer['kind']} artifact of space {answer['space']}")
     for name, digest in answer["files"].items():
         print(f"  {name}  sha256 {digest}")
+    if "workload" in answer:
+        rows = ", ".join(f"{key} {value}" for key, value in answer["workload"].items())
+        print(f"  measured on {rows}")
     if "source" in answer:
         said = {True: "made from", False: "not made from", None: "not said to be made from"}
         print(f"  {said[answer['made_from_this_source']]} {answer['source']}")
@@ -209,7 +215,7 @@ def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
         if answer["kind"] in KINDS:
             print(
                 "no report card is stored; compute one with: "
-                f"hwgpt-blackbox verify {answer['artifact']} --against SOURCE"
+                f"hwgpt-blackbox verify {quote(answer['artifact'])} --against SOURCE"
             )
         return
     for section in card["sections"]:

@@ -59,6 +59,10 @@ DESIGNS = (Design("identity", False, False), Design("log", False, False))
 UNITS = tuple(1000.0**k for k in (-2, -1, 0, 1, 2))
 """Factors to ms or Wh: the published predictors are of values times 1,000, latencies of µs."""
 
+MAX_GAP = 2.0
+"""Factor between predictions, brought to ms or Wh, and measurements beyond which the unit is
+another one: joules are 3.6 from a power of 1,000."""
+
 SMALLEST_RATIO = 0.05
 """A Gaussian's draws are cut here, over the mean: ours are positive."""
 
@@ -157,6 +161,12 @@ def distil(
     expected = Predictor(base, [Column(*target.split("@"))]).expected(matrix)[:, 0]
     gap = np.log(float(np.median(expected / mean)))
     unit = min(UNITS, key=lambda factor: abs(np.log(factor) - gap))
+    if abs(np.log(unit) - gap) > np.log(MAX_GAP):
+        raise DataError(
+            f"{target}: the median prediction is {np.median(mean):.4g}; expected about "
+            f"{np.median(expected):.4g} {METRICS[target.partition('@')[0]].unit}, as measured, "
+            "or that times a power of 1,000: its unit is none that is known (joules, say)"
+        )
     variation, logarithmic = _variation(mean, deviation, logarithmic)
     learn, test = slice(0, SAMPLE_SIZE), slice(SAMPLE_SIZE, None)
     sample = Sample(space, matrix[learn])

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from hwgpt_blackbox.artifact import check_files, identity, read_manifest, read_whole, write_manifest
@@ -103,7 +104,7 @@ def _read_card(folder: Path) -> dict[str, Any] | None:
     if not isinstance(files, dict) or REPORT not in files:
         return None
     path = folder / REPORT
-    cure = f"make it anew with: hwgpt-blackbox verify {folder} --against SOURCE --store"
+    cure = f"make it anew with: hwgpt-blackbox verify {quote(str(folder))} --against SOURCE --store"
     if path.is_file() and path.stat().st_size > MAX_REPORT_BYTES:
         raise DataError(f"{path} is larger than {MAX_REPORT_BYTES} bytes; {cure}")
     check_files(folder, manifest, [REPORT])

@@ -15,20 +15,32 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.architectures import Architectures
 from hwgpt_blackbox.convert.design import Array
-from hwgpt_blackbox.convert.device_table import READERS, Rows, read_table
+from hwgpt_blackbox.convert.device_table import ENDINGS, Rows, read_table
 from hwgpt_blackbox.convert.layout import ENERGY_FILES, LATENCY_FILES, numbered_chunks
 from hwgpt_blackbox.convert.raw import TO_MS, TO_WH, length, read_times, unit_factor
 from hwgpt_blackbox.convert.unpickle import parse_pickle, read_bytes
 from hwgpt_blackbox.convert.values import numbers
-from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.counts import count
+from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.metrics import METRICS
+from hwgpt_blackbox.own_devices import Workload, workload_of
 from hwgpt_blackbox.spaces import Space
 
 logger = logging.getLogger(__name__)
 
 MAX_SPREAD = 200.0
 """Largest factor between an architecture's median and that of all: 12 in the published data."""
+
+SLOWEST, FASTEST = 5e10, 2e14
+"""FLOP/s between which a device is plausible: seven tenths of the slowest of the 13 devices, and
+twice the fastest (medians over architectures: 7.0e10 of cpu_amd_7513 to 9.7e13 of h100)."""
+
+WATTS = (5.0, 2_000.0)
+"""Power between which a device is plausible; the five CPUs have 57 to 460 W."""
+
+PUBLISHED_GPU_WATTS, GPU_RATE = (4e4, 3e6), 1e12
+"""Energy over latency as HW-GPT-Bench published them for GPUs (65 kW to 1.7 MW: its energies are
+not those of one pass), and the FLOP/s from which this is taken for plausible too."""
 
 SMALLEST = 1e-12
 """Smallest latency (ms) and energy (Wh): what is smaller was not measured."""
@@ -64,6 +76,8 @@ def read_device(
     *,
     latency_unit: str | None = None,
     energy_unit: str | None = None,
+    workload: Workload | None = None,
+    confirm_units: bool = False,
 ) -> DeviceMeasurements:
     """Measurements from a ``.csv`` or ``.parquet`` file, or a folder of raw profiler output.
 
@@ -72,6 +86,8 @@ def read_device(
 
     :param latency_unit: of a table, of ``UNITS``; default ms
     :param energy_unit: of a table, of ``UNITS``; default Wh
+    :param workload: of one forward pass; default: that of the space
+    :param confirm_units: accept latencies and energies of an implausible size
     :raises InputError: the source is neither, or a unit is unknown or does not apply
     :raises DataError: the content is malformed or implausible
     """
@@ -79,14 +95,20 @@ def read_device(
     if path.is_dir():
         if latency_unit or energy_unit:
             raise InputError("raw profiler output says its own units; leave the units out")
-        return _checked(space, path, *_read_raw(path, space))
-    if not path.is_file() or path.suffix.lower() not in READERS:
+        data = _checked(space, path, *_read_raw(path, space))
+    elif not path.exists():
+        raise InputError(f"there is no file or folder {str(source)!r}; give the measurements")
+    elif path.suffix.lower() not in ENDINGS:
         raise InputError(
-            f"source is {str(source)!r}; expected a file that ends in {' or '.join(READERS)}, or "
+            f"source is {str(source)!r}; expected a file that ends in {' or '.join(ENDINGS)}, or "
             "a folder of raw profiler output"
         )
-    units = {"latency": latency_unit or "ms", "energy": energy_unit or "Wh"}
-    return _checked(space, path, *read_table(path, space, units))
+    else:
+        units = {"latency": latency_unit or "ms", "energy": energy_unit or "Wh"}
+        data = _checked(space, path, *read_table(path, space, units))
+    if not confirm_units:
+        _check_units(data, path, workload or workload_of(space))
+    return data
 
 
 # -- what both kinds have in common --------------------------------------------------------------
@@ -126,7 +148,6 @@ def _checked(space: Space, path: Path, rows: Rows, source: dict[str, Any]) -> De
                 )
         values[metric] = np.array(repeats)
         _check_spread(values[metric], [names.to_string(list(key)) for key in keys], metric, path)
-        _check_unit(values[metric], metric, path)
     left_out = len(set().union(*gathered.values())) - len(keys)
     if left_out:
         logger.warning("%s: %d architectures lack latency or energy: left out", path, left_out)
@@ -166,16 +187,39 @@ def _check_spread(values: Array, names: list[str], metric: str, path: Path) -> N
         )
 
 
-def _check_unit(values: Array, metric: str, path: Path) -> None:
-    """Warn where values are not of the size of any of the 13 devices'."""
-    ranges = [getattr(device, f"{metric}_range") for device in DEVICES.values()]
-    low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
-    middle, unit = float(np.median(values)), METRICS[metric].unit
-    if not low <= middle <= high:
-        logger.warning(
-            "%s: the median %s is %.4g %s; the 13 devices have %g to %g %s: is the unit right?",
-            path, metric, middle, unit, low, high, unit,
-        )  # fmt: skip
+def _check_units(data: DeviceMeasurements, path: Path, workload: Workload) -> None:
+    """Raise where latencies or energies are of a size that no device has for its architectures.
+
+    :raises DataError: names the values, and what was expected
+    """
+    flops = count(Encoding(data.space), data.matrix, "flops") * workload.share_of(data.space)
+    seconds = np.median(data.values["latency"], axis=1) / 1e3
+    rate, middle = float(np.median(flops / seconds)), 1e3 * float(np.median(seconds))
+    if not SLOWEST <= rate <= FASTEST:
+        low, high = (middle * rate / limit for limit in (FASTEST, SLOWEST))
+        raise DataError(
+            f"{path}: the median latency is {middle:.4g} ms; expected {low:.3g} to {high:.3g} ms "
+            f"for these architectures ({rate:.2g} FLOP/s; the 13 devices have 7e10 to 1e14). "
+            f"{_CURE.format(metric='latency')}"
+        )
+    if "energy" not in data.values:
+        return
+    energy = np.median(data.values["energy"], axis=1)
+    watts = float(np.median(3600.0 * energy / seconds))
+    ranges = [WATTS, PUBLISHED_GPU_WATTS] if rate >= GPU_RATE else [WATTS]
+    if not any(low <= watts <= high for low, high in ranges):
+        scale = float(np.median(energy)) / watts
+        expected = " or ".join(f"{low * scale:.3g} to {high * scale:.3g}" for low, high in ranges)
+        raise DataError(
+            f"{path}: the median energy is {watts * scale:.4g} Wh in {middle:.4g} ms; expected "
+            f"{expected} Wh for that latency ({watts:.2g} W). {_CURE.format(metric='energy')}"
+        )
+
+
+_CURE = (
+    "Is the unit another? Give it with --{metric}-unit ({metric}_unit=); if the values are right, "
+    "say so with --confirm-units (confirm_units=True)"
+)
 
 
 # -- raw profiler output -------------------------------------------------------------------------

@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.design import Array
+from hwgpt_blackbox.convert.parquet import parquet_as_csv
 from hwgpt_blackbox.encoding import FIRST_LAYER, NUM_LAYERS, Encoding
-from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.errors import DataError, InputError, printable
 from hwgpt_blackbox.own_devices import NOISY
 from hwgpt_blackbox.spaces import Space
 
@@ -24,8 +25,9 @@ UNITS: dict[str, dict[str, float]] = {
 }
 """Units that a table may be in to their factor to ms and Wh."""
 
-READERS = {".csv": "read_csv", ".parquet": "read_parquet"}
-"""Ending of a table to its reader in pandas."""
+CSV, PARQUET = ".csv", ".parquet"
+ENDINGS = (CSV, PARQUET)
+"""Endings of the tables that are read."""
 
 MAX_TABLE_BYTES = 1 << 30
 """A table beyond this is refused unread."""
@@ -41,7 +43,7 @@ Rows = Mapping[str, list[tuple[Any, Array]]]
 def read_table(path: Path, space: Space, units: Mapping[str, str]) -> tuple[Rows, dict[str, Any]]:
     """Rows of a table, in ms and Wh, and a record of it for the manifest.
 
-    :param path: a file with an ending of ``READERS``
+    :param path: a file with an ending of ``ENDINGS``
     :param units: of latency and energy, of ``UNITS``
     :raises InputError: a unit is unknown
     :raises DataError: it is no table, or a column or cell is not what it must be
@@ -71,15 +73,11 @@ def _read_frame(path: Path) -> pd.DataFrame:
             f"{path} has {size} bytes, more than {MAX_TABLE_BYTES}: is it the right file? 10,000 "
             "architectures with 60 repeats take 15 MB"
         )
-    options = {"engine": "fastparquet"} if path.suffix.lower() == ".parquet" else {}
-    try:
-        frame = getattr(pd, READERS[path.suffix.lower()])(path, **options)
-    except Exception as error:  # readers of foreign bytes raise many kinds
-        first_line = str(error).strip().partition("\n")[0][:200]
-        raise DataError(
-            f"{path} cannot be read as a table ({first_line}); expected Parquet, or CSV in UTF-8 "
-            "with commas, and the same number of cells in every row"
-        ) from None
+    if path.suffix.lower() == PARQUET:
+        with parquet_as_csv(path, MAX_TABLE_BYTES) as csv:
+            frame = _read_csv(csv, path, float_precision="round_trip")
+    else:
+        frame = _read_csv(path, path)
     if not len(frame):
         raise DataError(f"{path} has no rows; write one for every architecture")
     frame.columns = [str(name).strip() for name in frame.columns]
@@ -91,7 +89,19 @@ def _read_frame(path: Path) -> pd.DataFrame:
         first = _SECOND.sub("", name)
         if first != name and first in frame.columns:
             raise DataError(f"{path} has the column {first!r} twice; rename or remove one")
-    return frame  # type: ignore[no-any-return]
+    return frame
+
+
+def _read_csv(file: Path, path: Path, **options: Any) -> pd.DataFrame:
+    """The table in a CSV file; errors name ``path``."""
+    try:
+        return pd.read_csv(file, **options)  # type: ignore[no-any-return]
+    except Exception as error:  # readers of foreign bytes raise many kinds
+        first_line = printable(str(error).strip().partition("\n")[0][:200])
+        raise DataError(
+            f"{path} cannot be read as a table ({first_line}); expected Parquet, or CSV in UTF-8 "
+            "with commas, and the same number of cells in every row"
+        ) from None
 
 
 def _value_columns(frame: pd.DataFrame, space: Space, path: Path) -> dict[str, list[str]]:

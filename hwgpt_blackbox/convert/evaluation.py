@@ -25,30 +25,49 @@ BLOCKS = 10
 
 
 def random_split(
-    n: int, seed: int = 42, share: float = TEST_SHARE
+    n: int, seed: int = 42, share: float = TEST_SHARE, *, cell: NDArray[np.intp] | None = None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The paper's protocol: scikit-learn's ``train_test_split(test_size=0.2, random_state=seed)``.
 
     :param share: how many are held out
+    :param cell: of each architecture, shape (n,): hold out this share of every cell instead
     :return: rows to train on and rows held out, each ascending
     """
     # scikit-learn permutes with the legacy generator; the same rows need the same generator.
-    order = np.random.RandomState(seed).permutation(n)
-    held = int(np.ceil(share * n))
-    return np.sort(order[held:]), np.sort(order[:held])
+    position, size = _position_in_cell(np.random.RandomState(seed).permutation(n), cell)
+    held = position < np.ceil(share * size)
+    return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-def block_split(n: int, fold: int = 0) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def block_split(
+    n: int, fold: int = 0, *, cell: NDArray[np.intp] | None = None
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Two contiguous stretches in profiling order held out, of ten.
 
     :param fold: which, 0 to 4
+    :param cell: of each architecture, shape (n,): hold out these stretches of every cell instead
     :raises InputError: the fold is none of them
     """
     if fold not in range(BLOCKS // 2):
         raise InputError(f"fold is {fold!r}; expected 0 to {BLOCKS // 2 - 1}")
-    block = np.arange(n) * BLOCKS // n
-    held = np.isin(block, (fold, fold + BLOCKS // 2))
+    position, size = _position_in_cell(np.arange(n), cell)
+    held = np.isin(position * BLOCKS // size, (fold, fold + BLOCKS // 2))
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def _position_in_cell(
+    order: NDArray[np.intp], cell: NDArray[np.intp] | None
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Position of each row among those of its cell in an order, and size of its cell, each (n,).
+
+    :param cell: None: all rows are of one
+    """
+    cell = np.zeros(len(order), dtype=np.intp) if cell is None else cell
+    size = np.bincount(cell)
+    by_cell = order[np.argsort(cell[order], kind="stable")]
+    position = np.empty(len(cell), dtype=np.intp)
+    position[by_cell] = np.arange(len(cell)) - (np.cumsum(size) - size)[cell[by_cell]]
+    return position, size[cell]
 
 
 def location_measures(measured: Array, predicted: Array) -> dict[str, float]:

@@ -119,7 +119,7 @@ def _conformal_quantile(task: Task) -> Prediction:
         score = np.maximum(
             calibrate[:, low, None] - measured, measured - calibrate[:, high, None]
         ).ravel()
-        shift = np.quantile(score, coverage)
+        shift = conformal_quantile(score, coverage)
         test[:, low] -= shift
         test[:, high] += shift
     test = np.sort(test, axis=1)
@@ -129,6 +129,18 @@ def _conformal_quantile(task: Task) -> Prediction:
     levels = np.r_[0.0, inner, 1.0]
     middles = (quantiles[:, 1:] + quantiles[:, :-1]) / 2.0
     return Prediction((middles * np.diff(levels)).sum(axis=1), levels, quantiles)
+
+
+def conformal_quantile(scores: Array, coverage: float) -> float:
+    """The score that a new one does not exceed with probability ``coverage`` at least.
+
+    Of n scores the ceil((n + 1) coverage)-th (Romano et al. 2019), or the largest where that is
+    beyond n.
+
+    :param scores: exchangeable with the new one, shape (n,)
+    """
+    n = len(scores)
+    return float(np.sort(scores)[min(int(np.ceil((n + 1) * coverage)), n) - 1])
 
 
 def _autogluon(task: Task) -> Prediction:

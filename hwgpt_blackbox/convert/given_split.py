@@ -30,9 +30,12 @@ class GivenSplit(Split):
     def __post_init__(self) -> None:
         """Any kind and any seed will do."""
 
-    def rows(self, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def rows(
+        self, n: int, cell: NDArray[np.intp] | None = None
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows of ``n`` architectures to fit on, and those held out, each ascending.
 
+        :param cell: does not matter
         :raises InputError: a row is named twice or does not exist, or one side is empty
         """
         held = np.unique(self.held)

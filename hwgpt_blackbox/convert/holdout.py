@@ -41,13 +41,14 @@ Say = Callable[[str], None]
 class SplitKind:
     """A way to hold architectures out.
 
-    :param rows: number of architectures and seed to the rows to fit on and those held out
+    :param rows: number of architectures, seed and ``cell=`` (see :func:`random_split`) to the rows
+        to fit on and those held out
     :param default: seed of the card
     :param limit: seeds are from 0 to below this
     :param description: for people
     """
 
-    rows: Callable[[int, int], tuple[NDArray[np.intp], NDArray[np.intp]]]
+    rows: Callable[..., tuple[NDArray[np.intp], NDArray[np.intp]]]
     default: int
     limit: int
     description: str
@@ -82,9 +83,15 @@ class Split:
     def __str__(self) -> str:
         return f"{self.kind}/{self.seed}"
 
-    def rows(self, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows of ``n`` architectures to fit on, and those held out, each ascending."""
-        return SPLIT_KINDS[self.kind].rows(n, self.seed)
+    def rows(
+        self, n: int, cell: NDArray[np.intp] | None = None
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows of ``n`` architectures to fit on, and those held out, each ascending.
+
+        :param cell: of each architecture, shape (n,): split within each cell, so that few
+            architectures stay enough in every one
+        """
+        return SPLIT_KINDS[self.kind].rows(n, self.seed, cell=cell)
 
 
 DEFAULT_SPLITS = tuple(Split(kind, row.default) for kind, row in SPLIT_KINDS.items())

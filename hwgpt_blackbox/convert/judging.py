@@ -128,12 +128,17 @@ def _device(sound: Sound, source: str, asked: Asked) -> Judged:
 
 
 def _read_device(sound: Sound, source: str) -> DeviceMeasurements:
-    """Measurements of a device, in the units in which its artifact was made from a table."""
+    """Measurements of a device, in the units in which its artifact was made from a table.
+
+    Their size was checked, or confirmed, when it was made.
+    """
     stated = sound.manifest.get("source")
     units = stated.get("units") if isinstance(stated, dict) else None
     known = units if isinstance(units, dict) and not Path(source).expanduser().is_dir() else {}
     latency, energy = (str(known[name]) if name in known else None for name in NOISY)
-    return read_device(source, sound.space, latency_unit=latency, energy_unit=energy)
+    return read_device(
+        source, sound.space, latency_unit=latency, energy_unit=energy, confirm_units=True
+    )
 
 
 def _table(sound: Sound, source: str, asked: Asked) -> Judged:

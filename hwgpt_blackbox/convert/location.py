@@ -92,17 +92,18 @@ class Problem:
     def __len__(self) -> int:
         return len(self.order)
 
-    def check(self) -> None:
+    def check(self, least: int = MIN_CELL) -> None:
         """Raise if a cell has too few architectures to fit.
 
+        :param least: how many it needs
         :raises DataError: names the cell
         """
         counts = np.bincount(self.cell, minlength=CELLS)
-        if counts.min() < MIN_CELL:
+        if counts.min() < least:
             e, b = divmod(int(counts.argmin()), 2)
             raise DataError(
                 f"only {counts.min()} architectures with embed_dim "
-                f"{self.sample.space.embed_dims[e]} and bias {bool(b)}; a fit needs {MIN_CELL}: "
+                f"{self.sample.space.embed_dims[e]} and bias {bool(b)}; a fit needs {least}: "
                 "measure more"
             )
 
@@ -128,10 +129,16 @@ class Fold:
     own_rows: NDArray[np.intp]
 
 
-def make_folds(problem: Problem) -> list[Fold]:
-    """Random folds, the same for every metric."""
-    n = len(problem)
-    part = np.random.default_rng(FOLD_SEED).permutation(n) % FOLDS
+def make_folds(problem: Problem, *, by_cell: bool = False) -> list[Fold]:
+    """Random folds, the same for every metric.
+
+    :param by_cell: deal the architectures of each (embed_dim, bias) cell out evenly: where there
+        are few, a fold may otherwise leave none of a cell to fit on
+    """
+    order = np.random.default_rng(FOLD_SEED).permutation(len(problem))
+    part = order % FOLDS
+    if by_cell:
+        part[order[np.argsort(problem.cell[order], kind="stable")]] = np.arange(len(order)) % FOLDS
     folds = []
     for k in range(FOLDS):
         rest, own = np.flatnonzero(part != k), np.flatnonzero(part == k)
@@ -256,13 +263,19 @@ class Choice:
     """The chosen model of one target.
 
     :param fit: fitted on all architectures
-    :param scores: cross-validated log RMSE + log MAE by design; infinite: not positive
+    :param scores: cross-validated log RMSE + log MAE by design; infinite: not positive, or
+        predictions that are no numbers
     :param out_of_fold: predictions of each architecture without its own fold, shape (n,)
     """
 
     fit: Location
     scores: dict[str, float]
     out_of_fold: Array
+
+    @property
+    def score(self) -> float:
+        """The chosen design's own score, which its margin may leave above another's."""
+        return self.scores[str(self.fit.design)]
 
 
 def choose_location(
@@ -295,6 +308,7 @@ def choose_location(
             score = float(
                 np.log(np.sqrt((error**2).mean()) + 1e-300) + np.log(np.abs(error).mean() + 1e-300)
             )
+            score = score if np.isfinite(score) else np.inf  # NaN is not above anything
         scores[str(design)] = score
         margin = SIMPLE_MARGIN * design.drift + LOG_MARGIN * (design.link == "log")
         candidates.append((score + margin, fit, out))

@@ -32,7 +32,13 @@ from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.metrics import METRICS, Column
 from hwgpt_blackbox.noise import Dependence
 from hwgpt_blackbox.output import Outputs, terminate_as_exit, writing
-from hwgpt_blackbox.own_devices import KIND, check_name, device_artifact
+from hwgpt_blackbox.own_devices import (
+    KIND,
+    Workload,
+    check_name,
+    device_artifact,
+    workload_of,
+)
 from hwgpt_blackbox.places import home
 from hwgpt_blackbox.predictor import Predictor
 from hwgpt_blackbox.spaces import get_space
@@ -43,6 +49,9 @@ logger = logging.getLogger(__name__)
 MIN_ARCHITECTURES = CELLS * MIN_CELL
 """Architectures that are needed at least, 8 for each embed_dim with and without bias."""
 
+MIN_CELL_HELD_OUT = 6
+"""Architectures of 8 that are left to fit on while a fifth is held out."""
+
 
 def convert_device(
     source: str | Path,
@@ -52,12 +61,15 @@ def convert_device(
     *,
     latency_unit: str | None = None,
     energy_unit: str | None = None,
+    batch: int | None = None,
+    length: int | None = None,
+    confirm_units: bool = False,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
     """Fit one more device and write the artifact ``hwgpt-<space>-device-<device>``.
 
-    Its report card is in it; with too few architectures to hold some out, in sample only.
+    Its report card is in it.
 
     :param source: a ``.csv`` or ``.parquet`` file, or a folder of raw profiler output; see
         :func:`read_device`
@@ -66,6 +78,9 @@ def convert_device(
     :param out: folder of the artifacts; default: where they are looked for
     :param latency_unit: of a table; default ms
     :param energy_unit: of a table; default Wh
+    :param batch: sequences of a forward pass; default: as the 13 devices, 8, 4 or 1
+    :param length: tokens of each; default: as the 13 devices, 1,024
+    :param confirm_units: accept latencies and energies of an implausible size
     :param overwrite: replace an artifact that exists
     :param progress: show a progress bar on standard error
     :return: folder of the artifact
@@ -75,11 +90,22 @@ def convert_device(
     """
     row = get_space(space, measured=True)
     name = device_artifact(row.name, check_name(device))
+    usual = workload_of(row)
+    workload = Workload(
+        usual.batch if batch is None else batch, usual.length if length is None else length
+    )
     folder = home() if out is None else Path(out).expanduser()
     outputs = Outputs(folder.absolute(), [name], overwrite=overwrite)
     with terminate_as_exit(), progress_bar(progress) as say, outputs:
         say("measurements")
-        data = read_device(source, row, latency_unit=latency_unit, energy_unit=energy_unit)
+        data = read_device(
+            source,
+            row,
+            latency_unit=latency_unit,
+            energy_unit=energy_unit,
+            workload=workload,
+            confirm_units=confirm_units,
+        )
         surrogate, notes = fit_device(data, device, progress=say)
         path = outputs.build(name)
         manifest: dict[str, Any] = {
@@ -94,24 +120,32 @@ def convert_device(
             "bounds": _bounds(surrogate, device),
             "source": {"name": Path(source).name, **data.source},
         }
+        if batch is not None or length is not None:
+            manifest["workload"] = workload.as_dict()
         with writing(path):
             write_surrogate(surrogate, path, manifest)
-        add_report(path, data, _possible_trials(data, surrogate, device, say))
+        trials = device_trials(data, surrogate, device, DEFAULT_SPLITS, progress=say)
+        add_report(path, data, trials)
         return outputs.publish()[0]
 
 
 def fit_device(
-    data: DeviceMeasurements, device: str, *, progress: Callable[[str], None] | None = None
+    data: DeviceMeasurements,
+    device: str,
+    *,
+    progress: Callable[[str], None] | None = None,
+    least: int = MIN_CELL,
 ) -> tuple[Surrogate, dict[str, Any]]:
     """Models of the metrics measured on a device, and their cross-validated errors.
 
+    :param least: architectures that each embed_dim needs, with and without bias
     :return: a surrogate of the device's targets alone, and by target design, drift and measures
     :raises DataError: too few architectures
     """
     say = progress or (lambda step: None)
-    if len(data) < MIN_ARCHITECTURES:
+    if len(data) < CELLS * least:
         raise DataError(
-            f"only {len(data)} architectures; a fit needs {MIN_ARCHITECTURES}, {MIN_CELL} for each "
+            f"only {len(data)} architectures; a fit needs {CELLS * least}, {least} for each "
             "embed_dim with and without bias, and 500 are advised: measure more"
         )
     sample, levels = Sample(data.space, data.matrix), quantile_levels()
@@ -120,7 +154,7 @@ def fit_device(
     for metric, repeats in data.values.items():
         target = f"{metric}@{device}"
         say(target)
-        models[target], choice, features = fit_few(sample, repeats, levels)
+        models[target], choice, features = fit_few(sample, repeats, levels, least=least)
         report[target] = {
             "architectures": len(data),
             "repeats": repeats.shape[1],
@@ -152,24 +186,20 @@ def device_trials(
 
     :param surrogate: models that were fitted to all of the data
     :param splits: hold-outs; the fit is repeated for each
-    :raises DataError: too few architectures to hold some out
+    :raises DataError: a split holds none out
     """
     say = progress or (lambda step: None)
     trials = [_trial(data, surrogate, device, len(data), {})]
     for split in splits:
-        train, test = split.rows(len(data))
+        train, test = split.rows(len(data), Sample(data.space, data.matrix).cell)
+        if not len(test):
+            raise DataError(f"{split} holds none of {len(data)} architectures out; choose another")
 
         def step(name: str, split: Split = split) -> None:
             say(f"report: {split}: {name}")
 
         learn = data.take(train)
-        try:
-            fitted, notes = fit_device(learn, device, progress=step)
-        except DataError as error:
-            raise DataError(
-                f"with {split} held out: {error}; or judge in sample, which says less, with "
-                "--split none"
-            ) from None
+        fitted, notes = fit_device(learn, device, progress=step, least=MIN_CELL_HELD_OUT)
         floor = {
             f"{metric}@{device}": fit_least_squares(
                 Sample(learn.space, learn.matrix), values.mean(axis=1)
@@ -179,17 +209,6 @@ def device_trials(
         held = _trial(data.take(test), fitted, device, len(train), notes)
         trials.append(replace(held, split=split, floor=floor))
     return trials
-
-
-def _possible_trials(
-    data: DeviceMeasurements, surrogate: Surrogate, device: str, say: Callable[[str], None]
-) -> list[Trial]:
-    """The trials of a device's report card: in sample alone where there is too little data."""
-    try:
-        return device_trials(data, surrogate, device, DEFAULT_SPLITS, progress=say)
-    except DataError as error:
-        logger.warning("the report card of %s has no hold-outs: %s", device, error)
-        return device_trials(data, surrogate, device, ())
 
 
 def _trial(

@@ -16,6 +16,7 @@ from hwgpt_blackbox.artifact import AdditiveModel
 from hwgpt_blackbox.convert.design import HEADS, MLP, Array, Features, Sample
 from hwgpt_blackbox.convert.fit import is_positive, tables_of
 from hwgpt_blackbox.convert.location import (
+    MIN_CELL,
     Choice,
     Location,
     Problem,
@@ -72,30 +73,36 @@ def block_counts(problem: Problem) -> list[int]:
     return [len(part)] if len(problem) >= MANY else [1, shared, len(part)]
 
 
-def fit_few(sample: Sample, repeats: Array, levels: Array) -> tuple[AdditiveModel, Choice, int]:
+def fit_few(
+    sample: Sample, repeats: Array, levels: Array, *, least: int = MIN_CELL
+) -> tuple[AdditiveModel, Choice, int]:
     """Model of one noisy metric, how it was chosen, and the number of features per embed_dim.
 
     :param sample: architectures in profiling order
     :param repeats: measurements, shape (n, r), positive
     :param levels: levels of the noise tables
+    :param least: architectures that an (embed_dim, bias) cell needs
     :raises DataError: an (embed_dim, bias) cell has too few architectures
     """
     order, space = np.arange(len(sample)), sample.space
     found: list[tuple[float, NestedProblem, Choice]] = []
     for blocks in block_counts(Problem(sample, order)):
         problem = NestedProblem(sample, order, blocks)
-        problem.check()
+        problem.check(least)
 
         def positive(fit: Location, problem: NestedProblem = problem) -> bool:
             finite = bool(np.isfinite(fit.log_scale).all())
             return finite and is_positive(problem.complete(fit), space)
 
         with np.errstate(invalid="ignore"):  # of fits that are negative somewhere: not chosen
-            choice = choose_location(problem, repeats, make_folds(problem), positive)
-        found.append((min(choice.scores.values()), problem, choice))
+            folds = make_folds(problem, by_cell=True)
+            choice = choose_location(problem, repeats, folds, positive)
+        found.append((choice.score, problem, choice))
     _, problem, choice = min(found, key=lambda row: row[0])
     fitted = choice.fit.predict(problem)
-    unseen = align_folds(fitted, choice.out_of_fold, make_folds(problem), problem.cell)
+    unseen = align_folds(
+        fitted, choice.out_of_fold, make_folds(problem, by_cell=True), problem.cell
+    )
     believed = unseen[:, None] * supported_sizes(repeats / unseen[:, None], SUPPORT)
     ratio, scale = fit_ratios(believed, unseen, problem.cell, order, len(sample), levels)
     choice = replace(choice, fit=choice.fit.scaled(scale))

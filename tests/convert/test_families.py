@@ -154,3 +154,15 @@ def test_families_beside_a_section_of_a_card(data: Measurements) -> None:
     assert found["rows"][1]["mae"] == 2.5
     on_another = compare(data, Contest(["xgboost"], ["latency@a100"]))[2]
     assert found["rows"][2]["mae"] != on_another["mae"]  # another split
+
+
+def test_a_conformal_quantile_covers_what_is_new() -> None:
+    """Of nine scores, nine tenths of new ones are below the largest, not the eighth or so."""
+    assert families.conformal_quantile(np.arange(1.0, 10.0)[::-1], 0.9) == 9.0
+    assert families.conformal_quantile(np.arange(1.0, 10.0), 0.5) == 5.0
+    assert families.conformal_quantile(np.arange(1.0, 10.0), 0.99) == 9.0
+    draws = np.random.default_rng(0).standard_normal((20_000, 10))
+    limits = np.array([families.conformal_quantile(row[:-1], 0.8) for row in draws])
+    assert (draws[:, -1] <= limits).mean() == pytest.approx(0.8, abs=0.01)
+    plain = np.quantile(draws[:, :-1], 0.8, axis=1)
+    assert (draws[:, -1] <= plain).mean() < 0.77

@@ -19,15 +19,18 @@ import hwgpt_blackbox
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.convert import device_table
 from hwgpt_blackbox.convert.card_store import read_card
+from hwgpt_blackbox.convert.design import Sample
 from hwgpt_blackbox.convert.device_measurements import read_device
+from hwgpt_blackbox.convert.holdout import Split
 from hwgpt_blackbox.convert.judging import Asked, judge_artifact
+from hwgpt_blackbox.convert.location import Problem, make_folds
 from hwgpt_blackbox.convert.own_device import MIN_ARCHITECTURES, convert_device
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, Encoding
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
 from hwgpt_blackbox.integrity import check_artifact
 from hwgpt_blackbox.metrics import dataset_columns
-from hwgpt_blackbox.own_devices import check_name, own_devices
+from hwgpt_blackbox.own_devices import Workload, check_name, own_devices
 from hwgpt_blackbox.spaces import SPACES
 
 SPACE = SPACES["s"]
@@ -236,14 +239,39 @@ def test_verify_reads_a_table_in_its_own_units(
     assert found["latency@mygpu"]["mean"] > 10.0  # ms
 
 
-def test_too_few_to_hold_some_out(artifacts: Path, tmp_path: Path) -> None:
-    source = write(frame(architectures(MIN_ARCHITECTURES)), tmp_path / "my.csv")
+def test_the_fewest_architectures_suffice_for_the_hold_outs(
+    artifacts: Path, tmp_path: Path
+) -> None:
+    matrix = ENCODING.sample(MIN_ARCHITECTURES, np.random.default_rng(1), stratified=True)
+    source = write(frame(matrix, repeats=2), tmp_path / "my.csv")
     folder = convert_device(source, "s", "mygpu", progress=False)
     card = read_card(folder)
     assert card is not None
-    assert [part["split"] for part in card["sections"]] == ["in sample"]
-    with pytest.raises(DataError, match=r"random/42 held out: only .*--split none"):
-        judge_artifact(check_artifact(folder), str(source), Asked())
+    assert [(part["split"], part["fitted"], part["judged"]) for part in card["sections"]] == [
+        ("in sample", 48, 48),
+        ("random", 36, 12),
+        ("blocks", 36, 12),
+    ]
+    with pytest.raises(DataError, match="blocks/4 holds none of 48 architectures out"):
+        judge_artifact(check_artifact(folder), str(source), Asked([Split("blocks", 4)]))
+
+
+def test_hold_outs_take_as_many_of_every_cell() -> None:
+    cell = np.random.default_rng(0).integers(0, 6, size=97)
+    sizes = np.bincount(cell)
+    for split in (Split("random", 42), Split("random", 7), Split("blocks", 0)):
+        train, test = split.rows(97, cell)
+        assert sorted([*train, *test]) == list(range(97))
+        held = np.bincount(cell[test], minlength=6)
+        assert (np.abs(held - 0.2 * sizes) < 1.7).all()
+
+
+def test_folds_leave_some_of_every_cell(tmp_path: Path) -> None:
+    matrix = ENCODING.sample(36, np.random.default_rng(0), stratified=True)
+    problem = Problem(Sample(SPACE, matrix), np.arange(36))
+    for fold in make_folds(problem, by_cell=True):
+        assert len(fold.own) == 9
+        assert np.bincount(fold.rest.cell, minlength=6).min() >= 4
 
 
 def test_without_energy_there_is_no_energy(artifacts: Path, tmp_path: Path) -> None:
@@ -395,7 +423,7 @@ def test_sound_names() -> None:
     [
         ({"latency_unit": "h"}, "unit of latency is 'h'; choose one of ms, s, us"),
         ({"energy_unit": "kW"}, "unit of energy is 'kW'"),
-        ({"source": "missing.csv"}, "missing.csv"),
+        ({"source": "missing.csv"}, "there is no file or folder .*missing.csv"),
         ({"source": "my.xlsx"}, "expected a file that ends in .csv or .parquet"),
     ],
 )
@@ -479,15 +507,118 @@ def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         read_device(path, SPACE)
 
 
-def test_a_unit_that_cannot_be_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("column", "factor", "unit", "says"),
+    [
+        ("latency_0", 1e-3, {"latency_unit": "s"}, r"median latency is 0\.0\d+ ms; expected .* ms"),
+        ("latency_0", 1e3, {"latency_unit": "us"}, r"median latency is \d.* ms; expected .* ms"),
+        (
+            "energy_0",
+            1e3,
+            {"energy_unit": "mWh"},
+            r"median energy is \d.* Wh in .*; expected .* Wh",
+        ),
+        ("energy_0", 1e-6, {}, r"median energy is \d.* Wh in .*--energy-unit"),
+    ],
+)
+def test_an_implausible_unit_is_refused_unless_confirmed(
+    column: str, factor: float, unit: dict[str, str], says: str, tmp_path: Path
+) -> None:
     table = frame(architectures(60), repeats=1)
-    read_device(write(table, tmp_path / "ms.csv"), SPACE)
-    assert not caplog.records
-    table["latency_0"] /= 1000.0  # written in seconds
-    read_device(write(table, tmp_path / "s.csv"), SPACE)
-    assert "is the unit right?" in caplog.text
-    read_device(tmp_path / "s.csv", SPACE, latency_unit="s")
-    assert len(caplog.records) == 1
+    plain = read_device(write(table, tmp_path / "plain.csv"), SPACE)
+    table[column] *= factor
+    source = write(table, tmp_path / "my.csv")
+    with pytest.raises(DataError, match=f"{says}.*--confirm-units"):
+        read_device(source, SPACE)
+    kept = read_device(source, SPACE, confirm_units=True)
+    metric = column.partition("_")[0]
+    np.testing.assert_allclose(kept.values[metric], factor * plain.values[metric])
+    if unit:
+        right = read_device(source, SPACE, **unit)  # type: ignore[arg-type]
+        np.testing.assert_allclose(right.values[metric], plain.values[metric])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("space", ["s", "m", "l"])
+def test_every_measured_device_is_plausible_and_slips_are_not(
+    space: str, device: str, tmp_path: Path
+) -> None:
+    """All slips of GPUs' latencies but those of the fastest, to larger values, are seen."""
+    box = hwgpt_blackbox.load(space, device)
+    matrix = box.encoding.sample(60, np.random.default_rng(0))
+    found = dict(zip(box.objectives_names, box.expected_values(matrix).T, strict=True))
+    table = pd.DataFrame(box.encoding.decode(matrix))
+    table["latency"], table["energy"] = found["metric_latency"], found["metric_energy"]
+    read_device(write(table, tmp_path / "my.csv"), SPACES[space])
+    gpu = DEVICES[device].energy_to_wh != 1.0
+    too_small = table.assign(latency=table["latency"] / 1e3)
+    too_large = table.assign(latency=table["latency"] * 1e3)
+    for wrong in ([too_small] if gpu else []) + ([] if device == "h100" else [too_large]):
+        with pytest.raises(DataError, match="--confirm-units"):
+            read_device(write(wrong, tmp_path / "my.csv"), SPACES[space])
+    with pytest.raises(DataError, match="--confirm-units"):
+        wrong = table.assign(energy=table["energy"] * 1e3)
+        read_device(write(wrong, tmp_path / "my.csv"), SPACES[space])
+
+
+def test_what_was_confirmed_needs_no_word_again(
+    artifacts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = frame(architectures(60), repeats=2, energy=False)
+    table[["latency_0", "latency_1"]] *= 1e4
+    source = write(table, tmp_path / "my.csv")
+    command = ["convert", str(source), "--space", "s", "--device", "slow", "--quiet"]
+    assert main(command) == 2
+    assert "--confirm-units" in capsys.readouterr().err
+    assert main([*command, "--confirm-units"]) == 0
+    verify = ["verify", "hwgpt-s-device-slow", "--against", str(source), "--split", "none"]
+    assert main([*verify, "--quiet"]) == 0
+
+
+def test_the_workload_of_a_device_is_kept_and_shown(
+    artifacts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = frame(architectures(60), repeats=2, energy=False)
+    table[["latency_0", "latency_1"]] /= 50.0  # implausible for 8 x 1,024 tokens
+    source = write(table, tmp_path / "my.csv")
+    command = ["convert", str(source), "--space", "s", "--device", "mygpu", "--quiet"]
+    assert main(command) == 2
+    capsys.readouterr()
+    assert main([*command, "--batch", "1", "--length", "256"]) == 0
+    assert own_devices("s")["mygpu"].workload == Workload(1, 256)
+    capsys.readouterr()
+    assert main(["list"]) == 0
+    assert "measured on 1 x 256 tokens" in capsys.readouterr().out
+    note = "mygpu was measured on 1 x 256 tokens; FLOPs and memory are of 8 x 1,024 tokens"
+    words = ["num_layers=12", "embed_dim=768", "bias=true", "mlp_ratio=4", "num_heads=12"]
+    for device in ("mygpu", "all", "a100"):
+        assert main(["query", "--space", "s", "--device", device, *words]) == 0
+        assert (note in capsys.readouterr().out) == (device != "a100")
+    assert main(["query", "--space", "s", "--device", "mygpu", "--json", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == [note]
+    assert main(["query", "--space", "s", "--device", "mygpu", "--best"]) == 0
+    assert note in capsys.readouterr().out
+    assert main(["verify", "hwgpt-s-device-mygpu"]) == 0
+    assert "measured on batch_size 1, sequence_length 256" in capsys.readouterr().out
+    rewrite_manifest(artifacts / "hwgpt-s-device-mygpu", workload={"batch_size": "1"})
+    assert own_devices("s") == {}
+
+
+@pytest.mark.parametrize("option", [{"batch": 0}, {"length": -1}, {"batch": True}])
+def test_a_workload_that_cannot_be(option: dict[str, Any], tmp_path: Path) -> None:
+    source = write(frame(architectures(60), repeats=1), tmp_path / "my.csv")
+    with pytest.raises(InputError, match="expected a whole number from 1"):
+        convert_device(source, "s", "mygpu", tmp_path / "out", progress=False, **option)
+
+
+def test_the_line_that_loads_can_be_pasted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(frame(architectures(60), repeats=1, energy=False), tmp_path / "my.csv")
+    out = tmp_path / "my artifacts"
+    command = ["convert", str(source), "--space", "s", "--device", "mygpu", "--out", str(out)]
+    assert main([*command, "--quiet"]) == 0
+    assert f"export HWGPT_BLACKBOX_HOME='{out}'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\xff" * 50, b'"unclosed'])

@@ -121,6 +121,16 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_card, "DRAWS", 1)
 
 
+@pytest.mark.parametrize("unit", [3600.0, 3.6e6, 1 / 3600.0])
+def test_predictions_in_joules_are_not_taken_for_a_power_of_1000(unit: float) -> None:
+    def predict(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean = 1.1 * unit * expected(matrix)
+        return mean, 0.02 * mean
+
+    with pytest.raises(DataError, match=r"the median prediction is .*; expected about .* ms"):
+        distil(predict, embedded("s"), TARGET)
+
+
 @pytest.mark.parametrize("unit", [1.0, 1e3, 1e-3])
 @pytest.mark.parametrize("logarithmic", [True, False])
 def test_distilling_finds_unit_and_kind_of_deviation(unit: float, logarithmic: bool) -> None:

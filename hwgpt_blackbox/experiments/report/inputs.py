@@ -25,7 +25,7 @@ from hwgpt_blackbox.experiments.report.syne_tune_folder import (
 )
 from hwgpt_blackbox.experiments.store import RUNS, ResultStore, StoredRun, read
 from hwgpt_blackbox.metrics import check_device
-from hwgpt_blackbox.own_devices import measured_on_own
+from hwgpt_blackbox.own_devices import measured_on_own, workload_notes
 from hwgpt_blackbox.spaces import MEASURED_SPACES
 
 
@@ -191,8 +191,8 @@ def _warnings(runs: Sequence[StoredRun]) -> list[str]:
 
 def _differences(runs: Sequence[StoredRun]) -> list[str]:
     """What to know of the runs of one problem."""
-    notes = []
-    notes += _origins(runs)
+    problem = runs[0].run.problem
+    notes = [*_origins(runs), *workload_notes(problem.space, problem.devices)]
     for what in ("trials", "workers", "noise", "cost_model"):
         values = list(dict.fromkeys(str(getattr(result.run, what)) for result in runs))
         if len(values) > 1:
