@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hwgpt_blackbox.backend import SimulatedBackend
     from hwgpt_blackbox.cost import CostModel
     from hwgpt_blackbox.dropin import HWGPT, plot_eaf, run_baseline
+    from hwgpt_blackbox.experiments.problems import Problem
     from hwgpt_blackbox.fronts import ReferenceFront, best, reference_front
     from hwgpt_blackbox.hosting import cached, pull, push, remove
     from hwgpt_blackbox.loading import load
@@ -26,6 +27,7 @@ __all__ = [
     "HWGPT",
     "SPACES",
     "CostModel",
+    "Problem",
     "ReferenceFront",
     "SimulatedBackend",
     "__version__",
@@ -47,6 +49,7 @@ __all__ = [
 _LAZY = {
     "CostModel": "hwgpt_blackbox.cost",
     "HWGPT": "hwgpt_blackbox.dropin",
+    "Problem": "hwgpt_blackbox.experiments.problems",
     "ReferenceFront": "hwgpt_blackbox.fronts",
     "SPACES": "hwgpt_blackbox.spaces",
     "SimulatedBackend": "hwgpt_blackbox.backend",

@@ -13,7 +13,7 @@ from syne_tune.blackbox_repository.blackbox import Blackbox
 from syne_tune.config_space import randint
 
 from hwgpt_blackbox.cost import CostModel
-from hwgpt_blackbox.encoding import Encoding, IntMatrix
+from hwgpt_blackbox.encoding import Configurations, Encoding
 from hwgpt_blackbox.errors import InputError, unknown
 from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, Column, dataset_columns
 from hwgpt_blackbox.noise import MAX_REPEAT, SESSIONS, check_repeat
@@ -25,8 +25,6 @@ FIDELITY = "repeats"
 
 FIDELITIES: dict[str, int] = {"single": 1, "repeats": 10}
 """Fidelity kinds to their number of levels."""
-
-Configurations = Sequence[Mapping[str, Any]] | IntMatrix
 
 _SAMPLE_SIZE, _SAMPLE_SEED = 1000, 0
 
@@ -186,7 +184,8 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
     def expected_values(self, configurations: Configurations) -> NDArray[np.float64]:
         """Expected values of architectures: the means of their measurements.
 
-        :param configurations: dicts, or choice indices of shape (n, hyperparameters)
+        :param configurations: dicts, a DataFrame, or choice indices of shape (n, hyperparameters):
+            see :meth:`.Encoding.as_matrix`
         :return: shape (n, objectives), columns as in ``objectives_names``, natural units
         :raises InputError: a configuration is not of this space
         """
@@ -195,7 +194,8 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
     def standard_deviations(self, configurations: Configurations) -> NDArray[np.float64]:
         """Standard deviations of single measurements: exact, 0 where there is no noise.
 
-        :param configurations: dicts, or choice indices of shape (n, hyperparameters)
+        :param configurations: dicts, a DataFrame, or choice indices of shape (n, hyperparameters):
+            see :meth:`.Encoding.as_matrix`
         :return: shape (n, objectives), columns as in ``objectives_names``, natural units
         :raises InputError: a configuration is not of this space
         """
@@ -211,7 +211,8 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
     ) -> NDArray[np.float64]:
         """Measurements of architectures, equal to those of single queries.
 
-        :param configurations: dicts, or choice indices of shape (n, hyperparameters)
+        :param configurations: dicts, a DataFrame, or choice indices of shape (n, hyperparameters):
+            see :meth:`.Encoding.as_matrix`
         :param seed: number of the repeat, one for all or one each; None draws one each from the
             blackbox's own generator
         :return: shape (n, objectives), columns as in ``objectives_names``, natural units

@@ -17,6 +17,9 @@ from hwgpt_blackbox.surrogate import Surrogate
 SAMPLE_SIZE, SAMPLE_SEED = 20_000, 20_240_516
 """Architectures drawn uniformly, once, and the seed (``numpy.random.default_rng``)."""
 
+REFERENCE_POINT = 1.1
+"""Reference point of the normalised hypervolume, in every objective."""
+
 _MAX = sys.float_info.max
 
 

@@ -48,6 +48,25 @@ def base_terms(embed_dim: int) -> dict[str, int]:
     }
 
 
+def count_terms(space: Space, what: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Parameters, FLOPs or MACs as sums: of an architecture without layers, and of each layer.
+
+    :param what: ``params`` (count), ``flops`` or ``macs`` (per forward pass of one batch)
+    :return: shapes (embed_dims,) and (embed_dims, 2, mlp_ratios, num_heads), the second axis the
+        bias
+    """
+    scale = 1 if what == "params" else tokens(space)
+    start = [base_terms(e)[what] for e in space.embed_dims]
+    layer = [
+        [
+            [[layer_terms(e, b, m, h)[what] for h in space.num_heads] for m in space.mlp_ratios]
+            for b in (0, 1)
+        ]
+        for e in space.embed_dims
+    ]
+    return scale * np.array(start, dtype=np.int64), scale * np.array(layer, dtype=np.int64)
+
+
 def count(encoding: Encoding, matrix: IntMatrix, what: str) -> NDArray[np.int64]:
     """Parameters, FLOPs or MACs of architectures.
 
@@ -56,21 +75,8 @@ def count(encoding: Encoding, matrix: IntMatrix, what: str) -> NDArray[np.int64]
     :param what: ``params`` (count), ``flops`` or ``macs`` (per forward pass of one batch)
     :return: shape (n,)
     """
-    space = encoding.space
-    embed = np.array(space.embed_dims, dtype=np.int64)
-    layer = np.array(
-        [
-            [
-                [[layer_terms(e, b, m, h)[what] for h in space.num_heads] for m in space.mlp_ratios]
-                for b in (0, 1)
-            ]
-            for e in space.embed_dims
-        ],
-        dtype=np.int64,
-    )
-    base = np.array([base_terms(int(e))[what] for e in embed], dtype=np.int64)
-    e_index, bias = matrix[:, EMBED_DIM], matrix[:, BIAS]
+    start, layer = count_terms(encoding.space, what)
+    embed, bias = matrix[:, EMBED_DIM], matrix[:, BIAS]
     mlp, heads = encoding.layer_choices(matrix)
-    terms = layer[e_index[:, None], bias[:, None], mlp, heads]
-    total = base[e_index] + np.where(encoding.active(matrix), terms, 0).sum(axis=1)
-    return np.asarray(total * (1 if what == "params" else tokens(space)))
+    terms = layer[embed[:, None], bias[:, None], mlp, heads]
+    return np.asarray(start[embed] + np.where(encoding.active(matrix), terms, 0).sum(axis=1))

@@ -6,18 +6,21 @@ embed_dim, bias, mlp_ratio_0 …, num_heads_0 …), the index of its value among
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.spaces import Space
 
 IntMatrix = NDArray[np.integer[Any]]
 Configuration = Mapping[str, Any]
+Configurations = Iterable[Configuration] | ArrayLike
+"""Dicts or a table of configurations, or rows of choice indices; see :meth:`Encoding.as_matrix`."""
 
 NUM_LAYERS, EMBED_DIM, BIAS, FIRST_LAYER = 0, 1, 2, 3
 """Columns of the matrix; the MLP ratios start at ``FIRST_LAYER``, the heads max_layers later."""
@@ -46,6 +49,11 @@ class Encoding:
         """Number of hyperparameters."""
         return len(self.names)
 
+    @property
+    def bounds(self) -> NDArray[np.int64]:
+        """Smallest and largest choice index of each column, shape (2, num_columns); inclusive."""
+        return np.stack([np.zeros_like(self.sizes), self.sizes - 1])
+
     # -- configurations to matrix ----------------------------------------------------------
 
     def encode_one(self, configuration: Configuration) -> list[int]:
@@ -61,13 +69,45 @@ class Encoding:
             raise self._error(configuration)
         return row
 
-    def encode(self, configurations: Sequence[Configuration]) -> NDArray[np.uint8]:
+    def encode(self, configurations: Configurations) -> NDArray[np.uint8]:
         """Choice indices of configurations (not brought to canonical form).
 
-        :param configurations: dicts with every hyperparameter of the space and nothing else
-        :return: shape (len(configurations), num_columns)
+        :param configurations: every form that :meth:`as_matrix` takes
+        :return: shape (number of configurations, num_columns)
         :raises InputError: names the first bad configuration, its key, value and choices
         """
+        return self.as_matrix(configurations).astype(np.uint8, copy=False)
+
+    def as_matrix(self, configurations: Configurations) -> IntMatrix:
+        """Configurations in any form as a checked matrix of choice indices.
+
+        :param configurations: any iterable of dicts, one dict, or a pandas DataFrame with a
+            configuration in every row; or choice indices of shape (n, num_columns): an integer
+            array, a list of rows, a torch tensor. An integer array is checked and not copied (but
+            for uint64), and nothing is written to
+        :return: shape (n, num_columns)
+        :raises InputError: wrong type, shape or value
+        """
+        if isinstance(configurations, Mapping):
+            return self._encode_dicts([configurations])
+        if _is_frame(configurations):
+            return self._encode_dicts(self._records(configurations))
+        if hasattr(configurations, "__array__"):
+            array = _as_array(configurations)
+            if array.ndim != 1 or array.dtype != object:
+                return self._check_matrix(array)
+            configurations = array  # each element is a configuration
+        if isinstance(configurations, str | bytes) or not isinstance(configurations, Iterable):
+            raise InputError(
+                f"configurations is a {type(configurations).__name__}; expected a list of dicts, "
+                f"a DataFrame, or an integer matrix with {self.num_columns} columns"
+            )
+        rows: list[Any] = list(configurations)
+        if rows and _is_row(rows[0]):
+            return self._check_matrix(self._stack(rows))
+        return self._encode_dicts(rows)
+
+    def _encode_dicts(self, configurations: list[Configuration]) -> NDArray[np.uint8]:
         n = len(configurations)
         matrix = np.empty((n, self.num_columns), dtype=np.uint8)
         try:
@@ -77,36 +117,37 @@ class Encoding:
                 for column, (name, index) in enumerate(self._columns):
                     values = map(index.__getitem__, map(itemgetter(name), chunk))
                     rows[:, column] = np.fromiter(values, dtype=np.uint8, count=len(chunk))
-            complete = all(len(c) == self.num_columns for c in configurations)
+            if all(len(c) == self.num_columns for c in configurations):
+                return matrix
         except (KeyError, TypeError, IndexError):
-            complete = False
-        if not complete:
-            for i, configuration in enumerate(configurations):
-                try:
-                    self.encode_one(configuration)
-                except InputError as error:
-                    raise InputError(f"configuration {i}: {error}") from None
+            pass  # one by one, to tell which is bad
+        for i, configuration in enumerate(configurations):
+            try:
+                matrix[i] = self.encode_one(configuration)
+            except InputError as error:
+                raise InputError(f"configuration {i}: {error}") from None
         return matrix
 
-    def as_matrix(self, configurations: Any) -> IntMatrix:
-        """Configurations or an integer matrix as a checked matrix of choice indices.
+    def _records(self, frame: Any) -> list[Configuration]:
+        """The rows of a DataFrame as dicts."""
+        if not frame.columns.is_unique:
+            twice = frame.columns[frame.columns.duplicated()][0]
+            raise InputError(f"the DataFrame has the column {twice!r} twice; give it once")
+        records: list[Configuration] = frame.to_dict("records")
+        return records
 
-        :param configurations: a sequence of dicts, one dict, or an integer array of shape
-            (n, num_columns); an array is checked and not copied (but for uint64), never written to
-        :return: shape (n, num_columns)
-        :raises InputError: wrong type, shape or value
-        """
-        if isinstance(configurations, Mapping):
-            return self.encode([configurations])
-        if isinstance(configurations, np.ndarray):
-            return self._check_matrix(configurations)
-        if isinstance(configurations, str | bytes) or not hasattr(configurations, "__iter__"):
-            raise InputError(
-                f"configurations is a {type(configurations).__name__}; expected a list of dicts "
-                f"or an integer matrix with {self.num_columns} columns"
-            )
-        rows = configurations if isinstance(configurations, list) else list(configurations)
-        return self.encode(rows)
+    def _stack(self, rows: list[Any]) -> NDArray[Any]:
+        """Rows of choice indices as one array."""
+        for i, row in enumerate(rows):
+            if not _is_row(row) or len(row) != self.num_columns:
+                raise InputError(
+                    f"row {i} is {row!r:.80}; expected {self.num_columns} choice indices, as the "
+                    f"encoding of space {self.space.name} has columns"
+                )
+        try:
+            return np.array(rows)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"the rows are no integer matrix: {error}") from None
 
     def _check_matrix(self, matrix: NDArray[Any]) -> IntMatrix:
         if matrix.ndim != 2 or matrix.shape[1] != self.num_columns:
@@ -224,3 +265,26 @@ class Encoding:
         """
         draws = rng.integers(0, self.sizes, size=(size, self.num_columns), dtype=np.int64)
         return self.canonical(draws.astype(np.uint8))  # type: ignore[return-value]
+
+
+def _is_frame(value: object) -> bool:
+    """Whether it is a DataFrame; pandas is not imported for those who pass none."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, pandas.DataFrame)
+
+
+def _is_row(value: object) -> bool:
+    """Whether it is a row of choice indices: no dict, and no pandas Series, which has keys too."""
+    if hasattr(value, "__array__"):
+        return not hasattr(value, "keys") and len(getattr(value, "shape", ())) == 1
+    return isinstance(value, list | tuple)
+
+
+def _as_array(value: Any) -> NDArray[Any]:
+    """An array, or what is like one, as an array; a tensor comes from any device."""
+    try:
+        return np.asarray(value.cpu() if hasattr(value, "cpu") else value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"configurations is a {type(value).__name__} that is no array of integers: {error}"
+        ) from None

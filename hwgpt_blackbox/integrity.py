@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hwgpt_blackbox.artifact import check_files, read_manifest, read_whole
-from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.errors import DataError, InputError, printable, unknown
 from hwgpt_blackbox.names import BLACKBOXES, part_of
 from hwgpt_blackbox.network import NETWORK_TARGETS, read_networks
 from hwgpt_blackbox.own_devices import read_device, surrogate_of
@@ -81,15 +81,10 @@ def locate(artifact: str) -> Path:
     folder = Path(artifact).expanduser()
     if not (folder / MANIFEST).is_file():
         raise InputError(
-            f"{artifact!r} is no artifact: neither a name ({', '.join(BLACKBOXES)}) nor a folder "
-            f"with a {MANIFEST}"
+            f"{artifact!r} is no artifact: no folder with a {MANIFEST}, and "
+            f"{unknown('name', artifact, BLACKBOXES)}"
         )
     return folder
-
-
-def _shown(name: str) -> str:
-    """A name of a file, for messages: control characters would command a terminal."""
-    return name if name.isprintable() else repr(name)
 
 
 def check_artifact(folder: Path) -> Sound:
@@ -107,11 +102,12 @@ def _check(folder: Path) -> Sound:
         raise DataError(f"{folder / MANIFEST} lists no files; convert or pull the artifact again")
     unlisted = sorted({path.name for path in folder.iterdir()} - {MANIFEST, *listed})
     if unlisted:
+        names = printable(", ".join(unlisted))
         raise DataError(
-            f"{folder} holds {', '.join(map(_shown, unlisted))}, which {MANIFEST} does not list; "
+            f"{folder} holds {names}, which {MANIFEST} does not list; "
             "remove it, or convert or pull the artifact again"
         )
-    odd = sorted(name for name in listed if Path(name).name != name or _shown(name) != name)
+    odd = sorted(name for name in listed if Path(name).name != name or not name.isprintable())
     if odd:
         raise DataError(f"{folder / MANIFEST} lists {odd[0]!r}, which is no name of a file in it")
     check_files(folder, manifest, list(listed), limit=None)

@@ -130,19 +130,23 @@ def parse_objective(text: str, own: OwnDevices | None = None) -> Column:
     :raises InputError: unknown metric or device, a device missing or one too many
     """
     name, at, device = str(text).partition("@")
-    if name not in METRICS:
-        raise unknown("objective", text, example_objectives())
-    if METRICS[name].per_device and not device:
-        raise InputError(f"objective {text!r} needs a device, for instance {name}@rtx2080")
-    if at and not METRICS[name].per_device:
+    row = METRICS.get(name)
+    if row and at and not row.per_device:
         raise InputError(f"objective {text!r}: {name} does not depend on the device; write {name}")
     if device:
         check_device(device, own)
-        if not _has(device, METRICS[name], own or {}):
-            raise InputError(f"objective {text!r}: {name} was not measured on {device}")
+    if row is None:
+        raise unknown("objective", text, example_objectives(device or "DEVICE"))
+    if row.per_device and not device:
+        raise InputError(f"objective {text!r} needs a device, for instance {name}@rtx2080")
+    if device and not _has(device, row, own or {}):
+        raise InputError(f"objective {text!r}: {name} was not measured on {device}")
     return Column(name, device or None)
 
 
-def example_objectives() -> list[str]:
-    """One example of every kind of objective."""
-    return [f"{row.name}@DEVICE" if row.per_device else row.name for row in METRICS.values()]
+def example_objectives(device: str = "DEVICE") -> list[str]:
+    """One example of every kind of objective.
+
+    :param device: where it depends on one
+    """
+    return [f"{row.name}@{device}" if row.per_device else row.name for row in METRICS.values()]

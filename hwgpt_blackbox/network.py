@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.artifact import check_files, read_arrays, read_manifest, read_whole
 from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
-from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.errors import DataError, unknown
 from hwgpt_blackbox.spaces import Space, get_space
 
 KIND = "network"
@@ -199,7 +199,7 @@ def _to_integers(weight: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.
 
 def _check(network: Network) -> None:
     if network.inputs not in INPUTS:
-        raise DataError(f"input {network.inputs!r} is unknown; known: {', '.join(INPUTS)}")
+        raise DataError(str(unknown("input", network.inputs, INPUTS)))
     if len(network.weights) != LAYERS or len(network.biases) != LAYERS:
         raise DataError(f"{len(network.weights)} layers; expected {LAYERS}")
     probe = np.zeros((1, len(network.space.choices)), dtype=np.uint8)

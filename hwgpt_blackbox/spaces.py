@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from hwgpt_blackbox.errors import InputError, unknown
@@ -70,20 +72,22 @@ class Space:
         return {name: choice(list(values)) for name, values in self.choices.items()}
 
 
-SPACES: dict[str, Space] = {
-    row.name: row
-    for row in (
-        #     name    embed_dim         layers        MLP ratio  heads        batch measured
-        Space("s", (192, 384, 768), (10, 11, 12), (2, 3, 4), (4, 8, 12), 8, True),
-        Space("m", (256, 512, 1024), (22, 23, 24), (2, 3, 4), (8, 12, 16), 4, True),
-        Space("l", (320, 640, 1280), (34, 35, 36), (2, 3, 4), (8, 16, 20), 1, True),
-        Space("s-wide", (192, 384, 768), (3, 6, 12), (1, 2, 4), (3, 6, 12), 8, False),
-        Space("m-wide", (256, 512, 1024), (6, 12, 24), (1, 2, 4), (4, 8, 16), 4, False),
-        Space("l-wide", (320, 640, 1280), (9, 18, 36), (1, 2, 4), (5, 10, 20), 1, False),
-        Space("xl-wide", (400, 800, 1600), (12, 24, 48), (1, 2, 4), (6, 12, 25), 1, False),
-    )
-}
-"""Every space by name."""
+SPACES: Mapping[str, Space] = MappingProxyType(
+    {
+        row.name: row
+        for row in (
+            #     name    embed_dim         layers        MLP ratio  heads        batch measured
+            Space("s", (192, 384, 768), (10, 11, 12), (2, 3, 4), (4, 8, 12), 8, True),
+            Space("m", (256, 512, 1024), (22, 23, 24), (2, 3, 4), (8, 12, 16), 4, True),
+            Space("l", (320, 640, 1280), (34, 35, 36), (2, 3, 4), (8, 16, 20), 1, True),
+            Space("s-wide", (192, 384, 768), (3, 6, 12), (1, 2, 4), (3, 6, 12), 8, False),
+            Space("m-wide", (256, 512, 1024), (6, 12, 24), (1, 2, 4), (4, 8, 16), 4, False),
+            Space("l-wide", (320, 640, 1280), (9, 18, 36), (1, 2, 4), (5, 10, 20), 1, False),
+            Space("xl-wide", (400, 800, 1600), (12, 24, 48), (1, 2, 4), (6, 12, 25), 1, False),
+        )
+    }
+)
+"""Every space by name; read-only, since only these have models or counts."""
 
 MEASURED_SPACES: tuple[str, ...] = tuple(row.name for row in SPACES.values() if row.measured)
 """Names of the spaces that have blackboxes."""

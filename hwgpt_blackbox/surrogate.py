@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from hwgpt_blackbox.artifact import (
     read_manifest,
     read_whole,
 )
-from hwgpt_blackbox.counts import base_terms, layer_terms, tokens
+from hwgpt_blackbox.counts import count_terms
 from hwgpt_blackbox.devices import DEVICES
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS
@@ -94,31 +95,21 @@ class Surrogate:
             ) from error
         return cls(space, models, levels, manifest)
 
+    def model(self, target: str) -> AdditiveModel:
+        """The model of one target: of the artifact, or the formula of a count."""
+        return count_model(self.space, target) if target in COUNTED else self.models[target]
+
     def terms(self, target: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Start and layer terms of one target, over every group.
 
         :return: shapes (groups,) and (groups, max_layers, 10); the last code, an inactive layer,
             adds nothing
         """
-        space, groups = self.space, self.num_groups
-        layer = np.zeros((groups, space.max_layers, PAIRS))
-        if target in COUNTED:
-            scale = 1 if target == "params" else tokens(space)
-            start = np.zeros(self.group_shape)
-            effect = np.zeros((*self.group_shape, space.max_layers, 3, 3))
-            for e, embed_dim in enumerate(space.embed_dims):
-                start[e] = base_terms(embed_dim)[target] * scale
-                for b in (0, 1):
-                    for m, ratio in enumerate(space.mlp_ratios):
-                        for h, heads in enumerate(space.num_heads):
-                            term = layer_terms(embed_dim, b, ratio, heads)[target]
-                            effect[e, :, b, :, m, h] = term * scale
-        else:
-            model = self.models[target]
-            start = model.intercept
-            effect = model.effects((*self.group_shape, space.max_layers, 3, 3))
+        model, groups = self.model(target), self.num_groups
+        layer = np.zeros((groups, self.space.max_layers, PAIRS))
+        effect = model.effects((*self.group_shape, self.space.max_layers, 3, 3))
         layer[:, :, : PAIRS - 1] = effect.reshape(groups, -1, PAIRS - 1)
-        return np.broadcast_to(start, self.group_shape).reshape(groups), layer
+        return np.broadcast_to(model.intercept, self.group_shape).reshape(groups), layer
 
     @property
     def own_devices(self) -> dict[str, tuple[str, ...]]:
@@ -132,19 +123,31 @@ class Surrogate:
 
     def link(self, target: str) -> str:
         """Link of one target."""
-        return "identity" if target in COUNTED else self.models[target].link
+        return self.model(target).link
 
     def is_noisy(self, target: str) -> bool:
         """Whether a target is measured with noise."""
-        return target not in COUNTED and self.models[target].ratio is not None
+        return self.model(target).ratio is not None
 
     def quantiles(self, target: str) -> NDArray[np.float64]:
         """Ratio quantiles of a noisy target, shape (groups, levels)."""
-        ratio = self.models[target].ratio
+        ratio = self.model(target).ratio
         if ratio is None:
             raise ValueError(f"{target} has no noise")
         full = (*self.group_shape, len(self.levels))
         return np.broadcast_to(ratio, full).reshape(self.num_groups, -1)
+
+
+@cache
+def count_model(space: Space, what: str) -> AdditiveModel:
+    """The exact model of a count: parameters, or FLOPs per forward pass of one batch."""
+    start, layer = count_terms(space, what)
+    return AdditiveModel(
+        "identity",
+        start[:, None, None].astype(np.float64),
+        layer[:, None, :, None].astype(np.float64),
+        None,
+    )
 
 
 def read_models(

@@ -12,9 +12,10 @@ from syne_tune.blackbox_repository.blackbox import Blackbox
 from syne_tune.blackbox_repository.blackbox_tabular import BlackboxTabular
 from syne_tune.config_space import randint
 
-from hwgpt_blackbox.blackbox import FIDELITY, Configurations
+from hwgpt_blackbox.blackbox import FIDELITY
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
-from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.encoding import Configurations
+from hwgpt_blackbox.errors import DataError, InputError, unknown
 from hwgpt_blackbox.metrics import ELAPSED_TIME, PREFIX, Column, dataset_columns
 from hwgpt_blackbox.noise import check_repeat
 from hwgpt_blackbox.table import OBJECTIVE_NAMES, Table
@@ -119,7 +120,8 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
     def expected_values(self, configurations: Configurations) -> NDArray[np.float64]:
         """Means over the repeats of architectures of the table.
 
-        :param configurations: dicts, or choice indices of shape (n, hyperparameters)
+        :param configurations: dicts, a DataFrame, or choice indices of shape (n, hyperparameters):
+            see :meth:`.Encoding.as_matrix`
         :return: shape (n, objectives), columns as in ``objectives_names``, natural units
         :raises InputError: a configuration is not of this space, or not in the table
         """
@@ -134,7 +136,7 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
         """
         for name in objective_name_mapping:
             if name not in self.objectives_names:
-                raise InputError(f"{name!r} is no objective; known: {self.objectives_names}")
+                raise unknown("objective", name, self.objectives_names)
         other = TabularBlackbox(self.table, self.dataset)
         keep = [self.objectives_names.index(name) for name in objective_name_mapping]
         other.objectives_names = list(objective_name_mapping.values())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
 
 import numpy as np
+import pandas as pd
 import pytest
 from contract import BlackboxContract, Case
 from helpers import embedded, random_surrogate
@@ -97,6 +99,28 @@ def test_measurements_of_one_configuration_given_as_a_dict():
     assert box.measurements(config).shape == (1, 8)
     assert box.measurements(iter([config, config])).shape == (2, 8)
     assert box.measurements([]).shape == box.measurements([], []).shape == (0, 8)
+
+
+@pytest.mark.parametrize("form", [deque, pd.DataFrame, lambda dicts: dicts])
+def test_values_do_not_depend_on_the_form_of_the_configurations(form):
+    box, matrix = blackbox("s", "a100"), architectures("s", 300)
+    configurations = form(box.encoding.decode(matrix))
+    for given in (configurations, matrix.tolist()):
+        np.testing.assert_array_equal(box.expected_values(given), box.expected_values(matrix))
+        np.testing.assert_array_equal(box.measurements(given, 3), box.measurements(matrix, 3))
+        np.testing.assert_array_equal(
+            box.standard_deviations(given), box.standard_deviations(matrix)
+        )
+
+
+def test_scoring_imports_neither_pandas_nor_torch_for_an_integer_matrix(run_python):
+    code = (
+        "import sys; from hwgpt_blackbox.encoding import Encoding; "
+        "from hwgpt_blackbox.spaces import SPACES; encoding = Encoding(SPACES['s']); "
+        "encoding.encode(encoding.decode(encoding.bounds)); encoding.encode([[0] * 27]); "
+        "print({'pandas', 'torch'} & set(sys.modules))"
+    )
+    assert run_python(code).stdout == "set()\n"
 
 
 def test_measurements_without_seed_draw_one_repeat_each():

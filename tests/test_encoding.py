@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import UserList, deque
+
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import equivalent
 from hypothesis import given, settings
@@ -115,6 +118,76 @@ def test_lists_tuples_iterators_and_one_dict_of_configurations():
     assert encoding.as_matrix([]).shape == (0, 27)
 
 
+def test_a_sequence_that_cannot_be_sliced_gave_uninitialised_memory():
+    encoding = ENCODINGS["m"]
+    matrix = encoding.sample(700, np.random.default_rng(0))
+    dicts = encoding.decode(matrix)
+    np.testing.assert_array_equal(encoding.encode(deque(dicts)), matrix)
+    np.testing.assert_array_equal(encoding.encode(dict(enumerate(dicts)).values()), matrix)
+    with pytest.raises(InputError, match="configuration 700: a configuration is a int"):
+        encoding.encode(deque([*dicts, 3]))
+
+
+FORMS = {
+    "list": list,
+    "tuple": tuple,
+    "deque": deque,
+    "iterator": iter,
+    "UserList": UserList,
+    "values of a dict": lambda dicts: dict(enumerate(dicts)).values(),
+    "array of objects": lambda dicts: np.array([*dicts, None], dtype=object)[:-1],
+    "Series of dicts": lambda dicts: pd.Series(dicts, dtype=object),
+    "DataFrame": pd.DataFrame,
+    "DataFrame with an index": lambda dicts: pd.DataFrame(dicts).iloc[::-1][::-1],
+    "Series each": lambda dicts: [row for _, row in pd.DataFrame(dicts).iterrows()],
+}
+INTEGER_FORMS = {
+    "lists": np.ndarray.tolist,
+    "tuples": lambda matrix: tuple(map(tuple, matrix.tolist())),
+    "list of arrays": list,
+    "iterator of lists": lambda matrix: iter(matrix.tolist()),
+    "not contiguous": lambda matrix: np.asfortranarray(matrix)[::-1][::-1],
+}
+
+
+@pytest.mark.parametrize("form", [*FORMS, *INTEGER_FORMS])
+@settings(max_examples=20, deadline=None)
+@given(data=st.data(), name=st.sampled_from(sorted(SPACES)), size=st.integers(1, 5))
+def test_every_form_of_configurations_means_the_same(form, data, name, size):
+    encoding = ENCODINGS[name]
+    row = st.tuples(*(st.integers(0, int(n) - 1) for n in encoding.sizes))
+    matrix = np.array(data.draw(st.lists(row, min_size=size, max_size=size)), dtype=np.uint8)
+    for function in (encoding.encode, encoding.as_matrix):
+        given_ = (
+            FORMS[form](encoding.decode(matrix)) if form in FORMS else INTEGER_FORMS[form](matrix)
+        )
+        np.testing.assert_array_equal(function(given_), matrix)
+    assert encoding.encode(matrix).dtype == np.uint8
+
+
+def test_tensors_are_choice_indices():
+    torch = pytest.importorskip("torch")
+    encoding = ENCODINGS["s"]
+    matrix = encoding.sample(4, np.random.default_rng(0))
+    for dtype in (torch.uint8, torch.int32, torch.int64):
+        tensor = torch.tensor(matrix.astype(int), dtype=dtype)
+        np.testing.assert_array_equal(encoding.encode(tensor), matrix)
+        np.testing.assert_array_equal(encoding.encode(list(tensor)), matrix)
+    for bad in (torch.rand(4, 27), torch.rand(4, 27, requires_grad=True), torch.zeros(27).int()):
+        with pytest.raises(InputError, match=r"integers|shape"):
+            encoding.encode(bad)
+
+
+def test_bounds_hold_the_first_and_last_choice_of_every_column():
+    encoding = ENCODINGS["l"]
+    lower, upper = encoding.bounds
+    choices = list(encoding.space.choices.values())
+    assert list(encoding.decode_one(lower).values()) == [values[0] for values in choices]
+    assert list(encoding.decode_one(upper).values()) == [values[-1] for values in choices]
+    assert (encoding.sample(100, np.random.default_rng(0)) <= upper).all()
+    assert encoding.as_matrix(encoding.bounds).shape == (2, encoding.num_columns)
+
+
 def test_values_of_numpy_scalars_are_values():
     encoding = ENCODINGS["s"]
     plain = configuration(encoding)
@@ -202,6 +275,49 @@ def test_bad_matrix_names_what_is_wrong(change, says):
     for function in (encoding.as_matrix, encoding.decode):
         with pytest.raises(InputError, match=says):
             function(matrix)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda rows: rows[1].pop(), r"row 1 is \[.*expected 27 choice indices"),
+        (lambda rows: rows.append({}), r"row 4 is \{\}"),
+        (lambda rows: rows[2].__setitem__(4, 3), r"mlp_ratio_1\) is 3; .* 0 to 2"),
+        (lambda rows: rows[2].__setitem__(4, 0.5), "dtype float64"),
+        (lambda rows: rows[2].__setitem__(4, None), "dtype object"),
+        (lambda rows: rows[2].__setitem__(4, 10**30), "dtype object"),
+        (lambda rows: rows[2].__setitem__(4, "1"), "dtype"),
+        (lambda rows: rows[2].__setitem__(4, [1]), "no integer matrix"),
+        (lambda rows: rows[0].clear(), r"row 0 is \[\]"),
+    ],
+)
+def test_bad_rows_of_choice_indices_name_what_is_wrong(change, says):
+    encoding = ENCODINGS["s"]
+    rows = encoding.sample(4, np.random.default_rng(0)).tolist()
+    change(rows)
+    with pytest.raises(InputError, match=says):
+        encoding.encode(rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda frame: frame.drop(columns="bias"), "configuration 0: .* lacks 'bias'"),
+        (lambda frame: frame.assign(loss=1.0), "configuration 0: .* has 'loss'"),
+        (
+            lambda frame: frame.assign(embed_dim=[192, 200, 384]),
+            "configuration 1: embed_dim is 200",
+        ),
+        (lambda frame: pd.concat([frame, frame[["bias"]]], axis=1), "column 'bias' twice"),
+        (lambda frame: frame["bias"], r"dtype bool|shape"),
+        (lambda frame: pd.DataFrame(np.zeros((2, 27), int)), "lacks 'num_layers'"),
+    ],
+)
+def test_a_bad_frame_names_what_is_wrong(change, says):
+    encoding = ENCODINGS["s"]
+    frame = pd.DataFrame([configuration(encoding, seed) for seed in range(3)])
+    with pytest.raises(InputError, match=says):
+        encoding.encode(change(frame))
 
 
 def test_a_bad_configuration_is_not_written_to():

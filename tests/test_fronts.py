@@ -434,6 +434,9 @@ def test_bad_arguments():
         front.hypervolume(nadir=3.0)
     with pytest.raises(InputError, match="is not below nadir"):
         front.hypervolume(ideal=front.nadir)
+    for point in (3.0, [1.0], [1.0, float("inf")]):
+        with pytest.raises(InputError, match=r"point is .*; expected a finite number for each"):
+            front.hypervolume_at(point)
     for limit in (float("nan"), float("inf"), "30", True, None):
         with pytest.raises(InputError, match="limit of flops is"):
             best("s", "perplexity", {"flops": limit}, surrogate=surrogate)
@@ -493,6 +496,19 @@ def test_hypervolume_by_hand_and_by_moocore():
     moocore = pytest.importorskip("moocore")
     points = np.random.default_rng(4).normal(size=(500, 2))
     assert hypervolume(points, 1.1) == pytest.approx(moocore.hypervolume(points, ref=[1.1, 1.1]))
+
+
+def test_hypervolume_in_natural_units_at_a_point_of_ones_own():
+    front = reference_front("s", ("perplexity", "energy@rtx2080"), surrogate=embedded("s"))
+    width = front.nadir - front.ideal
+    corner = front.ideal + 1.1 * width
+    assert front.hypervolume_at(corner) == pytest.approx(front.hypervolume() * width.prod())
+    assert front.hypervolume_at(front.objectives.min(axis=0)) == 0.0
+    # by hand, of the two points that lie within
+    (x0, y0), (x1, y1) = front.objectives[:2]
+    x2, y2 = front.objectives[2][0], y0 + 1.0
+    by_hand = (x1 - x0) * (y2 - y0) + (x2 - x1) * (y2 - y1)
+    assert front.hypervolume_at([x2, y2]) == pytest.approx(by_hand)
 
 
 @pytest.mark.parametrize("limit", [1, 7, 100])

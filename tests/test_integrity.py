@@ -44,6 +44,8 @@ def test_what_is_no_artifact(tmp_path: Path) -> None:
     for wrong in ("hwgpt-xl", str(tmp_path)):
         with pytest.raises(InputError, match=f"{wrong}.*hwgpt-s"):
             locate(wrong)
+    with pytest.raises(InputError, match="did you mean 'hwgpt-m'"):
+        locate("hwgpt-M")
     with pytest.raises(MissingArtifactError, match="hwgpt-blackbox convert SOURCE --space s"):
         locate("hwgpt-s-tabular")
 
@@ -68,7 +70,7 @@ def outside(folder: Path) -> None:
         (lambda folder: (folder / "arrays.npz").unlink(), "is missing"),
         (lambda folder: (folder / "notes.txt").write_text("mine"), "notes.txt, which .* not list"),
         (lambda folder: (folder / ".hidden").mkdir(), r"\.hidden"),
-        (lambda folder: (folder / "a\x1b[2J").write_text(""), r"holds 'a\\x1b\[2J'"),
+        (lambda folder: (folder / "a\x1b[2J").write_text(""), r"holds a\\x1b\[2J, which"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "manifest.json").write_text("{}"), "schema_version"),
         (lambda folder: rewrite_manifest(folder, kind="pickle"), "kind 'pickle'"),

@@ -88,7 +88,11 @@ def test_objectives_as_users_write_them(text, column):
         ("accuracy", "unknown objective 'accuracy'"),
         ("", "unknown objective"),
         (None, "unknown objective"),
-        ("metric_latency@a100", "latency@DEVICE"),
+        ("metric_latency@a100", "latency@a100"),
+        ("latency_a100", "latency@DEVICE"),
+        ("latncy@a100", "did you mean 'latency@a100'?"),
+        ("Latency@V100", "did you mean 'v100'?"),
+        ("Latency@v100", "did you mean 'latency@v100'?"),
         ("latency", "latency@rtx2080"),
         ("latency@", "needs a device"),
         ("latency@gtx", "unknown device 'gtx'"),
@@ -96,7 +100,8 @@ def test_objectives_as_users_write_them(text, column):
         ("latency@a100@a40", "unknown device 'a100@a40'"),
         ("perplexity@a100", "write perplexity"),
         ("perplexity@", "write perplexity"),
-        ("Perplexity", "unknown objective"),
+        ("Perplexity", "did you mean 'perplexity'?"),
+        ("perplexty", "did you mean 'perplexity'?"),
     ],
 )
 def test_bad_objectives_name_value_and_cure(text, says):

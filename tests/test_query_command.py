@@ -37,9 +37,10 @@ def test_a_list_names_the_layers_that_exist():
     [
         ("mlp_ratio=4,3", "mlp_ratio lists 2 values; num_layers is 11: list 11"),
         ("num_layers=12", "num_layers is given twice, '11' and '12'"),
-        ("heads=4", "'heads' is no hyperparameter of space s"),
+        ("heads=4", "unknown hyperparameter of space s 'heads'; known: num_layers, embed_dim"),
+        ("Num_Heads=4", "did you mean 'num_heads'?"),
         ("bias", "'bias' is not KEY=VALUE"),
-        ("embed_dim_x=4", "no hyperparameter"),
+        ("embed_dim_x=4", "did you mean 'embed_dim'?"),
     ],
 )
 def test_words_that_do_not_fit(word: str, message: str):
@@ -156,6 +157,15 @@ def test_what_best_cannot_do_is_an_error_that_says_so(capsys, words: list[str], 
     code, out, err = query(capsys, "--space", "m", "--device", "a40", *words)
     assert (code, out) == (2, "")
     assert re.search(message, err)
+
+
+def test_several_limits_behind_one_max_were_blamed_on_their_form(capsys):
+    words = ["--space", "m", "--device", "a40", "--max"]
+    code, out, _ = query(capsys, *words, "latency=30", "params=3e8", "--json")
+    assert code == 0
+    assert json.loads(out)["limits"] == {"latency@a40": 30.0, "params": 3e8}
+    code, _, err = query(capsys, *words, "a=20", "b=4")
+    assert (code, "unknown objective 'a'" in err) == (2, True)
 
 
 def test_options_of_best_need_it_and_objectives_need_a_device(capsys):

@@ -82,3 +82,11 @@ def test_a_space_without_measurements_has_no_blackbox():
 def test_spaces_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         SPACES["s"].batch_size = 1  # type: ignore[misc]
+
+
+def test_a_space_that_was_put_into_the_table_was_said_to_lack_published_measurements():
+    mine = dataclasses.replace(SPACES["s"], name="mine")
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        SPACES["mine"] = mine  # type: ignore[index]
+    with pytest.raises(InputError, match="unknown space 'mine'"):
+        get_space("mine", measured=True)

@@ -211,7 +211,7 @@ def test_renamed_objectives_keep_their_values(boxes, dataset):
 
 
 def test_renaming_what_is_no_objective_names_it(boxes):
-    with pytest.raises(InputError, match="'accuracy' is no objective"):
+    with pytest.raises(InputError, match="unknown objective 'accuracy'; known: metric_"):
         boxes["s"]["a100"].rename_objectives({"accuracy": "a"})
 
 

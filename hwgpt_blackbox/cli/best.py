@@ -34,9 +34,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max",
         dest="limits",
-        action="append",
+        nargs="+",
+        action="extend",
         metavar="OBJECTIVE=NUMBER",
-        help="largest expected value, in ms, Wh or MB; may be given several times",
+        help="largest expected values, in ms, Wh or MB",
     )
 
 

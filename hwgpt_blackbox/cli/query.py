@@ -13,7 +13,7 @@ from typing import Any
 from hwgpt_blackbox.cli import best
 from hwgpt_blackbox.cli.best import shown
 from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
-from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.errors import InputError, unknown
 from hwgpt_blackbox.metrics import METRICS, dataset_columns
 from hwgpt_blackbox.spaces import MEASURED_SPACES, Space, get_space
 
@@ -60,10 +60,8 @@ def parse_configuration(space: Space, words: list[str]) -> dict[str, Any]:
         if not equals:
             raise InputError(f"{word!r} is not KEY=VALUE, for instance num_layers=12; see --help")
         if key not in space.choices and key not in PER_LAYER:
-            raise InputError(
-                f"{key!r} is no hyperparameter of space {space.name}; known: num_layers, "
-                "embed_dim, bias, mlp_ratio, num_heads, mlp_ratio_<i>, num_heads_<i>"
-            )
+            known = (name for name in space.choices if not name.endswith(tuple("0123456789")))
+            raise unknown(f"hyperparameter of space {space.name}", key, (*known, *PER_LAYER))
         if key in texts:
             raise InputError(f"{key} is given twice, {texts[key]!r} and {text!r}; give it once")
         texts[key] = text

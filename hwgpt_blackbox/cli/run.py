@@ -209,20 +209,11 @@ def _terminable() -> Iterator[None]:
 
 @contextmanager
 def _logged() -> Iterator[None]:
-    """Show warnings of the package above the bar; once, although Syne Tune logs everybody's."""
+    """Show warnings of the package above the bar."""
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    logger = logging.getLogger("hwgpt_blackbox")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
-    try:
-        with logging_redirect_tqdm([logger]):
-            yield
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
+    with logging_redirect_tqdm([logging.getLogger("hwgpt_blackbox")]):
+        yield
 
 
 def _report(store: ResultStore, problems: list[Problem], results: list[StoredRun]) -> None:

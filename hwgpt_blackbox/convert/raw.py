@@ -14,7 +14,7 @@ from hwgpt_blackbox.convert.layout import ENERGY_FILES, LATENCY_FILES, Checkout
 from hwgpt_blackbox.convert.stats import PERPLEXITY_RANGE, Stats
 from hwgpt_blackbox.convert.values import Range, check_range, number, numbers
 from hwgpt_blackbox.devices import DEVICES, Device
-from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.errors import DataError, unknown
 
 TO_MS = {"s": 1000.0, "ms": 1.0, "us": 1e-3, "µs": 1e-3, "μs": 1e-3}
 """Unit of a latency to factor to ms."""
@@ -206,9 +206,12 @@ def unit_factor(unit: Any, factors: dict[str, float], where: str) -> float:
 
     :raises DataError: the unit is unknown
     """
-    if not isinstance(unit, str) or unit not in factors:
-        shown = repr(str(unit)[:40]) if isinstance(unit, str) else f"of type {type(unit).__name__}"
-        raise DataError(f"{where}: unknown unit {shown}; known: {', '.join(factors)}")
+    if not isinstance(unit, str):
+        raise DataError(
+            f"{where}: unknown unit of type {type(unit).__name__}; known: {', '.join(factors)}"
+        )
+    if unit not in factors:
+        raise DataError(f"{where}: {unknown('unit', unit, factors)}")
     return factors[unit]
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from hwgpt_blackbox.bounds import REFERENCE_POINT
 from hwgpt_blackbox.errors import InputError, require
 from hwgpt_blackbox.experiments.hypervolume import cumulative
-from hwgpt_blackbox.experiments.problems import REFERENCE_POINT, Problem
+from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import EXPECTED, SIMULATED_TIME, RunSettings
 from hwgpt_blackbox.experiments.store import StoredRun, write_atomically
 

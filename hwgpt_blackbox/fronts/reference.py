@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwgpt_blackbox.bounds import REFERENCE_POINT
 from hwgpt_blackbox.cost import CostModel
 from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import InputError
@@ -23,9 +24,6 @@ from hwgpt_blackbox.fronts.sums import (
 )
 from hwgpt_blackbox.fronts.sweep import MAX_POINTS, group_fronts, merge
 from hwgpt_blackbox.surrogate import Surrogate
-
-REFERENCE = 1.1
-"""Reference point of the normalised hypervolume, in every objective."""
 
 _ROUNDING = 1e-9
 """Allowance for the rounding of two hypervolumes, relative to their size."""
@@ -72,7 +70,7 @@ class ReferenceFront:
         self,
         ideal: ArrayLike | None = None,
         nadir: ArrayLike | None = None,
-        reference: float = REFERENCE,
+        reference: float = REFERENCE_POINT,
     ) -> float:
         """Normalised hypervolume of the front.
 
@@ -84,6 +82,16 @@ class ReferenceFront:
         ends = self._range(ideal, nadir)
         return hypervolume(ends.normalise(self.objectives), reference)
 
+    def hypervolume_at(self, point: ArrayLike) -> float:
+        """Hypervolume of the front in natural units, up to a point of one's own.
+
+        :param point: reference point, natural units, shape (objectives,); what is not below it in
+            every objective counts for nothing
+        :return: in the product of the objectives' units, not divided by anything
+        :raises InputError: wrong shape, or not finite
+        """
+        return hypervolume(self.objectives, self._checked("point", point))
+
     @cached_property
     def hypervolume_gap_bound(self) -> float:
         """Most that the normalised hypervolume may lack to that of the true front.
@@ -94,21 +102,24 @@ class ReferenceFront:
         """
         if self.outer is None:
             return 0.0
-        above = hypervolume(self._range(None, None).normalise(self.outer), REFERENCE)
+        above = hypervolume(self._range(None, None).normalise(self.outer), REFERENCE_POINT)
         return max(above - self.hypervolume(), 0.0) + _ROUNDING * above
 
     def _range(self, ideal: ArrayLike | None, nadir: ArrayLike | None) -> Range:
-        ends = [
-            np.asarray(own if given is None else given, dtype=np.float64)
-            for own, given in ((self.ideal, ideal), (self.nadir, nadir))
-        ]
-        for name, end in zip(("ideal", "nadir"), ends, strict=True):
-            if end.shape != (len(self.names),) or not np.isfinite(end).all():
-                raise InputError(
-                    f"{name} is {end.tolist()}; expected a finite number for each of "
-                    f"{', '.join(self.names)}"
-                )
-        return Range(*ends)
+        return Range(
+            self._checked("ideal", self.ideal if ideal is None else ideal),
+            self._checked("nadir", self.nadir if nadir is None else nadir),
+        )
+
+    def _checked(self, name: str, point: ArrayLike) -> NDArray[np.float64]:
+        """A point with a finite number for each objective."""
+        array = np.asarray(point, dtype=np.float64)
+        if array.shape != (len(self.names),) or not np.isfinite(array).all():
+            raise InputError(
+                f"{name} is {array.tolist()}; expected a finite number for each of "
+                f"{', '.join(self.names)}"
+            )
+        return array
 
 
 def reference_front(

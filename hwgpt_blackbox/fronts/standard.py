@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hwgpt_blackbox.bounds import SAMPLE_SEED, SAMPLE_SIZE, bounds
+from hwgpt_blackbox.bounds import REFERENCE_POINT, SAMPLE_SEED, SAMPLE_SIZE, bounds
 from hwgpt_blackbox.devices import DEVICES
-from hwgpt_blackbox.fronts.reference import REFERENCE, reference_front
+from hwgpt_blackbox.fronts.reference import reference_front
 from hwgpt_blackbox.surrogate import Surrogate
 
 AGNOSTIC = ("flops", "params", "memory_float16", "memory_bfloat16")
@@ -39,7 +39,7 @@ def standard_problems(surrogate: Surrogate) -> dict[str, Any]:
     problems: dict[str, Any] = {}
     for pair in standard_pairs():
         front = reference_front(surrogate.space.name, pair, surrogate=surrogate)
-        corner = front.ideal + REFERENCE * (front.nadir - front.ideal)
+        corner = front.ideal + REFERENCE_POINT * (front.nadir - front.ideal)
         problems[" ".join(pair)] = {
             "objectives": list(pair),
             "ideal": front.ideal.tolist(),
@@ -50,7 +50,7 @@ def standard_problems(surrogate: Surrogate) -> dict[str, Any]:
             "exact": front.exact,
         }
     return {
-        "reference_point": REFERENCE,
+        "reference_point": REFERENCE_POINT,
         "sample_size": recorded.get("sample_size", SAMPLE_SIZE),
         "seed": recorded.get("seed", SAMPLE_SEED),
         "problems": problems,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwgpt_blackbox._version import __version__
+from hwgpt_blackbox.bounds import REFERENCE_POINT
 from hwgpt_blackbox.errors import require
 from hwgpt_blackbox.experiments.report import page
 from hwgpt_blackbox.experiments.report.convergence import traces
@@ -85,7 +86,7 @@ def write_report(
         f"{counted(len(results.runs), 'run')}, {counted(len(problems), 'problem')}, "
         f"{counted(len(results.methods), 'method')}. "
         "All scores are of expected values; hypervolume is normalised: ideal 0, nadir 1, "
-        f"reference point 1.1 in each objective. hwgpt-blackbox {__version__}."
+        f"reference point {REFERENCE_POINT} in each objective. hwgpt-blackbox {__version__}."
     )
     path = writer.text(PAGE, page.html("HW-GPT-Bench experiments", lead, notes, sections))
     return Report(path, tuple(writer.files), tuple(notes))
