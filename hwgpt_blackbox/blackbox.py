@@ -13,7 +13,7 @@ from syne_tune.blackbox_repository.blackbox import Blackbox
 from syne_tune.config_space import randint
 
 from hwgpt_blackbox.cost import CostModel
-from hwgpt_blackbox.encoding import Configurations, Encoding
+from hwgpt_blackbox.encoding import Configurations, Encoding, IntMatrix
 from hwgpt_blackbox.errors import InputError, unknown
 from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, Column, dataset_columns
 from hwgpt_blackbox.noise import MAX_REPEAT, SESSIONS, check_repeat
