@@ -378,3 +378,26 @@ def test_results_at_a_url(capsys):
     assert {"summary.csv", "front-s-perplexity-energy@rtx2080.svg", "runs"} <= set(names)
     assert main(short("nofs://bucket/x")) == 2
     assert "nofs://bucket/x cannot be opened" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_what_a_killed_report_left_is_removed_by_the_next(tmp_path, monkeypatch):
+    # figures/.….tmp stayed for ever.
+    pytest.importorskip("matplotlib")
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "matplotlib"))
+    assert main(short(tmp_path / "results", methods="RS", seeds="0")) == 0
+    words = ["report", str(tmp_path / "results"), "--out", str(tmp_path / "out"), "--no-spaces"]
+    code = KILLED_WHILE_WRITING.replace(
+        "if len(calls) == 3:",
+        "if os.readlink(f'/proc/self/fd/{descriptor}').endswith('.svg'):",
+    )
+    assert code != KILLED_WHILE_WRITING
+    done = subprocess.run([sys.executable, "-c", code, *words], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+    def hidden() -> list[str]:
+        return [path.name for path in (tmp_path / "out").rglob(".*")]
+
+    assert len(hidden()) == 1
+    assert main(words) == 0
+    assert hidden() == []
