@@ -562,17 +562,19 @@ def test_every_measured_device_is_plausible_and_slips_are_not(
 
 
 def test_what_was_confirmed_needs_no_word_again(
-    artifacts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = frame(architectures(60), repeats=2, energy=False)
     table[["latency_0", "latency_1"]] *= 1e4
-    source = write(table, tmp_path / "my.csv")
+    source, out = write(table, tmp_path / "my.csv"), tmp_path / "my artifacts"
     command = ["convert", str(source), "--space", "s", "--device", "slow", "--quiet"]
+    command += ["--out", str(out)]
     assert main(command) == 2
     assert "--confirm-units" in capsys.readouterr().err
     assert main([*command, "--confirm-units"]) == 0
-    verify = ["verify", "hwgpt-s-device-slow", "--against", str(source), "--split", "none"]
-    assert main([*verify, "--quiet"]) == 0
+    assert f"export HWGPT_BLACKBOX_HOME='{out}'" in capsys.readouterr().out  # fit to be pasted
+    verify = ["verify", str(out / "hwgpt-s-device-slow"), "--against", str(source)]
+    assert main([*verify, "--split", "none", "--quiet"]) == 0
 
 
 def test_the_workload_of_a_device_is_kept_and_shown(
@@ -609,16 +611,6 @@ def test_a_workload_that_cannot_be(option: dict[str, Any], tmp_path: Path) -> No
     source = write(frame(architectures(60), repeats=1), tmp_path / "my.csv")
     with pytest.raises(InputError, match="expected a whole number from 1"):
         convert_device(source, "s", "mygpu", tmp_path / "out", progress=False, **option)
-
-
-def test_the_line_that_loads_can_be_pasted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = write(frame(architectures(60), repeats=1, energy=False), tmp_path / "my.csv")
-    out = tmp_path / "my artifacts"
-    command = ["convert", str(source), "--space", "s", "--device", "mygpu", "--out", str(out)]
-    assert main([*command, "--quiet"]) == 0
-    assert f"export HWGPT_BLACKBOX_HOME='{out}'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\xff" * 50, b'"unclosed'])
