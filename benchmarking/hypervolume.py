@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from syne_tune.optimizer.schedulers.multiobjective.utils import hypervolume_cumulative
 
-from hwgpt_blackbox.bounds import REFERENCE_POINT
-from hwgpt_blackbox.experiments.hypervolume import cumulative
+from hwgpt_blackbox.experiments.results.cumulative_hypervolume import cumulative
+from hwgpt_blackbox.models.ideal_and_nadir import REFERENCE_POINT
 
 
 def uniform(n: int) -> NDArray[np.float64]:

@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 from helpers import equivalent
 
-from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.objectives import METRICS, dataset_columns
+from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.metrics import METRICS, dataset_columns
-from hwgpt_blackbox.spaces import SPACES
 
 
 @dataclass

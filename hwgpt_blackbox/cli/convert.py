@@ -7,9 +7,9 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from hwgpt_blackbox.domain.objectives import example_objectives
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.metrics import example_objectives
-from hwgpt_blackbox.spaces import MEASURED_SPACES
 
 PARTS = ("tabular", "surrogate")
 """What is made of a checkout without ``--only``."""
@@ -125,7 +125,7 @@ def _convert(args: argparse.Namespace) -> list[Path]:
     how: dict[str, Any] = {"overwrite": args.overwrite, "progress": not args.quiet}
     source, space, out = args.source, args.space, _out(args)
     if args.device:
-        from hwgpt_blackbox.convert.own_device import convert_device
+        from hwgpt_blackbox.convert.user_device import convert_device
 
         how |= {"latency_unit": args.latency_unit, "energy_unit": args.energy_unit}
         how |= {"batch": args.batch, "length": args.length, "confirm_units": args.confirm_units}
@@ -146,8 +146,8 @@ def _convert(args: argparse.Namespace) -> list[Path]:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from hwgpt_blackbox.convert.card_text import LEGEND, comparison_table
-    from hwgpt_blackbox.convert.comparison import Contest, compare_families
+    from hwgpt_blackbox.convert.judging.cards.text import LEGEND, comparison_table
+    from hwgpt_blackbox.convert.judging.family_comparison import Contest, compare_families
 
     path, comparison = compare_families(
         args.source,
@@ -163,15 +163,15 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _out(args: argparse.Namespace) -> Path:
-    from hwgpt_blackbox.places import home
+    from hwgpt_blackbox.storage.locations import home
 
     return home() if args.out is None else Path(args.out).expanduser()
 
 
 def _say_how_to_load(out: Path, folders: list[Path]) -> None:
     """Print how the artifacts are loaded."""
-    from hwgpt_blackbox.names import part_of
-    from hwgpt_blackbox.places import HOME_VARIABLE, home
+    from hwgpt_blackbox.storage.artifact_names import part_of
+    from hwgpt_blackbox.storage.locations import HOME_VARIABLE, home
 
     if out.resolve() != home().resolve():
         print(f"to load them, first: export {HOME_VARIABLE}={quote(str(out.resolve()))}")

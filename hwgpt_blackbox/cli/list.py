@@ -9,12 +9,12 @@ from shlex import quote
 from typing import Any
 
 from hwgpt_blackbox.cli.pull import add_home
-from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
-from hwgpt_blackbox.names import BLACKBOXES, artifact_name, part_of
-from hwgpt_blackbox.own_devices import OwnDevice, own_devices
-from hwgpt_blackbox.places import find, home, parts
-from hwgpt_blackbox.spaces import MEASURED_SPACES
+from hwgpt_blackbox.storage.artifact_names import BLACKBOXES, artifact_name, part_of
+from hwgpt_blackbox.storage.locations import find, home, parts
+from hwgpt_blackbox.storage.user_devices import OwnDevice, own_devices
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ def reports() -> list[dict[str, Any]]:
 
     :raises DataError: the card of a space is not sound
     """
-    from hwgpt_blackbox.convert.card_store import read_card
+    from hwgpt_blackbox.convert.judging.cards.file import read_card
 
     table, others = [], parts()
     for name in (*map(artifact_name, MEASURED_SPACES), *others):
@@ -164,7 +164,7 @@ def reports() -> list[dict[str, Any]]:
 
 def _print_reports(*, as_json: bool) -> int:
     """Print what the report card of each artifact says in one line."""
-    from hwgpt_blackbox.convert.card_text import LIST_HEADINGS, list_row
+    from hwgpt_blackbox.convert.judging.cards.text import LIST_HEADINGS, list_row
 
     table = reports()
     if as_json:

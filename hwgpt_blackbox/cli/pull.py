@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     from shlex import quote
 
     from hwgpt_blackbox.hosting import pull
-    from hwgpt_blackbox.places import HOME_VARIABLE, home
+    from hwgpt_blackbox.storage.locations import HOME_VARIABLE, home
 
     version = pull(
         args.what,

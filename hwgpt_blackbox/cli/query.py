@@ -12,11 +12,11 @@ from typing import Any
 
 from hwgpt_blackbox.cli import best
 from hwgpt_blackbox.cli.best import shown
-from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.architecture_forms import as_configuration
+from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.objectives import METRICS, dataset_columns
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, Space, get_space
 from hwgpt_blackbox.errors import InputError, unknown
-from hwgpt_blackbox.forms import as_configuration
-from hwgpt_blackbox.metrics import METRICS, dataset_columns
-from hwgpt_blackbox.spaces import MEASURED_SPACES, Space, get_space
 
 _EXAMPLES = """examples:
   hwgpt-blackbox query --space s --device rtx2080 num_layers=12 embed_dim=768 bias=true \\
@@ -124,15 +124,15 @@ def run(args: argparse.Namespace) -> int:
     best.misplaced(args)
     if args.best:
         return best.run(args)
-    from hwgpt_blackbox.noise import check_repeat
-    from hwgpt_blackbox.own_devices import read_surrogate, workload_notes
-    from hwgpt_blackbox.predictor import Predictor
+    from hwgpt_blackbox.models.noise import check_repeat
+    from hwgpt_blackbox.models.prediction import Predictor
+    from hwgpt_blackbox.storage.user_devices import load_surrogate, workload_notes
 
     space = get_space(args.space, measured=True)
     given = as_configuration(space, _read(args.config)) if args.config else {}
     configuration = {**given, **parse_configuration(space, args.values)}
     repeat = None if args.seed is None else check_repeat(args.seed)
-    surrogate = read_surrogate(space.name)
+    surrogate = load_surrogate(space.name)
     columns = dataset_columns(args.device, surrogate.own_devices)
     predictor = Predictor(surrogate, list(columns.values()))
     row = predictor.encoding.encode_one(configuration)

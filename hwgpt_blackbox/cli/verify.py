@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from hwgpt_blackbox.cli.convert import add_family_options
 
 if TYPE_CHECKING:
-    from hwgpt_blackbox.convert.comparison import Contest
-    from hwgpt_blackbox.convert.holdout import Split, Trial
-    from hwgpt_blackbox.convert.judging import Judged
-    from hwgpt_blackbox.integrity import Sound
+    from hwgpt_blackbox.convert.judging.family_comparison import Contest
+    from hwgpt_blackbox.convert.judging.holdouts import Split, Trial
+    from hwgpt_blackbox.convert.judging.judge_artifact import Judged
+    from hwgpt_blackbox.storage.artifact_kinds import Sound
 
 BOTH, NONE = "both", "none"
 SPLITS = ("random", "blocks", BOTH, NONE)
@@ -59,8 +59,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check the artifact, then show its stored card or a new one."""
-    from hwgpt_blackbox.convert.card_store import KINDS, read_card, store_card
-    from hwgpt_blackbox.integrity import check_artifact, locate
+    from hwgpt_blackbox.convert.judging.cards.file import KINDS, read_card, store_card
+    from hwgpt_blackbox.storage.artifact_kinds import check_artifact, locate
 
     splits, contest = _splits(args), _contest(args)
     folder = locate(args.artifact)
@@ -102,7 +102,7 @@ def _judge(
 ) -> Judged:
     """What the source says of an artifact."""
     from hwgpt_blackbox.convert.conversion import progress_bar
-    from hwgpt_blackbox.convert.judging import Asked, judge_artifact
+    from hwgpt_blackbox.convert.judging.judge_artifact import Asked, judge_artifact
 
     with progress_bar(not args.quiet) as say:
         return judge_artifact(sound, args.against, Asked(splits, contest, say))
@@ -112,7 +112,7 @@ def _contest(args: argparse.Namespace) -> Contest | None:
     """The families to set beside the artifact, their libraries at hand."""
     if not args.fit:
         return None
-    from hwgpt_blackbox.convert.comparison import Contest
+    from hwgpt_blackbox.convert.judging.family_comparison import Contest
 
     return Contest(args.fit, args.targets, args.time_limit)
 
@@ -122,7 +122,7 @@ def _splits(args: argparse.Namespace) -> list[Split]:
 
     :raises InputError: a seed for no split or for two, or one that the split does not have
     """
-    from hwgpt_blackbox.convert.holdout import DEFAULT_SPLITS, SPLIT_KINDS, Split
+    from hwgpt_blackbox.convert.judging.holdouts import DEFAULT_SPLITS, SPLIT_KINDS, Split
     from hwgpt_blackbox.errors import InputError
 
     if args.split in (BOTH, NONE):
@@ -138,10 +138,10 @@ def _check_options(args: argparse.Namespace, sound: Sound) -> None:
 
     :raises InputError: says what is missing
     """
-    from hwgpt_blackbox.convert.card_store import KINDS, REPORT
+    from hwgpt_blackbox.convert.judging.cards.file import KINDS, REPORT
     from hwgpt_blackbox.errors import InputError, require
-    from hwgpt_blackbox.names import BLACKBOXES
-    from hwgpt_blackbox.places import EMBEDDED
+    from hwgpt_blackbox.storage.artifact_names import BLACKBOXES
+    from hwgpt_blackbox.storage.locations import EMBEDDED
 
     if sound.kind not in KINDS and (args.store or args.out is not None):
         raise InputError(
@@ -174,10 +174,10 @@ def _write(
 
     :raises OutputError: they cannot be written
     """
-    from hwgpt_blackbox.convert.card_figures import make_figures
-    from hwgpt_blackbox.convert.card_store import REPORT, to_json
-    from hwgpt_blackbox.output import write_file, writing
-    from hwgpt_blackbox.plotting import save
+    from hwgpt_blackbox.convert.judging.cards.figures import make_figures
+    from hwgpt_blackbox.convert.judging.cards.file import REPORT, to_json
+    from hwgpt_blackbox.plotting.style import save
+    from hwgpt_blackbox.storage.atomic_writes import write_file, writing
 
     paths = [folder / REPORT]
     with writing(folder):
@@ -190,8 +190,8 @@ def _write(
 
 
 def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
-    from hwgpt_blackbox.convert.card_store import COMPARISON, KINDS, to_json
-    from hwgpt_blackbox.convert.card_text import LEGEND, comparison_table, section_table
+    from hwgpt_blackbox.convert.judging.cards.file import COMPARISON, KINDS, to_json
+    from hwgpt_blackbox.convert.judging.cards.text import LEGEND, comparison_table, section_table
 
     if as_json:
         print(to_json(answer))

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.architecture import build_model, model_config
-from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.encoding import BIAS, Encoding, IntMatrix
+from hwgpt_blackbox.domain.model_config import model_config
+from hwgpt_blackbox.domain.objectives import Column
+from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.dropin.ground_truth import GroundTruth, Stats
 from hwgpt_blackbox.dropin.model_settings import Settings, model_settings
 from hwgpt_blackbox.dropin.names import (
@@ -27,17 +30,15 @@ from hwgpt_blackbox.dropin.names import (
 from hwgpt_blackbox.dropin.predictions import Predictions
 from hwgpt_blackbox.dropin.samples import BIASES, EMBED, HEADS, LAYERS, Samples
 from hwgpt_blackbox.dropin.samples import MLP as RATIOS
-from hwgpt_blackbox.encoding import BIAS, Encoding, IntMatrix
 from hwgpt_blackbox.errors import InputError, unknown
-from hwgpt_blackbox.metrics import Column
-from hwgpt_blackbox.network import PUBLISHED_MLP
-from hwgpt_blackbox.noise import MAX_REPEAT, check_repeat
-from hwgpt_blackbox.own_devices import read_surrogate
-from hwgpt_blackbox.spaces import get_space
-from hwgpt_blackbox.surrogate import COUNTED
+from hwgpt_blackbox.models.noise import MAX_REPEAT, check_repeat
+from hwgpt_blackbox.models.published_network import PUBLISHED_MLP
+from hwgpt_blackbox.models.surrogate import COUNTED
+from hwgpt_blackbox.network.build import build_model
+from hwgpt_blackbox.storage.user_devices import load_surrogate
 
 if TYPE_CHECKING:
-    from hwgpt_blackbox.torch_model import GPT
+    from hwgpt_blackbox.network.gpt import GPT
 
 MLP, SUPERNET = "mlp", "supernet"
 PREDICTORS = (MLP, SUPERNET, PUBLISHED_MLP)
@@ -99,7 +100,7 @@ class HWGPT:
         self.on_device = "cpu"
         self._encoding = Encoding(space)
         self._samples = Samples(self._encoding)
-        self._predictions = Predictions(read_surrogate(space.name), self.unit_system)
+        self._predictions = Predictions(load_surrogate(space.name), self.unit_system)
         self.device_list = [*DEVICES, *self._predictions.own_devices]
         self.hw_metrics_surrogate = of_devices(METRIC_NAMES)
         self.hw_metrics_true = ["flops", "params", "float16_memory", "bfloat16_memory"]

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.objectives import METRICS
+from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.dropin.names import (
     METRIC_NAMES,
     OURS,
@@ -21,16 +24,13 @@ from hwgpt_blackbox.dropin.names import (
     published_flops,
     published_params,
 )
-from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import InputError, unknown
-from hwgpt_blackbox.metrics import METRICS
-from hwgpt_blackbox.spaces import get_space
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from hwgpt_blackbox.experiments.records import StoredRun
+    from hwgpt_blackbox.experiments.results.run_file import StoredRun
     from hwgpt_blackbox.experiments.runs import RunSettings
 
 RENAMED = {"MOREA": "RE"}
@@ -197,9 +197,9 @@ def plot_eaf(
     :raises MissingExtraError: matplotlib or moocore is not installed
     :raises OutputError: the figure cannot be written
     """
-    from hwgpt_blackbox.experiments.analysis import labelled
     from hwgpt_blackbox.experiments.report.attainment import attainment_table, draw_attainment
-    from hwgpt_blackbox.plotting import FORMATS, save_figure
+    from hwgpt_blackbox.experiments.results.scores import labelled
+    from hwgpt_blackbox.plotting.style import FORMATS, save_figure
 
     target = None if path is None else Path(path)
     if target is not None and target.suffix[1:] not in FORMATS:
@@ -259,11 +259,11 @@ def _check_time(limit: Any) -> float:
 
 def _make(runs: Sequence[RunSettings], out: str | Path | None) -> Iterator[StoredRun]:
     """Make the runs, in memory or in a folder that keeps them."""
-    from hwgpt_blackbox.experiments.grid import make_runs
-    from hwgpt_blackbox.experiments.provenance import provenance
-    from hwgpt_blackbox.experiments.records import StoredRun
+    from hwgpt_blackbox.experiments.grid_execution import make_runs
+    from hwgpt_blackbox.experiments.results.provenance import provenance
+    from hwgpt_blackbox.experiments.results.run_file import StoredRun
+    from hwgpt_blackbox.experiments.results.store import ResultStore, read
     from hwgpt_blackbox.experiments.runs import execute
-    from hwgpt_blackbox.experiments.store import ResultStore, read
 
     if out is None:
         for run in runs:
@@ -294,8 +294,8 @@ def _within(stored: StoredRun, limit: float) -> StoredRun:
 def _stored_runs(results: Any) -> list[StoredRun]:
     """The runs of what the user has: run objects, or a folder of results."""
     if isinstance(results, str | Path):
-        from hwgpt_blackbox.experiments.grid import read_all
-        from hwgpt_blackbox.experiments.store import ResultStore
+        from hwgpt_blackbox.experiments.grid_execution import read_all
+        from hwgpt_blackbox.experiments.results.store import ResultStore
 
         runs = read_all(ResultStore(results))
     else:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.artifact import read_manifest
-from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
+from hwgpt_blackbox.domain.objectives import METRICS
+from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.dropin.names import (
     METRIC_NAMES,
     OURS,
@@ -19,14 +21,12 @@ from hwgpt_blackbox.dropin.names import (
     measured_energy_unit,
 )
 from hwgpt_blackbox.dropin.samples import Samples
-from hwgpt_blackbox.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.metrics import METRICS
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.places import find
-from hwgpt_blackbox.spaces import Space
-from hwgpt_blackbox.surrogate import COUNTED
-from hwgpt_blackbox.table import Table
+from hwgpt_blackbox.models.surrogate import COUNTED
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.locations import find
+from hwgpt_blackbox.storage.manifest import read_manifest
+from hwgpt_blackbox.storage.measured_table import Table
 
 SERIES = ("latencies", "energies")
 MEMORIES = ("float16_memory", "bfloat16_memory")

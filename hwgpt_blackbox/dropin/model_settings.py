@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hwgpt_blackbox.spaces import (
+from hwgpt_blackbox.domain.spaces import (
     HEAD_SIZE,
     NORM_EPSILON,
     ROTARY_SHARE,

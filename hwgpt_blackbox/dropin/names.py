@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.counts import count
-from hwgpt_blackbox.devices import DEVICES
-from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
+from hwgpt_blackbox.domain.objectives import METRICS
+from hwgpt_blackbox.domain.parameter_counts import count
+from hwgpt_blackbox.domain.spaces import SEQUENCE_LENGTH, Space
 from hwgpt_blackbox.errors import InputError, unknown
-from hwgpt_blackbox.metrics import METRICS
-from hwgpt_blackbox.spaces import SEQUENCE_LENGTH, Space
 
 METRIC_NAMES: dict[str, str] = {
     "perplexity": "perplexity",

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, FIRST_LAYER, NUM_LAYERS, Encoding
+from hwgpt_blackbox.domain.architecture_forms import as_configuration
+from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, FIRST_LAYER, NUM_LAYERS, Encoding
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.forms import as_configuration
 
 if TYPE_CHECKING:
-    from hwgpt_blackbox.convert.architectures import Architectures
+    from hwgpt_blackbox.domain.architecture_strings import Architectures
 
 LAYERS, EMBED, INDICES = "sample_n_layer", "sample_embed_dim", "sample_layer_indices"
 HEADS, MLP, BIASES = "sample_n_head", "sample_mlp_ratio", "sample_bias"
@@ -30,7 +30,7 @@ class Samples:
     @cached_property
     def strings(self) -> Architectures:
         """Reads and writes architecture strings."""
-        from hwgpt_blackbox.convert.architectures import Architectures  # loads pandas
+        from hwgpt_blackbox.domain.architecture_strings import Architectures  # loads pandas
 
         return Architectures(self.space)
 
@@ -38,7 +38,7 @@ class Samples:
         """Choice indices of an architecture, in canonical form.
 
         :param architecture: a string ``gpt-s-12-768-…``, or what
-            :func:`~hwgpt_blackbox.forms.as_configuration` reads
+            :func:`~hwgpt_blackbox.domain.architecture_forms.as_configuration` reads
         :raises InputError: it is not of the space; names key, value and choices
         """
         if isinstance(architecture, str):

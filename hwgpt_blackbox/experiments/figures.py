@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from hwgpt_blackbox.encoding import Encoding
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.objectives import Column
+from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import InputError, MissingArtifactError
-from hwgpt_blackbox.experiments.analysis import expected_columns, labelled, nondominated
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.store import StoredRun
+from hwgpt_blackbox.experiments.results.scores import expected_columns, labelled, nondominated
+from hwgpt_blackbox.experiments.results.store import StoredRun
 from hwgpt_blackbox.fronts import ReferenceFront
-from hwgpt_blackbox.metrics import Column
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.own_devices import measured_on_own, read_surrogate
-from hwgpt_blackbox.places import find
-from hwgpt_blackbox.plotting import (
+from hwgpt_blackbox.models.prediction import Predictor
+from hwgpt_blackbox.plotting.style import (
     FORMATS,
     GREY,
     axis_label,
@@ -30,8 +29,9 @@ from hwgpt_blackbox.plotting import (
     save_figure,
     shared_legend,
 )
-from hwgpt_blackbox.predictor import Predictor
-from hwgpt_blackbox.spaces import get_space
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.locations import find
+from hwgpt_blackbox.storage.user_devices import load_surrogate, measured_on_own
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,11 +97,11 @@ def _cloud(problem: Problem) -> tuple[str, Any]:
     except MissingArtifactError:
         folder = None
     if folder is None:
-        surrogate = read_surrogate(problem.space)
+        surrogate = load_surrogate(problem.space)
         matrix = Encoding(get_space(problem.space)).sample(CLOUD_SIZE, rng)
         return CLOUD, Predictor(surrogate, problem.objectives).expected(matrix)
-    from hwgpt_blackbox.table import Table
-    from hwgpt_blackbox.tabular import TabularBlackbox
+    from hwgpt_blackbox.blackboxes.table_blackbox import TabularBlackbox
+    from hwgpt_blackbox.storage.measured_table import Table
 
     table = Table.read(folder)
     rows = rng.permutation(len(table.matrix))[:CLOUD_SIZE]

@@ -11,31 +11,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hwgpt_blackbox.artifact import read_manifest
-from hwgpt_blackbox.bounds import REFERENCE_POINT, check_bounds, stated_bounds
-from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
-from hwgpt_blackbox.encoding import Configurations, Encoding
-from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.metrics import (
+from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.encoding import Configurations, Encoding
+from hwgpt_blackbox.domain.objectives import (
     Column,
     OwnDevices,
     check_device,
     dataset_columns,
     parse_objective,
 )
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.own_devices import (
+from hwgpt_blackbox.domain.spaces import get_space
+from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.models.ideal_and_nadir import REFERENCE_POINT, check_bounds, stated_bounds
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.locations import MANIFEST, find
+from hwgpt_blackbox.storage.manifest import read_manifest
+from hwgpt_blackbox.storage.user_devices import (
     KIND,
     NOISY,
     device_artifact,
+    load_surrogate,
     measured_on_own,
-    read_surrogate,
 )
-from hwgpt_blackbox.places import MANIFEST, find
-from hwgpt_blackbox.spaces import get_space
 
 if TYPE_CHECKING:
-    from hwgpt_blackbox.blackbox import HWGPTBlackbox
+    from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
 
 DEFAULT_DEVICE = "rtx2080"
 """Device that evaluates architectures when no objective names one."""
@@ -148,10 +148,10 @@ class Problem:
     @cached_property
     def _blackbox(self) -> HWGPTBlackbox:
         """Answers for the objectives and nothing else."""
-        from hwgpt_blackbox.blackbox import HWGPTBlackbox
+        from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
 
         columns = dict(zip(self.attributes, self.objectives, strict=True))
-        return HWGPTBlackbox(read_surrogate(self.space), self.dataset, columns=columns)
+        return HWGPTBlackbox(load_surrogate(self.space), self.dataset, columns=columns)
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields only: another process reads the models itself."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hwgpt_blackbox import places
 from hwgpt_blackbox.errors import InputError, MissingArtifactError
 from hwgpt_blackbox.hosting.listing import artifact_of, is_artifact_name
 from hwgpt_blackbox.hosting.shelf import DIGEST_LENGTH, HIDDEN, Shelf
 from hwgpt_blackbox.hosting.versions import Version, check_revision, named
-from hwgpt_blackbox.places import MANIFEST
+from hwgpt_blackbox.storage import locations as places
+from hwgpt_blackbox.storage.locations import MANIFEST
 
 
 def cached(home: str | Path | None = None) -> list[Version]:

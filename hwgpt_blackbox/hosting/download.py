@@ -17,8 +17,8 @@ from hwgpt_blackbox.errors import DataError, OutputError
 from hwgpt_blackbox.hosting.listing import File, Listing
 from hwgpt_blackbox.hosting.sources import Source
 from hwgpt_blackbox.hosting.transfer import CHUNK, Failure, Patience
-from hwgpt_blackbox.output import discard, writing
-from hwgpt_blackbox.places import MANIFEST
+from hwgpt_blackbox.storage.atomic_writes import discard, writing
+from hwgpt_blackbox.storage.locations import MANIFEST
 
 OTHER_HOME = "choose another folder with --home"
 """How users of these commands choose where something is written."""

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from hwgpt_blackbox.hosting.listing import Listing, check_foreign
-from hwgpt_blackbox.output import Outputs, writing
-from hwgpt_blackbox.places import MANIFEST
+from hwgpt_blackbox.storage.atomic_writes import Outputs, writing
+from hwgpt_blackbox.storage.locations import MANIFEST
 
 OTHER_ADDRESS = "choose another address"
 

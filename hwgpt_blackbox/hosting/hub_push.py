@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from hwgpt_blackbox._version import __version__
-from hwgpt_blackbox.artifact import MAX_MANIFEST_BYTES
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
 from hwgpt_blackbox.hosting.addresses import parse_hub
 from hwgpt_blackbox.hosting.download import fetch_manifest
@@ -16,6 +15,7 @@ from hwgpt_blackbox.hosting.hub import LIBRARY, HubSource, failures, hub_endpoin
 from hwgpt_blackbox.hosting.listing import Listing, check_foreign, read_listing
 from hwgpt_blackbox.hosting.sources import Access
 from hwgpt_blackbox.hosting.transfer import Failure, insist
+from hwgpt_blackbox.storage.manifest import MAX_MANIFEST_BYTES
 
 
 def push_to_hub(

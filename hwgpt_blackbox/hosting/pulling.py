@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwgpt_blackbox import places
-from hwgpt_blackbox.artifact import MAX_MANIFEST_BYTES
 from hwgpt_blackbox.errors import (
     DataError,
     InputError,
@@ -35,7 +33,9 @@ from hwgpt_blackbox.hosting.versions import (
     named,
     origin_of,
 )
-from hwgpt_blackbox.output import need, terminate_as_exit, writing
+from hwgpt_blackbox.storage import locations as places
+from hwgpt_blackbox.storage.atomic_writes import need, terminate_as_exit, writing
+from hwgpt_blackbox.storage.manifest import MAX_MANIFEST_BYTES
 
 JOBS = 4
 """Files that are fetched at once."""

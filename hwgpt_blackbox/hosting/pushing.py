@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hwgpt_blackbox import places
-from hwgpt_blackbox.artifact import MAX_MANIFEST_BYTES
 from hwgpt_blackbox.errors import (
     DataError,
     HWGPTError,
@@ -28,8 +26,10 @@ from hwgpt_blackbox.hosting.listing import (
 )
 from hwgpt_blackbox.hosting.sources import Access, FolderSource, Source, open_source
 from hwgpt_blackbox.hosting.transfer import insist
-from hwgpt_blackbox.integrity import check_artifact
-from hwgpt_blackbox.output import terminate_as_exit
+from hwgpt_blackbox.storage import locations as places
+from hwgpt_blackbox.storage.artifact_kinds import check_artifact
+from hwgpt_blackbox.storage.atomic_writes import terminate_as_exit
+from hwgpt_blackbox.storage.manifest import MAX_MANIFEST_BYTES
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hwgpt_blackbox.artifact import sha256
 from hwgpt_blackbox.errors import DataError, MissingArtifactError, OutputError
 from hwgpt_blackbox.hosting.download import OTHER_HOME
 from hwgpt_blackbox.hosting.listing import Listing
@@ -33,9 +32,10 @@ from hwgpt_blackbox.hosting.versions import (
     read_origins,
     write_origins,
 )
-from hwgpt_blackbox.integrity import check_artifact
-from hwgpt_blackbox.output import apply_umask, discard, sync, writing
-from hwgpt_blackbox.places import MANIFEST
+from hwgpt_blackbox.storage.artifact_kinds import check_artifact
+from hwgpt_blackbox.storage.atomic_writes import apply_umask, discard, sync, writing
+from hwgpt_blackbox.storage.locations import MANIFEST
+from hwgpt_blackbox.storage.manifest import sha256
 
 logger = logging.getLogger(__name__)
 

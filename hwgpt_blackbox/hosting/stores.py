@@ -18,7 +18,7 @@ from hwgpt_blackbox.hosting.addresses import Address, is_web_address
 from hwgpt_blackbox.hosting.listing import Listing, check_foreign
 from hwgpt_blackbox.hosting.sources import Access
 from hwgpt_blackbox.hosting.transfer import CHUNK, Failure, insist, of_status, redact, without
-from hwgpt_blackbox.places import MANIFEST
+from hwgpt_blackbox.storage.locations import MANIFEST
 
 S3_TIMEOUT = 20
 """Seconds without a byte after which a connection to S3 counts as cut."""

@@ -48,26 +48,22 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
     It keeps every bit of state in ``self`` (so that pickling resumes exactly) and draws from
     ``self.rng`` alone.
 
-    Args:
-        config_space: Syne Tune configuration space, constants included.
-        random_seed: Seed of the method's own generator; None takes one from the system.
-        points_to_evaluate: Configurations to suggest first, in this order. Constants may be left
-            out. A second mention of one architecture is skipped, unless ``allow_repeats``.
-        canonical_form: Says which configurations are the same architecture: it gets a
-            configuration, constants included, and returns the one that stands for them all. A
-            picklable function, for the scheduler to be picklable. None: all differ.
-        allow_repeats: Whether an architecture may be suggested again.
-        candidates: Configurations that alone may be suggested, beside ``points_to_evaluate``: for
-            instance the rows of a table. What a method proposes is replaced by the new one of them
-            that differs in the fewest hyperparameters, ties at random. None: the whole space.
-
-    Attributes:
-        space: The encoding of ``config_space``.
-        rng: The only source of randomness.
-        observations: Results so far, minimised.
-
-    Raises:
-        InputError: ``points_to_evaluate`` are not in the space, or an argument is of another kind.
+    :param config_space: Syne Tune configuration space, constants included
+    :param random_seed: seed of the method's own generator; None takes one from the system.
+    :param points_to_evaluate: configurations to suggest first, in this order. Constants may be left
+        out. A second mention of one architecture is skipped, unless ``allow_repeats``.
+    :param canonical_form: says which configurations are the same architecture: it gets a
+        configuration, constants included, and returns the one that stands for them all. A picklable
+        function, for the scheduler to be picklable. None: all differ.
+    :param allow_repeats: whether an architecture may be suggested again
+    :param candidates: configurations that alone may be suggested, beside ``points_to_evaluate``:
+        for instance the rows of a table. What a method proposes is replaced by the new one of them
+        that differs in the fewest hyperparameters, ties at random. None: the whole space.
+    :ivar space: the encoding of ``config_space``
+    :ivar rng: the only source of randomness
+    :ivar observations: results so far, minimised
+    :raises InputError: ``points_to_evaluate`` are not in the space, or an argument is of another
+        kind
     """
 
     def __init__(
@@ -244,9 +240,8 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
     def on_trial_error(self, trial_id: int, config: Mapping[str, Any] | None = None) -> None:
         """A trial failed: it is pending no more, and its architecture is not tried again.
 
-        Args:
-            trial_id: The trial.
-            config: Its configuration: says what failed if :meth:`on_trial_add` was not called.
+        :param trial_id: the trial
+        :param config: its configuration: says what failed if :meth:`on_trial_add` was not called
         """
         suggestion = self._end(trial_id, config)
         if suggestion is not None:

@@ -27,8 +27,7 @@ logger = logging.getLogger(__name__)
 def metric_signs(metrics: Sequence[str], do_minimize: bool | Sequence[bool]) -> Values:
     """+1 for each minimised metric and -1 for each maximised one, shape (m,).
 
-    Raises:
-        InputError: Fewer than two metrics, one of them twice, or not one direction per metric.
+    :raises InputError: fewer than two metrics, one of them twice, or not one direction per metric
     """
     names = list(metrics) if isinstance(metrics, Collection) else []
     texts = not isinstance(metrics, str) and all(isinstance(name, str) for name in names)
@@ -59,8 +58,7 @@ def check_known(metrics: Sequence[str], known: Collection[str]) -> None:
 def read_metrics(result: Mapping[str, Any], metrics: Sequence[str], signs: Values) -> Values:
     """The minimised metrics of a result, shape (m,); None and non-numbers count as NaN.
 
-    Raises:
-        InputError: The result lacks a metric; says which it holds.
+    :raises InputError: the result lacks a metric; says which it holds
     """
     check_known(metrics, result)
     return np.array([_number(result[name]) for name in metrics]) * signs
@@ -86,9 +84,8 @@ def scheduler_metadata(scheduler: TrialScheduler, name: str) -> dict[str, Any]:
     """What Syne Tune stores beside the results. Syne Tune's own also holds the whole scheduler,
     which neither is JSON nor stays as it was.
 
-    Args:
-        scheduler: Its class is the scheduler's name, as Syne Tune has it.
-        name: The method's name.
+    :param scheduler: its class is the scheduler's name, as Syne Tune has it
+    :param name: the method's name
     """
     return {
         "scheduler_name": type(scheduler).__name__,
@@ -107,14 +104,11 @@ class MultiObjectiveScheduler(SingleFidelityScheduler):  # type: ignore[misc]
     searcher which trial carries out which suggestion, takes only final results, and writes
     metadata that is JSON.
 
-    Args:
-        config_space: Syne Tune configuration space.
-        metrics: Names of two or more metrics.
-        searcher: The method.
-        do_minimize: One bool, or one per metric.
-
-    Raises:
-        InputError: See :func:`metric_signs`.
+    :param config_space: Syne Tune configuration space
+    :param metrics: names of two or more metrics
+    :param searcher: the method
+    :param do_minimize: one bool, or one per metric
+    :raises InputError: see :func:`metric_signs`
     """
 
     def __init__(
@@ -166,12 +160,11 @@ class MultiObjectiveScheduler(SingleFidelityScheduler):  # type: ignore[misc]
 class Method:
     """Where a method lives and what it needs.
 
-    Attributes:
-        path: ``module:class``. The module is imported when the method is first used.
-        extra: The extra of the package that brings its dependencies; None if it has none.
-        over_fidelity: Whether it stops trials early by their fidelity, and so has the options
-            ``time_attr`` and ``max_t``.
-        denoises: Whether it has the option ``denoise``, which is on unless given.
+    :param path: ``module:class``. The module is imported when the method is first used.
+    :param extra: the extra of the package that brings its dependencies; None if it has none.
+    :param over_fidelity: whether it stops trials early by their fidelity, and so has the options
+        ``time_attr`` and ``max_t``
+    :param denoises: whether it has the option ``denoise``, which is on unless given
     """
 
     path: str
@@ -182,8 +175,7 @@ class Method:
     def load(self) -> type[Any]:
         """The class.
 
-        Raises:
-            MissingExtraError: A dependency is not installed; the message names the extra.
+        :raises MissingExtraError: a dependency is not installed; the message names the extra
         """
         module, name = self.path.split(":")
         try:
@@ -238,27 +230,22 @@ def make_scheduler(
 ) -> TrialScheduler:
     """A Syne Tune scheduler that runs one of the methods, for any blackbox and backend.
 
-    Args:
-        name: A key of ``METHODS``.
-        config_space: Syne Tune configuration space; constants are passed on to the trials.
-        metrics: Names of two or more metrics in the results.
-        random_seed: The same seed, suggestions and results give the same run. None takes
-            a seed from the system.
-        do_minimize: One bool, or one per metric.
-        points_to_evaluate: Configurations to suggest first.
-        canonical_form: Says which configurations are the same architecture; see
-            :class:`~hwgpt_blackbox.optimizers.MultiObjectiveSearcher`.
-        allow_repeats: Whether an architecture may be suggested again.
-        known_metrics: What results will hold, for instance ``blackbox.objectives_names``: a
-            misspelt metric is an error at once then, else when the first result arrives.
-        **options: Options of the method: see its class.
-
-    Returns:
-        The scheduler.
-
-    Raises:
-        InputError: An unknown name or option, or an argument that does not fit.
-        MissingExtraError: The method's dependencies are not installed.
+    :param name: a key of ``METHODS``
+    :param config_space: Syne Tune configuration space; constants are passed on to the trials
+    :param metrics: names of two or more metrics in the results
+    :param random_seed: the same seed, suggestions and results give the same run. None takes a seed
+        from the system.
+    :param do_minimize: one bool, or one per metric
+    :param points_to_evaluate: configurations to suggest first
+    :param canonical_form: says which configurations are the same architecture; see
+        :class:`~hwgpt_blackbox.optimizers.MultiObjectiveSearcher`
+    :param allow_repeats: whether an architecture may be suggested again
+    :param known_metrics: what results will hold, for instance ``blackbox.objectives_names``: a
+        misspelt metric is an error at once then, else when the first result arrives
+    :param **options: options of the method: see its class
+    :return: the scheduler
+    :raises InputError: an unknown name or option, or an argument that does not fit
+    :raises MissingExtraError: the method's dependencies are not installed
     """
     if not isinstance(name, str) or name not in METHODS:
         raise unknown("method", name, METHODS)

@@ -12,12 +12,12 @@ import pytest
 from syne_tune.blackbox_repository.blackbox_tabular import deserialize
 
 from hwgpt_blackbox.convert import read_measurements
-from hwgpt_blackbox.convert.layout import Checkout
-from hwgpt_blackbox.convert.measurements import Measurements
-from hwgpt_blackbox.convert.perplexity import fitted_network
-from hwgpt_blackbox.devices import DEVICES
-from hwgpt_blackbox.metrics import METRICS
-from hwgpt_blackbox.spaces import SPACES
+from hwgpt_blackbox.convert.source.checkout import Checkout
+from hwgpt_blackbox.convert.source.measurements import Measurements
+from hwgpt_blackbox.convert.source.perplexity_checkpoint import fitted_network
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.objectives import METRICS
+from hwgpt_blackbox.domain.spaces import SPACES
 
 RAW_COMPARED = {
     "s": {

@@ -11,13 +11,13 @@ from helpers import embedded
 
 import hwgpt_blackbox
 from hwgpt_blackbox import HWGPT
-from hwgpt_blackbox.counts import count
-from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.parameter_counts import count
+from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.dropin import api as api_module
-from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import HWGPTError, InputError, MissingArtifactError, MissingExtraError
-from hwgpt_blackbox.spaces import SPACES
-from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.models.surrogate import Surrogate
 
 KEYS = {
     "sample_embed_dim",
@@ -537,7 +537,7 @@ def test_a_device_of_ones_own_is_asked_like_the_others(monkeypatch):
     base = embedded("s")
     models = {**base.models, "latency@mine": base.models["latency@a40"]}
     surrogate = Surrogate(base.space, models, base.levels, base.manifest)
-    monkeypatch.setattr(api_module, "read_surrogate", lambda space: surrogate)
+    monkeypatch.setattr(api_module, "load_surrogate", lambda space: surrogate)
     api = HWGPT("s", noise=False)
     assert api.device_list == [*DEVICES, "mine"]
     api.set_arch(arch())

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from hwgpt_blackbox import HWGPT, plot_eaf, run_baseline
+from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import InputError, OutputError
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
-from hwgpt_blackbox.spaces import SPACES
 
 KEYS = ["configs", "runtime_traj", "perplexity", "hw_metric"]
 

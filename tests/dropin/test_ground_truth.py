@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import rewrite_manifest
-from source import STATS, Source, make_source
+from synthetic_checkout import STATS, Source, make_source
 
 from hwgpt_blackbox import HWGPT
 from hwgpt_blackbox.convert.conversion import read_measurements
-from hwgpt_blackbox.convert.layout import Checkout
-from hwgpt_blackbox.convert.measurements import Measurements
-from hwgpt_blackbox.convert.table import write_table
+from hwgpt_blackbox.convert.source.checkout import Checkout
+from hwgpt_blackbox.convert.source.measurements import Measurements
+from hwgpt_blackbox.convert.write_table import write_table
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.table import SIDE
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.measured_table import SIDE
 
 FILLED = 30.0
 

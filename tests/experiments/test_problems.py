@@ -9,10 +9,10 @@ import pytest
 from helpers import rewrite_manifest, write_random_surrogate
 
 import hwgpt_blackbox
+from hwgpt_blackbox.blackboxes.loading import load
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.experiments.problems import DEFAULT_DEVICE, Problem
-from hwgpt_blackbox.loading import load
-from hwgpt_blackbox.places import EMBEDDED
+from hwgpt_blackbox.storage.locations import EMBEDDED
 
 
 @pytest.mark.parametrize(

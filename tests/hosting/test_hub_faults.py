@@ -18,7 +18,7 @@ from hwgpt_blackbox.errors import (
     MissingArtifactError,
     TransferError,
 )
-from hwgpt_blackbox.places import find, home
+from hwgpt_blackbox.storage.locations import find, home
 
 # -- hosts that fail -------------------------------------------------------------------------
 

@@ -9,11 +9,11 @@ import pytest
 from helpers import SHORT_OPTIONS, write_table
 from syne_tune.backend.trial_status import Trial
 
+from hwgpt_blackbox.blackboxes.loading import load
+from hwgpt_blackbox.blackboxes.table_blackbox import TabularBlackbox
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.loading import load
 from hwgpt_blackbox.optimizers import METHODS, make_scheduler
-from hwgpt_blackbox.table import Table
-from hwgpt_blackbox.tabular import TabularBlackbox
+from hwgpt_blackbox.storage.measured_table import Table
 
 TARGETS = ["metric_perplexity", "metric_latency"]
 SEARCHERS = [name for name, row in METHODS.items() if not row.over_fidelity]

@@ -19,7 +19,7 @@ from syne_tune.config_space import config_space_from_json_dict
 from syne_tune.optimizer.scheduler import SchedulerDecision
 from upstream.runs import ELAPSED, LATENCY, PERPLEXITY, check_run, tune
 
-from hwgpt_blackbox.blackbox import HWGPTBlackbox
+from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
 from hwgpt_blackbox.optimizers import METHODS, make_scheduler
 
 TWO = [PERPLEXITY, LATENCY]

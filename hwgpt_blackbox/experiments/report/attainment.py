@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.errors import require
-from hwgpt_blackbox.experiments.analysis import expected_columns, nondominated
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.store import StoredRun
-from hwgpt_blackbox.plotting import (
+from hwgpt_blackbox.experiments.results.scores import expected_columns, nondominated
+from hwgpt_blackbox.experiments.results.store import StoredRun
+from hwgpt_blackbox.plotting.style import (
     DARK_GREY,
     DIVERGING,
     axis_label,

@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hwgpt_blackbox._version import __version__
-from hwgpt_blackbox.bounds import REFERENCE_POINT
 from hwgpt_blackbox.errors import require
-from hwgpt_blackbox.experiments.analysis import labelled
 from hwgpt_blackbox.experiments.report import page
 from hwgpt_blackbox.experiments.report.convergence import traces
 from hwgpt_blackbox.experiments.report.inputs import Results
@@ -19,6 +17,8 @@ from hwgpt_blackbox.experiments.report.optimum import optimum
 from hwgpt_blackbox.experiments.report.overview import files_section, ranks_section, scores_section
 from hwgpt_blackbox.experiments.report.tables import counted, run_table
 from hwgpt_blackbox.experiments.report.writer import Writer
+from hwgpt_blackbox.experiments.results.scores import labelled
+from hwgpt_blackbox.models.ideal_and_nadir import REFERENCE_POINT
 
 PAGE = "index.html"
 FORMATS = ("svg",)

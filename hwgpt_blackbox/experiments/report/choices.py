@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
-from hwgpt_blackbox.experiments.analysis import expected_columns, nondominated
+from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
+from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.results.scores import expected_columns, nondominated
+from hwgpt_blackbox.experiments.results.store import StoredRun
 from hwgpt_blackbox.experiments.runs import CONFIG
-from hwgpt_blackbox.experiments.store import StoredRun
 from hwgpt_blackbox.fronts import ReferenceFront
-from hwgpt_blackbox.plotting import SHADES, new_figure, plain
-from hwgpt_blackbox.spaces import get_space
+from hwgpt_blackbox.plotting.style import SHADES, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

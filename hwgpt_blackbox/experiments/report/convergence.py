@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.experiments.analysis import (
+from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.results.scores import (
     SECONDS_PER_HOUR,
     cumulative_hypervolume,
     expected_columns,
 )
-from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.results.store import StoredRun
 from hwgpt_blackbox.experiments.runs import SIMULATED_TIME
-from hwgpt_blackbox.experiments.store import StoredRun
-from hwgpt_blackbox.plotting import method_styles, new_figure, plain, shared_legend
+from hwgpt_blackbox.plotting.style import method_styles, new_figure, plain, shared_legend
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

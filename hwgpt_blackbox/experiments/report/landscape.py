@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.devices import DEVICES
-from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
+from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, Column, dataset_columns, parse_objective
+from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import MissingArtifactError, require
 from hwgpt_blackbox.experiments.figures import CLOUD, MEASURED
-from hwgpt_blackbox.metrics import ELAPSED_TIME, Column, dataset_columns, parse_objective
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.places import find
-from hwgpt_blackbox.plotting import (
+from hwgpt_blackbox.models.prediction import Predictor
+from hwgpt_blackbox.plotting.style import (
     BLUE,
     DIVERGING,
     GREEN,
@@ -26,9 +26,9 @@ from hwgpt_blackbox.plotting import (
     new_figure,
     unit_suffix,
 )
-from hwgpt_blackbox.predictor import Predictor
-from hwgpt_blackbox.spaces import get_space
-from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.locations import find
+from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,15 +94,15 @@ def space_sample(space: str, *, size: int = SAMPLE_SIZE, measured: bool = True) 
         except MissingArtifactError:
             pass
     matrix = Encoding(get_space(space)).sample(size, rng)
-    surrogate = Surrogate.read(find(artifact_name(space)).path)
+    surrogate = read_surrogate(find(artifact_name(space)).path)
     values = Predictor(surrogate, columns).expected(matrix)
     return Sample(space, CLOUD, matrix, pd.DataFrame(values, columns=[c.target for c in columns]))
 
 
 def _measured(space: str, columns: Sequence[Column], size: int, rng: np.random.Generator) -> Sample:
     folder = find(artifact_name(space, tabular=True)).path
-    from hwgpt_blackbox.table import Table
-    from hwgpt_blackbox.tabular import TabularBlackbox
+    from hwgpt_blackbox.blackboxes.table_blackbox import TabularBlackbox
+    from hwgpt_blackbox.storage.measured_table import Table
 
     table = Table.read(folder)
     rows = rng.permutation(len(table.matrix))[:size]

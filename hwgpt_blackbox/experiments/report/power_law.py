@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hwgpt_blackbox.experiments.report.landscape import Sample
-from hwgpt_blackbox.plotting import BLUE, new_figure
+from hwgpt_blackbox.plotting.style import BLUE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ import pandas as pd
 
 from hwgpt_blackbox.errors import require
 from hwgpt_blackbox.experiments.report.tables import counted
-from hwgpt_blackbox.plotting import method_styles, new_figure, plain
+from hwgpt_blackbox.plotting.style import method_styles, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,8 +10,8 @@ import pandas as pd
 
 from hwgpt_blackbox.errors import OutputError
 from hwgpt_blackbox.experiments.report import page
-from hwgpt_blackbox.experiments.store import write_atomically
-from hwgpt_blackbox.plotting import save_figure, to_bytes
+from hwgpt_blackbox.experiments.results.store import write_atomically
+from hwgpt_blackbox.plotting.style import save_figure, to_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
