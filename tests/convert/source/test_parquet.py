@@ -15,7 +15,8 @@ from hwgpt_blackbox.convert.source.parquet import parquet_as_csv
 from hwgpt_blackbox.convert.source.user_measurements import read_device
 from hwgpt_blackbox.errors import DataError
 
-SEED = 1
+SEEDS = (144, 0, 1, 2, 3, 4)
+"""Of damages; that of the first makes fastparquet 2026.9 crash."""
 
 
 def stored(table: pd.DataFrame, path: Path) -> Path:
@@ -64,9 +65,9 @@ def test_a_null_cell_is_named(column: str, tmp_path: Path) -> None:
 
 def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
     sound = stored(frame(architectures(60), repeats=2), tmp_path / "sound.parquet").read_bytes()
-    rng, path = random.Random(SEED), tmp_path / "my.parquet"
-    for _ in range(12):
-        path.write_bytes(mutated(sound, rng))
+    path = tmp_path / "my.parquet"
+    for seed in SEEDS:
+        path.write_bytes(mutated(sound, random.Random(seed)))
         try:
             read_device(path, SPACE)
         except DataError as error:
