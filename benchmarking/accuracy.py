@@ -26,23 +26,23 @@ from typing import Any
 import numpy as np
 
 from hwgpt_blackbox.convert import read_measurements
-from hwgpt_blackbox.convert.design import Sample
-from hwgpt_blackbox.convert.fit import noisy_targets
-from hwgpt_blackbox.convert.floor import effect_errors, noise_floor
-from hwgpt_blackbox.convert.given_split import read_split, share_split
-from hwgpt_blackbox.convert.holdout import (
+from hwgpt_blackbox.convert.fitting.expected_value import WITHOUT_DRIFT
+from hwgpt_blackbox.convert.fitting.features import Sample
+from hwgpt_blackbox.convert.fitting.whole_space import noisy_targets
+from hwgpt_blackbox.convert.judging.cards.card import Measures, measure, summary
+from hwgpt_blackbox.convert.judging.floor import effect_errors, noise_floor
+from hwgpt_blackbox.convert.judging.given_split import read_split, share_split
+from hwgpt_blackbox.convert.judging.holdouts import (
     Split,
     Trial,
     predictor_of,
     published_for,
     refit,
 )
-from hwgpt_blackbox.convert.layout import Checkout
-from hwgpt_blackbox.convert.location import WITHOUT_DRIFT
-from hwgpt_blackbox.convert.measurements import Measurements
-from hwgpt_blackbox.convert.report_card import Measures, measure, summary
-from hwgpt_blackbox.spaces import get_space
-from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.convert.source.checkout import Checkout
+from hwgpt_blackbox.convert.source.measurements import Measurements
+from hwgpt_blackbox.domain.spaces import get_space
+from hwgpt_blackbox.models.surrogate import Surrogate
 
 COLUMNS = {
     "MAE": ("mae", ".4g"),

@@ -26,20 +26,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hwgpt_blackbox.bounds import bounds
 from hwgpt_blackbox.convert import read_measurements
-from hwgpt_blackbox.convert.autogluon_source import natural_features, require_autogluon
-from hwgpt_blackbox.convert.design import Sample
-from hwgpt_blackbox.convert.evaluation import location_measures, random_split
-from hwgpt_blackbox.convert.fit import fit_noisy, noisy_targets, write_surrogate
-from hwgpt_blackbox.convert.layout import Checkout
-from hwgpt_blackbox.convert.location import Problem, make_folds
-from hwgpt_blackbox.metrics import Column
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.places import EMBEDDED
-from hwgpt_blackbox.predictor import Predictor
-from hwgpt_blackbox.spaces import get_space
-from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.convert.fitting.expected_value import Problem, make_folds
+from hwgpt_blackbox.convert.fitting.features import Sample
+from hwgpt_blackbox.convert.fitting.whole_space import fit_noisy, noisy_targets, write_surrogate
+from hwgpt_blackbox.convert.judging.measures import location_measures, random_split
+from hwgpt_blackbox.convert.source.autogluon_predictors import natural_features, require_autogluon
+from hwgpt_blackbox.convert.source.checkout import Checkout
+from hwgpt_blackbox.domain.objectives import Column
+from hwgpt_blackbox.domain.spaces import get_space
+from hwgpt_blackbox.models.ideal_and_nadir import bounds
+from hwgpt_blackbox.models.prediction import Predictor
+from hwgpt_blackbox.models.surrogate import Surrogate
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.locations import EMBEDDED
+from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 QUERIES = 20
 
@@ -62,7 +63,7 @@ def seconds(call: Callable[[], Any], repeats: int = 1) -> float:
 def ours(data: Any, target: str, learn: Any, test: Any, folder: Path) -> dict[str, Any]:
     """Fit, write, load and query our model; the other targets are those of the embedded one."""
     y = noisy_targets(data)[target]
-    base = Surrogate.read(EMBEDDED / artifact_name(data.space.name))
+    base = read_surrogate(EMBEDDED / artifact_name(data.space.name))
     problem = Problem(Sample(data.space, data.matrix[learn]), learn)
     begin = time.perf_counter()
     model, _ = fit_noisy(problem, make_folds(problem), y[learn], len(data), base.levels)
@@ -72,13 +73,13 @@ def ours(data: Any, target: str, learn: Any, test: Any, folder: Path) -> dict[st
     manifest = {"kind": "surrogate", "name": folder.name, "space": data.space.name}
     write_surrogate(surrogate, folder, {**manifest, "links": links, "bounds": bounds(surrogate)})
     columns = [Column(*target.split("@"))]
-    predictor = Predictor(Surrogate.read(folder), columns)
+    predictor = Predictor(read_surrogate(folder), columns)
     row = data.matrix[test[0]].tolist()
     predicted = predictor.expected(data.matrix[test])[:, 0]
     return {
         "fit_s": fitted,
         "bytes": size(folder),
-        "load_s": seconds(lambda: Predictor(Surrogate.read(folder), columns).one(row, None), 5),
+        "load_s": seconds(lambda: Predictor(read_surrogate(folder), columns).one(row, None), 5),
         "query_s": seconds(lambda: predictor.one(row, None), 1000),
         "test_set_s": seconds(lambda: predictor.expected(data.matrix[test]), 5),
         **location_measures(y[test].mean(axis=1), predicted),

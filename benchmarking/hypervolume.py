@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from syne_tune.optimizer.schedulers.multiobjective.utils import hypervolume_cumulative
 
-from hwgpt_blackbox.experiments.hypervolume import cumulative
-
-REFERENCE = 1.1
+from hwgpt_blackbox.experiments.results.cumulative_hypervolume import cumulative
+from hwgpt_blackbox.models.ideal_and_nadir import REFERENCE_POINT
 
 
 def uniform(n: int) -> NDArray[np.float64]:
@@ -47,13 +46,13 @@ def main() -> None:
     args = parser.parse_args()
     for make in (uniform, search, front):
         begun = time.process_time()
-        cumulative(make(args.results), REFERENCE)
+        cumulative(make(args.results), REFERENCE_POINT)
         print(f"{make.__name__}: {args.results} results in {time.process_time() - begun:.2f} s")
         points = make(args.compared)
         begun = time.process_time()
-        ours = cumulative(points, REFERENCE)
+        ours = cumulative(points, REFERENCE_POINT)
         middle = time.process_time()
-        theirs = hypervolume_cumulative(points, reference_point=np.full(3, REFERENCE))
+        theirs = hypervolume_cumulative(points, reference_point=np.full(3, REFERENCE_POINT))
         ended = time.process_time()
         np.testing.assert_allclose(ours, theirs, rtol=1e-9)
         mine, others = middle - begun, ended - middle

@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 
 from hwgpt_blackbox.convert import read_measurements
-from hwgpt_blackbox.convert.device_measurements import DeviceMeasurements
-from hwgpt_blackbox.convert.evaluation import location_measures, random_split
-from hwgpt_blackbox.convert.layout import Checkout
-from hwgpt_blackbox.convert.measurements import Measurements
-from hwgpt_blackbox.convert.own_device import MIN_ARCHITECTURES, fit_device
-from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.convert.judging.measures import location_measures, random_split
+from hwgpt_blackbox.convert.source.checkout import Checkout
+from hwgpt_blackbox.convert.source.measurements import Measurements
+from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements
+from hwgpt_blackbox.convert.user_device import MIN_ARCHITECTURES, fit_device
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.objectives import Column
+from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.metrics import Column
-from hwgpt_blackbox.predictor import Predictor
-from hwgpt_blackbox.spaces import get_space
+from hwgpt_blackbox.models.prediction import Predictor
 
 SIZES = (60, 100, 200, 300, 500, 1000, 2000, 5000)
 THREE = ("rtx2080", "a100", "cpu_xeon_gold")

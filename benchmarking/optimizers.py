@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 
 from hwgpt_blackbox import load
-from hwgpt_blackbox.experiments.analysis import hypervolume
 from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.results.scores import hypervolume
 from hwgpt_blackbox.experiments.runs import SIMULATED_TIME, RunSettings, execute
 from hwgpt_blackbox.fronts import reference_front
 from hwgpt_blackbox.optimizers import METHODS, make_scheduler

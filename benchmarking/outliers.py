@@ -22,20 +22,20 @@ from typing import Any
 import numpy as np
 
 from hwgpt_blackbox.convert import read_measurements
-from hwgpt_blackbox.convert.holdout import Split, Trial, in_sample, published_for, refit
-from hwgpt_blackbox.convert.layout import Checkout
-from hwgpt_blackbox.convert.measurements import Measurements
-from hwgpt_blackbox.convert.outliers import (
+from hwgpt_blackbox.convert.judging.holdouts import Split, Trial, in_sample, published_for, refit
+from hwgpt_blackbox.convert.judging.outliers import (
     THRESHOLDS,
     OutlierRate,
     rates_about_own_median,
     rates_about_prediction,
     repeat_effects,
 )
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.places import EMBEDDED
-from hwgpt_blackbox.spaces import get_space
-from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.convert.source.checkout import Checkout
+from hwgpt_blackbox.convert.source.measurements import Measurements
+from hwgpt_blackbox.domain.spaces import get_space
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.locations import EMBEDDED
+from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 PREDICTED, OWN = "median predicted for the architecture", "median of the architecture's repeats"
 ENOUGH = 5
@@ -117,7 +117,7 @@ def main() -> None:
         checkout = Checkout(args.source, get_space(space, measured=True), lambda step: None)
         data = read_measurements(checkout)
         if args.held_out is None:
-            trial = in_sample(data, Surrogate.read(EMBEDDED / artifact_name(space)))
+            trial = in_sample(data, read_surrogate(EMBEDDED / artifact_name(space)))
         else:
             split = Split("random", args.held_out)
             trial = refit(data, split, published=published_for(checkout, data))

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert import read_measurements
-from hwgpt_blackbox.convert.design import (
+from hwgpt_blackbox.convert.fitting.additive_tables import FeatureFunction
+from hwgpt_blackbox.convert.fitting.features import (
     LINEAR,
     QUADRATIC,
     Array,
@@ -28,13 +29,12 @@ from hwgpt_blackbox.convert.design import (
     Sample,
     perplexity_features,
 )
-from hwgpt_blackbox.convert.evaluation import location_measures
-from hwgpt_blackbox.convert.fit import perplexity_weights
-from hwgpt_blackbox.convert.holdout import Split
-from hwgpt_blackbox.convert.layout import Checkout
-from hwgpt_blackbox.convert.measurements import Measurements
-from hwgpt_blackbox.convert.tables import FeatureFunction
-from hwgpt_blackbox.spaces import get_space
+from hwgpt_blackbox.convert.fitting.whole_space import perplexity_weights
+from hwgpt_blackbox.convert.judging.holdouts import Split
+from hwgpt_blackbox.convert.judging.measures import location_measures
+from hwgpt_blackbox.convert.source.checkout import Checkout
+from hwgpt_blackbox.convert.source.measurements import Measurements
+from hwgpt_blackbox.domain.spaces import get_space
 
 
 def neighbour_features(

@@ -24,7 +24,7 @@ import pandas as pd
 from syne_tune.blackbox_repository.blackbox_tabular import BlackboxTabular
 
 import hwgpt_blackbox
-from hwgpt_blackbox.blackbox import HWGPTBlackbox
+from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
 
 DEVICE = "rtx2080"
 

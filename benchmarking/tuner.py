@@ -23,14 +23,15 @@ from syne_tune import StoppingCriterion, Tuner
 from syne_tune.backend.simulator_backend.simulator_callback import SimulatorCallback
 
 from hwgpt_blackbox import SimulatedBackend
-from hwgpt_blackbox.blackbox import HWGPTBlackbox
+from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
+from hwgpt_blackbox.experiments.lean_tuner import problem_blackbox
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings, execute, search
-from hwgpt_blackbox.experiments.tuning import problem_blackbox
-from hwgpt_blackbox.names import artifact_name
+from hwgpt_blackbox.models.surrogate import Surrogate
 from hwgpt_blackbox.optimizers import make_scheduler
-from hwgpt_blackbox.places import find
-from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.locations import find
+from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 
 def constant(blackbox: HWGPTBlackbox) -> HWGPTBlackbox:
@@ -80,7 +81,7 @@ def main() -> None:
     os.environ["SYNETUNE_FOLDER"] = tempfile.mkdtemp()
     for space in ("s", "l"):
         problem = Problem.parse(space, ["perplexity", "energy@rtx2080"])
-        surrogate = Surrogate.read(find(artifact_name(space)).path)
+        surrogate = read_surrogate(find(artifact_name(space)).path)
         for workers in (1, 4):
             run = RunSettings(problem, "RS", 0, args.trials, workers)
 

@@ -13,8 +13,8 @@ import argparse
 from pathlib import Path
 
 from hwgpt_blackbox.convert import convert
-from hwgpt_blackbox.places import EMBEDDED
-from hwgpt_blackbox.spaces import MEASURED_SPACES
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
+from hwgpt_blackbox.storage.locations import EMBEDDED
 
 
 def main() -> None:

@@ -9,23 +9,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hwgpt_blackbox._version import __version__
-from hwgpt_blackbox.registration import register
+from hwgpt_blackbox.blackboxes.registration import register
 
 if TYPE_CHECKING:
-    from hwgpt_blackbox.architecture import architecture_of, build_model, model_config
-    from hwgpt_blackbox.backend import SimulatedBackend, repeat_of_trial
-    from hwgpt_blackbox.cost import CostModel
-    from hwgpt_blackbox.dropin import HWGPT, plot_eaf, run_baseline
+    from hwgpt_blackbox.blackboxes.loading import load
+    from hwgpt_blackbox.blackboxes.simulated_backend import SimulatedBackend, repeat_of_trial
+    from hwgpt_blackbox.domain.evaluation_cost import CostModel
+    from hwgpt_blackbox.domain.model_config import ModelConfig, architecture_of, model_config
+    from hwgpt_blackbox.domain.spaces import SPACES
+    from hwgpt_blackbox.dropin import HWGPT, HWGPTBenchAPI, plot_eaf, run_baseline
+    from hwgpt_blackbox.experiments.problems import Problem
     from hwgpt_blackbox.fronts import ReferenceFront, best, reference_front
     from hwgpt_blackbox.hosting import cached, pull, push, remove
-    from hwgpt_blackbox.loading import load
-    from hwgpt_blackbox.spaces import SPACES
+    from hwgpt_blackbox.network import build_model
 
 
 __all__ = [
     "HWGPT",
     "SPACES",
     "CostModel",
+    "HWGPTBenchAPI",
+    "ModelConfig",
+    "Problem",
     "ReferenceFront",
     "SimulatedBackend",
     "__version__",
@@ -46,23 +51,26 @@ __all__ = [
 ]
 
 _LAZY = {
-    "CostModel": "hwgpt_blackbox.cost",
+    "CostModel": "hwgpt_blackbox.domain.evaluation_cost",
     "HWGPT": "hwgpt_blackbox.dropin",
+    "Problem": "hwgpt_blackbox.experiments.problems",
+    "HWGPTBenchAPI": "hwgpt_blackbox.dropin",
+    "ModelConfig": "hwgpt_blackbox.domain.model_config",
     "ReferenceFront": "hwgpt_blackbox.fronts",
-    "SPACES": "hwgpt_blackbox.spaces",
-    "SimulatedBackend": "hwgpt_blackbox.backend",
-    "architecture_of": "hwgpt_blackbox.architecture",
+    "SPACES": "hwgpt_blackbox.domain.spaces",
+    "SimulatedBackend": "hwgpt_blackbox.blackboxes.simulated_backend",
+    "architecture_of": "hwgpt_blackbox.domain.model_config",
     "best": "hwgpt_blackbox.fronts",
-    "build_model": "hwgpt_blackbox.architecture",
+    "build_model": "hwgpt_blackbox.network",
     "cached": "hwgpt_blackbox.hosting",
-    "load": "hwgpt_blackbox.loading",
-    "model_config": "hwgpt_blackbox.architecture",
+    "load": "hwgpt_blackbox.blackboxes.loading",
+    "model_config": "hwgpt_blackbox.domain.model_config",
     "plot_eaf": "hwgpt_blackbox.dropin",
     "pull": "hwgpt_blackbox.hosting",
     "push": "hwgpt_blackbox.hosting",
     "reference_front": "hwgpt_blackbox.fronts",
     "remove": "hwgpt_blackbox.hosting",
-    "repeat_of_trial": "hwgpt_blackbox.backend",
+    "repeat_of_trial": "hwgpt_blackbox.blackboxes.simulated_backend",
     "run_baseline": "hwgpt_blackbox.dropin",
 }
 

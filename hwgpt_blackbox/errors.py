@@ -67,8 +67,8 @@ def printable(text: object) -> str:
 
     Names and values out of files may hold terminal escapes. Line ends stay.
 
-    >>> print(printable("a\x1b[2Jb"))
-    a\x1b[2Jb
+    >>> printable("a\x1b[2Jb") == r"a\x1b[2Jb"
+    True
     """
     return "".join(
         character
@@ -81,8 +81,8 @@ def printable(text: object) -> str:
 def unknown(what: str, value: object, known: Iterable[object]) -> InputError:
     """The error for a name that is in no table: says what was asked for and what there is.
 
-    >>> print(unknown("device", "V100", ["a100", "v100"]))
-    unknown device 'V100'; known: a100, v100; did you mean 'v100'?
+    >>> str(unknown("device", "V100", ["a100", "v100"]))
+    "unknown device 'V100'; known: a100, v100; did you mean 'v100'?"
     """
     names = [str(name) for name in known]
     folded = {name.casefold(): name for name in reversed(names)}

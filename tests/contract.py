@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 from helpers import equivalent
 
-from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.objectives import METRICS, dataset_columns
+from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.metrics import METRICS, dataset_columns
-from hwgpt_blackbox.spaces import SPACES
 
 
 @dataclass
@@ -276,6 +276,10 @@ class BlackboxContract:
                 box(bad, 1, 0)
             with pytest.raises(InputError, match=f"configuration 1: .*{says}"):
                 box.expected_values([good, bad])
+            if says == "dropout":  # a constant of the configuration space, which stays
+                form = box.canonical_form(bad)
+                assert form == {**box.canonical_form(good), "dropout": 0.1}
+                continue
             with pytest.raises(InputError, match=says):
                 box.canonical_form(bad)
         for bad in (None, "abc", [1, 2], case.matrix[0].astype(float)):

@@ -19,6 +19,9 @@ EXTRAS = ("bayesian", "optimizers", "analysis", "storage", "clusters")
 FOUND = ("aiobotocore==2.26.0", "boto3==1.41.5", "botocore==1.41.5")
 """The newest that the oldest s3fs admits: pip finds them too, after a search of many minutes."""
 
+CEILINGS = ("scikit-learn==1.7.2",)
+"""Without a floor of ours: with later ones a regression of Syne Tune 0.15 (CQR) cannot predict."""
+
 _FLOOR = re.compile(r"([A-Za-z0-9._-]+)>=([0-9.]+)(?:,.*)?")
 
 
@@ -42,7 +45,12 @@ def main() -> None:
     tested = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     print(
         "\n".join(
-            [*floors(project), *FOUND, *(line for line in tested if line.startswith("torch=="))]
+            [
+                *floors(project),
+                *FOUND,
+                *CEILINGS,
+                *(line for line in tested if line.startswith("torch==")),
+            ]
         )
     )
 

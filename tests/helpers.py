@@ -13,15 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from hwgpt_blackbox.artifact import AdditiveModel, write_manifest
-from hwgpt_blackbox.devices import DEVICES
-from hwgpt_blackbox.encoding import Encoding
-from hwgpt_blackbox.metrics import METRICS, PREFIX
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.places import EMBEDDED
-from hwgpt_blackbox.spaces import SPACES, Space
-from hwgpt_blackbox.surrogate import Surrogate, modelled_targets
-from hwgpt_blackbox.table import ARCHITECTURES, MATRIX, SIDE
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.objectives import METRICS, PREFIX
+from hwgpt_blackbox.domain.spaces import SPACES, Space
+from hwgpt_blackbox.models.additive import AdditiveModel
+from hwgpt_blackbox.models.surrogate import Surrogate, modelled_targets
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.locations import EMBEDDED
+from hwgpt_blackbox.storage.manifest import write_manifest
+from hwgpt_blackbox.storage.measured_table import ARCHITECTURES, MATRIX, SIDE
+from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 ROOT = Path(__file__).parent.parent
 """The checkout"""
@@ -46,7 +48,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 @functools.cache
 def embedded(space: str) -> Surrogate:
     """The surrogate that the package ships; read once, so do not write to it."""
-    return Surrogate.read(EMBEDDED / artifact_name(space))
+    return read_surrogate(EMBEDDED / artifact_name(space))
 
 
 def random_surrogate(space: Space, seed: int = 0) -> Surrogate:
@@ -54,7 +56,7 @@ def random_surrogate(space: Space, seed: int = 0) -> Surrogate:
 
     Axes are full or 1 by turns and links alternate, which no fitted artifact does.
     """
-    from hwgpt_blackbox.convert.fit import on_grid
+    from hwgpt_blackbox.convert.fitting.whole_space import on_grid
 
     rng = np.random.default_rng(seed)
     levels = np.array([0.0, 0.1, 0.5, 0.75, 1.0])
@@ -91,7 +93,7 @@ def random_surrogate(space: Space, seed: int = 0) -> Surrogate:
 
 def write_random_surrogate(folder: Path, space: str = "s", seed: int = 0) -> Surrogate:
     """Write a random surrogate artifact into a new folder; return what was written."""
-    from hwgpt_blackbox.convert.fit import write_surrogate
+    from hwgpt_blackbox.convert.fitting.whole_space import write_surrogate
 
     surrogate = random_surrogate(SPACES[space], seed)
     folder.mkdir(parents=True)

@@ -71,7 +71,7 @@ def test_reloading_the_package_keeps_everything_working():
 
     before = blackbox_list()
     importlib.reload(hwgpt_blackbox)
-    importlib.reload(importlib.import_module("hwgpt_blackbox.registration"))
+    importlib.reload(importlib.import_module("hwgpt_blackbox.blackboxes.registration"))
     importlib.reload(hwgpt_blackbox)
     assert blackbox_list() == before
     assert load_blackbox("hwgpt-s")["a100"].dataset == "a100"

@@ -25,7 +25,7 @@ SLOW = [page for page in PAGES if any(block.runs and block.slow for block in BLO
 
 def write_source(folder: Path) -> None:
     """A small generated checkout of the source data, where the pages say that one is."""
-    from source import make_source, write_networks
+    from synthetic_checkout import make_source, write_networks
 
     for space in ("s", "m", "l"):
         source = make_source(space, n=96)

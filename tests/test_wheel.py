@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from helpers import Run
 
 ROOT = Path(__file__).parents[1]
 MAX_ARTIFACT_BYTES = 2 << 20
@@ -55,6 +56,10 @@ def test_one_top_level_name_and_small_artifacts(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"hwgpt_blackbox"}
     names = {info.filename for info in infos}
     assert "hwgpt_blackbox/py.typed" in names
+    page = {
+        name for name in names if name.startswith("hwgpt_blackbox/experiments/report/templates/")
+    }
+    assert {Path(name).name for name in page} == {"page.css", "page.html", "page.js", "parts.html"}
     artifacts = [info for info in infos if info.filename.startswith("hwgpt_blackbox/artifacts/")]
     assert {info.filename.split("/")[2] for info in artifacts} == {"hwgpt-s", "hwgpt-m", "hwgpt-l"}
     assert sum(info.file_size for info in artifacts) <= MAX_ARTIFACT_BYTES
@@ -63,6 +68,30 @@ def test_one_top_level_name_and_small_artifacts(wheel: Path) -> None:
     assert not [name for name in names if name.endswith((".pkl", ".pt", ".pth"))]
 
 
+def test_it_answers_where_no_optional_library_can_be_imported(
+    wheel: Path, tmp_path: Path, run_python: Run
+) -> None:
+    """As after installing the wheel alone, without the minute that this takes."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    code = f"""
+import importlib.abc, sys
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {OPTIONAL!r}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+importlib.util.find_spec = lambda name, find=importlib.util.find_spec: (
+    None if name in {OPTIONAL!r} else find(name)
+)
+{USE.format(optional=OPTIONAL)}
+"""
+    assert run_python(code, PYTHONPATH=str(tmp_path)).stdout.startswith(str(tmp_path))
+
+
+@pytest.mark.slow
 def test_it_works_alone_in_an_empty_home(wheel: Path, tmp_path: Path) -> None:
     environment = tmp_path / "venv"
     venv.create(environment, with_pip=True)

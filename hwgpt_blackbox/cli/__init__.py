@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any, NoReturn, TextIO, cast
 
 from hwgpt_blackbox._version import __version__
-from hwgpt_blackbox.errors import HWGPTError
+from hwgpt_blackbox.errors import HWGPTError, printable, unknown
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,17 @@ COMMANDS: dict[str, Command] = {
 EXIT_ERROR, EXIT_INTERRUPT = 2, 130
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors show what was typed without control characters."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print a usage error and exit."""
+        super().error(printable(message))
+
+
 def make_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     """The parser; only the chosen subcommand is imported and configured."""
-    parser = argparse.ArgumentParser(
-        prog="hwgpt-blackbox", description="HW-GPT-Bench as Syne Tune blackboxes."
-    )
+    parser = Parser(prog="hwgpt-blackbox", description="HW-GPT-Bench as Syne Tune blackboxes.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS.values():
@@ -57,6 +66,42 @@ def make_parser(chosen: str | None = None) -> argparse.ArgumentParser:
         if command.name == chosen:
             import_module(command.module).configure(subparser)
     return parser
+
+
+class _Printable:
+    """Standard output for names and values out of files: control characters are escaped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(printable(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _Formatter(logging.Formatter):
+    """The same for warnings."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+@contextmanager
+def _warnings_shown() -> Iterator[None]:
+    """Print warnings of the package; once, although Syne Tune prints everybody's."""
+    logger = logging.getLogger("hwgpt_blackbox")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(levelname)s: %(message)s"))
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,11 +113,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = [*(sys.argv[1:] if argv is None else argv)]  # here ``list`` is the subcommand
     chosen = next((word for word in words if word in COMMANDS), None)
     try:
+        if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+            raise unknown("command", words[0], COMMANDS)
         arguments = make_parser(chosen).parse_args(words)
-        code: int = import_module(COMMANDS[arguments.command].module).run(arguments)
+        with _warnings_shown(), redirect_stdout(cast(TextIO, _Printable(sys.stdout))):
+            code: int = import_module(COMMANDS[arguments.command].module).run(arguments)
         return code
     except HWGPTError as error:
-        print(f"hwgpt-blackbox: {error}", file=sys.stderr)
+        print(f"hwgpt-blackbox: {printable(error)}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
         print("hwgpt-blackbox: interrupted", file=sys.stderr)

@@ -7,10 +7,16 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hwgpt_blackbox.devices import ALL_DEVICES
+from hwgpt_blackbox.domain.devices import ALL_DEVICES
+from hwgpt_blackbox.domain.objectives import (
+    METRICS,
+    Column,
+    OwnDevices,
+    dataset_columns,
+    parse_objective,
+)
+from hwgpt_blackbox.domain.spaces import Space, get_space
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.metrics import METRICS, Column, OwnDevices, dataset_columns, parse_objective
-from hwgpt_blackbox.spaces import Space, get_space
 
 if TYPE_CHECKING:
     from hwgpt_blackbox.fronts import BestArchitecture
@@ -34,9 +40,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max",
         dest="limits",
-        action="append",
+        nargs="+",
+        action="extend",
         metavar="OBJECTIVE=NUMBER",
-        help="largest expected value, in ms, Wh or MB; may be given several times",
+        help="largest expected values, in ms, Wh or MB",
     )
 
 
@@ -61,10 +68,11 @@ def misplaced(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Find the architecture and print it with its expected values."""
-    from hwgpt_blackbox.architecture import architecture_of
+    from hwgpt_blackbox.domain.model_config import architecture_of
     from hwgpt_blackbox.fronts import best
-    from hwgpt_blackbox.fronts.sums import own_devices_of, read_surrogate
-    from hwgpt_blackbox.predictor import Predictor
+    from hwgpt_blackbox.fronts.layer_sums import load_surrogate, own_devices_of
+    from hwgpt_blackbox.models.prediction import Predictor
+    from hwgpt_blackbox.storage.user_devices import workload_notes
 
     space = get_space(args.space)
     own = own_devices_of(space.name, None)
@@ -72,14 +80,15 @@ def run(args: argparse.Namespace) -> int:
     limits = _limits(args.limits or [], args.device, own)
     found = best(space.name, minimise.target, {c.target: v for c, v in limits.items()})
     columns = _shown_columns(space, args.device, [minimise, *limits], own)
-    predictor = Predictor(read_surrogate(space.name, None, columns), columns)
+    predictor = Predictor(load_surrogate(space.name, None, columns), columns)
     values = predictor.one(found.row.tolist(), None)
     expected = dict(zip(columns, values, strict=True))
     architecture = architecture_of(space.name, found.configuration)
     if args.json:
         print(json.dumps(_document(found, architecture, limits, expected), indent=1))
     else:
-        print("\n".join(_table(found, architecture, limits, expected)))
+        notes = workload_notes(space.name, {str(column.device) for column in columns})
+        print("\n".join([*_table(found, architecture, limits, expected), *notes]))
     return 0
 
 

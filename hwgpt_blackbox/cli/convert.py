@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
+from hwgpt_blackbox.domain.objectives import example_objectives
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.metrics import example_objectives
-from hwgpt_blackbox.spaces import MEASURED_SPACES
 
 PARTS = ("tabular", "surrogate")
 """What is made of a checkout without ``--only``."""
@@ -60,6 +61,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     own.add_argument(
         "--energy-unit", metavar="UNIT", help="of a table: Wh (default), kWh, mWh, J or mJ"
     )
+    own.add_argument(
+        "--batch", type=int, metavar="N", help="sequences of a pass (default: 8, 4 or 1 in s, m, l)"
+    )
+    own.add_argument("--length", type=int, metavar="N", help="tokens of each (default: 1024)")
+    own.add_argument(
+        "--confirm-units",
+        action="store_true",
+        help="accept latencies and energies of a size that no device is expected to have",
+    )
     published = parser.add_argument_group("published AutoGluon predictors")
     published.add_argument(
         "--trust-pickles",
@@ -93,8 +103,10 @@ def run(args: argparse.Namespace) -> int:
     chosen = [flag for flag, value in modes.items() if value]
     if len(chosen) > 1:
         raise InputError(f"{' and '.join(chosen)} do not go together; give one of them")
-    if (args.latency_unit or args.energy_unit) and not args.device:
-        raise InputError("--latency-unit and --energy-unit are for a table with --device")
+    own = ("latency_unit", "energy_unit", "batch", "length", "confirm_units")
+    if not args.device and any(getattr(args, name) not in (None, False) for name in own):
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in own)
+        raise InputError(f"{flags} are for a table with --device")
     if args.report and (args.fit or args.only == "tabular"):
         raise InputError(f"--report is of models; leave it out with {chosen[0]}")
     if args.trust_pickles and args.only != AUTOGLUON:
@@ -113,9 +125,10 @@ def _convert(args: argparse.Namespace) -> list[Path]:
     how: dict[str, Any] = {"overwrite": args.overwrite, "progress": not args.quiet}
     source, space, out = args.source, args.space, _out(args)
     if args.device:
-        from hwgpt_blackbox.convert.own_device import convert_device
+        from hwgpt_blackbox.convert.user_device import convert_device
 
         how |= {"latency_unit": args.latency_unit, "energy_unit": args.energy_unit}
+        how |= {"batch": args.batch, "length": args.length, "confirm_units": args.confirm_units}
         return [convert_device(source, space, args.device, out, **how)]
     if args.only == PUBLISHED:
         from hwgpt_blackbox.convert.published import convert_published
@@ -133,8 +146,8 @@ def _convert(args: argparse.Namespace) -> list[Path]:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from hwgpt_blackbox.convert.card_text import LEGEND, comparison_table
-    from hwgpt_blackbox.convert.comparison import Contest, compare_families
+    from hwgpt_blackbox.convert.judging.cards.text import LEGEND, comparison_table
+    from hwgpt_blackbox.convert.judging.family_comparison import Contest, compare_families
 
     path, comparison = compare_families(
         args.source,
@@ -150,18 +163,18 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _out(args: argparse.Namespace) -> Path:
-    from hwgpt_blackbox.places import home
+    from hwgpt_blackbox.storage.locations import home
 
     return home() if args.out is None else Path(args.out).expanduser()
 
 
 def _say_how_to_load(out: Path, folders: list[Path]) -> None:
     """Print how the artifacts are loaded."""
-    from hwgpt_blackbox.names import part_of
-    from hwgpt_blackbox.places import HOME_VARIABLE, home
+    from hwgpt_blackbox.storage.artifact_names import part_of
+    from hwgpt_blackbox.storage.locations import HOME_VARIABLE, home
 
     if out.resolve() != home().resolve():
-        print(f"to load them, first: export {HOME_VARIABLE}={out.resolve()}")
+        print(f"to load them, first: export {HOME_VARIABLE}={quote(str(out.resolve()))}")
     calls = list[str]()
     for folder in folders:
         part = part_of(folder.name)

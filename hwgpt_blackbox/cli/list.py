@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+from shlex import quote
 from typing import Any
 
 from hwgpt_blackbox.cli.pull import add_home
-from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
-from hwgpt_blackbox.names import BLACKBOXES, artifact_name, part_of
-from hwgpt_blackbox.own_devices import OwnDevice, own_devices
-from hwgpt_blackbox.places import find, home, parts
-from hwgpt_blackbox.spaces import MEASURED_SPACES
+from hwgpt_blackbox.storage.artifact_names import BLACKBOXES, artifact_name, part_of
+from hwgpt_blackbox.storage.locations import find, home, parts
+from hwgpt_blackbox.storage.user_devices import OwnDevice, own_devices
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,13 @@ def run(args: argparse.Namespace) -> int:
                     "home": str(home()),
                     "datasets": [*DEVICES, ALL_DEVICES],
                     "own_devices": [
-                        {"name": d.name, "space": d.space, "artifact": str(d.path)} for d in own
+                        {
+                            "name": d.name,
+                            "space": d.space,
+                            "artifact": str(d.path),
+                            "workload": d.workload.as_dict() if d.workload else None,
+                        }
+                        for d in own
                     ],
                     "other_models": others,
                     "blackboxes": table,
@@ -93,7 +100,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{row['name']:{width}}  {row['status']:8}  {where}")
     print(f"\ndatasets: {' '.join([*DEVICES, ALL_DEVICES])}")
     for device in own:
-        print(f"own device: {device.name} in hwgpt-{device.space}  {device.path}")
+        stated = f"  measured on {device.workload}" if device.workload else ""
+        print(f"own device: {device.name} in hwgpt-{device.space}  {device.path}{stated}")
     for other in others:
         print(f"other models: {other['name']}  {other['artifact']}  {other['load']}")
     print(f"home of local artifacts: {home()}")
@@ -140,7 +148,7 @@ def reports() -> list[dict[str, Any]]:
 
     :raises DataError: the card of a space is not sound
     """
-    from hwgpt_blackbox.convert.card_store import read_card
+    from hwgpt_blackbox.convert.judging.cards.file import read_card
 
     table, others = [], parts()
     for name in (*map(artifact_name, MEASURED_SPACES), *others):
@@ -156,7 +164,7 @@ def reports() -> list[dict[str, Any]]:
 
 def _print_reports(*, as_json: bool) -> int:
     """Print what the report card of each artifact says in one line."""
-    from hwgpt_blackbox.convert.card_text import LIST_HEADINGS, list_row
+    from hwgpt_blackbox.convert.judging.cards.text import LIST_HEADINGS, list_row
 
     table = reports()
     if as_json:
@@ -172,7 +180,7 @@ def _print_reports(*, as_json: bool) -> int:
         if row["report"] is None:
             print(
                 f"{row['name']} has no report card; make one with: "
-                f"hwgpt-blackbox verify {row['artifact']} --against SOURCE --store"
+                f"hwgpt-blackbox verify {quote(row['artifact'])} --against SOURCE --store"
             )
     if len(lines) > 1:
         print("means over the noisy targets of a hold-out; details: hwgpt-blackbox verify ARTIFACT")

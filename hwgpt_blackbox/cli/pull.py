@@ -76,9 +76,10 @@ def add_access(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Pull, and say where the artifact is."""
     from pathlib import Path
+    from shlex import quote
 
     from hwgpt_blackbox.hosting import pull
-    from hwgpt_blackbox.places import HOME_VARIABLE, home
+    from hwgpt_blackbox.storage.locations import HOME_VARIABLE, home
 
     version = pull(
         args.what,
@@ -97,5 +98,6 @@ def run(args: argparse.Namespace) -> int:
     print(f"from {origin['source']}" + (f" at {origin['revision']}" if origin["revision"] else ""))
     print(f"in {version.path}")
     if args.home and Path(args.home).expanduser().resolve() != home().resolve():
-        print(f"to load it, first: export {HOME_VARIABLE}={Path(args.home).expanduser().resolve()}")
+        folder = quote(str(Path(args.home).expanduser().resolve()))
+        print(f"to load it, first: export {HOME_VARIABLE}={folder}")
     return 0

@@ -12,10 +12,11 @@ from typing import Any
 
 from hwgpt_blackbox.cli import best
 from hwgpt_blackbox.cli.best import shown
-from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
-from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.metrics import METRICS, dataset_columns
-from hwgpt_blackbox.spaces import MEASURED_SPACES, Space, get_space
+from hwgpt_blackbox.domain.architecture_forms import as_configuration
+from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.objectives import METRICS, dataset_columns
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, Space, get_space
+from hwgpt_blackbox.errors import InputError, unknown
 
 _EXAMPLES = """examples:
   hwgpt-blackbox query --space s --device rtx2080 num_layers=12 embed_dim=768 bias=true \\
@@ -33,9 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--space", required=True, help=", ".join(MEASURED_SPACES))
     parser.add_argument("--device", default=ALL_DEVICES, help=f"{', '.join(DEVICES)}, or all")
-    parser.add_argument(
-        "--config", help="JSON file with the configuration, or - for standard input"
-    )
+    parser.add_argument("--config", help="JSON file with the architecture, or - for standard input")
     parser.add_argument("--seed", type=int, help="also print this repeat of the measurement")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.add_argument(
@@ -60,10 +59,8 @@ def parse_configuration(space: Space, words: list[str]) -> dict[str, Any]:
         if not equals:
             raise InputError(f"{word!r} is not KEY=VALUE, for instance num_layers=12; see --help")
         if key not in space.choices and key not in PER_LAYER:
-            raise InputError(
-                f"{key!r} is no hyperparameter of space {space.name}; known: num_layers, "
-                "embed_dim, bias, mlp_ratio, num_heads, mlp_ratio_<i>, num_heads_<i>"
-            )
+            known = (name for name in space.choices if not name.endswith(tuple("0123456789")))
+            raise unknown(f"hyperparameter of space {space.name}", key, (*known, *PER_LAYER))
         if key in texts:
             raise InputError(f"{key} is given twice, {texts[key]!r} and {text!r}; give it once")
         texts[key] = text
@@ -107,19 +104,19 @@ def _integer(key: str, text: str) -> int:
 
 
 def _read(source: str) -> dict[str, Any]:
-    """A configuration from a JSON file or standard input."""
+    """An architecture from a JSON file or standard input."""
     import sys
 
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-        configuration = json.loads(text)
+        found = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"--config {source}: {error}; expected a file with a JSON object"
         ) from None
-    if not isinstance(configuration, dict):
-        raise InputError(f"--config {source} holds no JSON object but {configuration!r:.80}")
-    return configuration
+    if not isinstance(found, dict):
+        raise InputError(f"--config {source} holds no JSON object but {found!r:.80}")
+    return found
 
 
 def run(args: argparse.Namespace) -> int:
@@ -127,29 +124,33 @@ def run(args: argparse.Namespace) -> int:
     best.misplaced(args)
     if args.best:
         return best.run(args)
-    from hwgpt_blackbox.noise import check_repeat
-    from hwgpt_blackbox.own_devices import read_surrogate
-    from hwgpt_blackbox.predictor import Predictor
+    from hwgpt_blackbox.models.noise import check_repeat
+    from hwgpt_blackbox.models.prediction import Predictor
+    from hwgpt_blackbox.storage.user_devices import load_surrogate, workload_notes
 
     space = get_space(args.space, measured=True)
-    configuration = _read(args.config) if args.config else {}
-    configuration |= parse_configuration(space, args.values)
+    given = as_configuration(space, _read(args.config)) if args.config else {}
+    configuration = {**given, **parse_configuration(space, args.values)}
     repeat = None if args.seed is None else check_repeat(args.seed)
-    surrogate = read_surrogate(space.name)
+    surrogate = load_surrogate(space.name)
     columns = dataset_columns(args.device, surrogate.own_devices)
     predictor = Predictor(surrogate, list(columns.values()))
     row = predictor.encoding.encode_one(configuration)
     values = {"expected": predictor.one(row, None)}
     if repeat is not None:
         values["measured"] = predictor.one(row, repeat)
+    notes = workload_notes(space.name, {str(column.device) for column in columns.values()})
     if args.json:
         table = {kind: dict(zip(columns, numbers, strict=True)) for kind, numbers in values.items()}
         configuration = predictor.encoding.canonical_form(configuration)
-        print(json.dumps({"configuration": configuration, **table}, indent=1))
+        document = {"configuration": configuration, **table}
+        print(json.dumps(document | ({"notes": notes} if notes else {}), indent=1))
         return 0
     width = max(len(column.target) for column in columns.values())
     print(" " * width + "".join(f"{kind:>24}" for kind in values) + "  unit")
     for j, column in enumerate(columns.values()):
         numbers = "".join(f"{shown(found[j]):>24}" for found in values.values())
         print(f"{column.target:{width}}{numbers}  {METRICS[column.metric].unit}")
+    for note in notes:
+        print(note)
     return 0

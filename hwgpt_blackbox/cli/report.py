@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.errors import InputError
 
 _EXAMPLE = "example: hwgpt-blackbox report results --out report"

@@ -11,20 +11,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.objectives import example_objectives
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import InputError, printable
-from hwgpt_blackbox.metrics import example_objectives
-from hwgpt_blackbox.spaces import MEASURED_SPACES
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hwgpt_blackbox.experiments.grid_definition import Grid
     from hwgpt_blackbox.experiments.problems import Problem
+    from hwgpt_blackbox.experiments.results.store import ResultStore, StoredRun
     from hwgpt_blackbox.experiments.runs import RunSettings
-    from hwgpt_blackbox.experiments.settings import Grid
-    from hwgpt_blackbox.experiments.store import ResultStore, StoredRun
 
 _EXAMPLES = """examples:
   hwgpt-blackbox run --space s --objectives perplexity energy@rtx2080 --methods RS \\
@@ -120,9 +121,14 @@ def run(args: argparse.Namespace) -> int:
     if os.getcwd() not in sys.path:  # noqa: PTH109  (modules of users' methods)
         sys.path.append(os.getcwd())  # noqa: PTH109
 
-    from hwgpt_blackbox.experiments.grid import FailedRunsError, check_runs, make_runs, read_all
-    from hwgpt_blackbox.experiments.settings import all_runs
-    from hwgpt_blackbox.experiments.store import ResultStore
+    from hwgpt_blackbox.experiments.grid_definition import all_runs
+    from hwgpt_blackbox.experiments.grid_execution import (
+        FailedRunsError,
+        check_runs,
+        make_runs,
+        read_all,
+    )
+    from hwgpt_blackbox.experiments.results.store import ResultStore
 
     grids = _grids(args)
     runs = all_runs(grids)
@@ -163,7 +169,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _grids(args: argparse.Namespace) -> list[Grid]:
     """The grids of a suite or a file, changed by options; or those of the options alone."""
-    from hwgpt_blackbox.experiments.settings import Grid, override, read_experiment
+    from hwgpt_blackbox.experiments.grid_definition import Grid, override, read_experiment
     from hwgpt_blackbox.experiments.suites import get_suite
 
     objectives = args.objectives and tuple(map(tuple, args.objectives))
@@ -223,7 +229,7 @@ def _terminable() -> Iterator[None]:
 
     Both say that nothing complete is lost.
     """
-    from hwgpt_blackbox.output import terminate_as_exit
+    from hwgpt_blackbox.storage.atomic_writes import terminate_as_exit
 
     kept = "complete runs are kept, and the same command goes on"
     try:
@@ -237,29 +243,13 @@ def _terminable() -> Iterator[None]:
         raise
 
 
-class _Printable(logging.Formatter):
-    """Escapes what files may hold beside text."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
-
-
 @contextmanager
 def _logged() -> Iterator[None]:
-    """Show warnings of the package above the bar; once, although Syne Tune logs everybody's."""
+    """Show warnings of the package above the bar."""
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    logger = logging.getLogger("hwgpt_blackbox")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Printable("%(levelname)s: %(message)s"))
-    propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
-    try:
-        with logging_redirect_tqdm([logger]):
-            yield
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
+    with logging_redirect_tqdm([logging.getLogger("hwgpt_blackbox")]):
+        yield
 
 
 def _report(store: ResultStore, problems: list[Problem], results: list[StoredRun]) -> None:
@@ -267,9 +257,10 @@ def _report(store: ResultStore, problems: list[Problem], results: list[StoredRun
 
     Without the libraries for that, say so: the results are what took time.
     """
-    from hwgpt_blackbox.experiments.analysis import summarise, write_summary
     from hwgpt_blackbox.experiments.figures import draw_front, front_table, save_figure
+    from hwgpt_blackbox.experiments.results.scores import labelled, summarise, write_summary
 
+    results = labelled(results)
     missing = [name for name in ("moocore", "matplotlib") if find_spec(name) is None]
     drawn = problems if len(problems) <= MAX_DRAWN and not missing else []
     with store.outputs() as folder:
@@ -291,7 +282,7 @@ def _report(store: ResultStore, problems: list[Problem], results: list[StoredRun
             "pip install 'hwgpt-blackbox[analysis]', then run the same command again"
         )
     elif not drawn:
-        print(f"draw them with: hwgpt-blackbox report {store.folder} --out DIR")
+        print(f"draw them with: hwgpt-blackbox report {quote(str(store.folder))} --out DIR")
 
 
 def _shown(table: pd.DataFrame) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from hwgpt_blackbox.cli.convert import add_family_options
 
 if TYPE_CHECKING:
-    from hwgpt_blackbox.convert.comparison import Contest
-    from hwgpt_blackbox.convert.holdout import Split, Trial
-    from hwgpt_blackbox.convert.judging import Judged
-    from hwgpt_blackbox.integrity import Sound
+    from hwgpt_blackbox.convert.judging.family_comparison import Contest
+    from hwgpt_blackbox.convert.judging.holdouts import Split, Trial
+    from hwgpt_blackbox.convert.judging.judge_artifact import Judged
+    from hwgpt_blackbox.storage.artifact_kinds import Sound
 
 BOTH, NONE = "both", "none"
 SPLITS = ("random", "blocks", BOTH, NONE)
@@ -58,8 +59,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check the artifact, then show its stored card or a new one."""
-    from hwgpt_blackbox.convert.card_store import KINDS, read_card, store_card
-    from hwgpt_blackbox.integrity import check_artifact, locate
+    from hwgpt_blackbox.convert.judging.cards.file import KINDS, read_card, store_card
+    from hwgpt_blackbox.storage.artifact_kinds import check_artifact, locate
 
     splits, contest = _splits(args), _contest(args)
     folder = locate(args.artifact)
@@ -71,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
         "space": sound.space.name,
         "files": {name: row["sha256"] for name, row in sound.manifest["files"].items()},
     }
+    if "workload" in sound.manifest:
+        answer["workload"] = sound.manifest["workload"]
     trials: Sequence[Trial] = ()
     if args.against is None:
         card = read_card(folder) if sound.kind in KINDS else None
@@ -99,7 +102,7 @@ def _judge(
 ) -> Judged:
     """What the source says of an artifact."""
     from hwgpt_blackbox.convert.conversion import progress_bar
-    from hwgpt_blackbox.convert.judging import Asked, judge_artifact
+    from hwgpt_blackbox.convert.judging.judge_artifact import Asked, judge_artifact
 
     with progress_bar(not args.quiet) as say:
         return judge_artifact(sound, args.against, Asked(splits, contest, say))
@@ -109,7 +112,7 @@ def _contest(args: argparse.Namespace) -> Contest | None:
     """The families to set beside the artifact, their libraries at hand."""
     if not args.fit:
         return None
-    from hwgpt_blackbox.convert.comparison import Contest
+    from hwgpt_blackbox.convert.judging.family_comparison import Contest
 
     return Contest(args.fit, args.targets, args.time_limit)
 
@@ -119,7 +122,7 @@ def _splits(args: argparse.Namespace) -> list[Split]:
 
     :raises InputError: a seed for no split or for two, or one that the split does not have
     """
-    from hwgpt_blackbox.convert.holdout import DEFAULT_SPLITS, SPLIT_KINDS, Split
+    from hwgpt_blackbox.convert.judging.holdouts import DEFAULT_SPLITS, SPLIT_KINDS, Split
     from hwgpt_blackbox.errors import InputError
 
     if args.split in (BOTH, NONE):
@@ -135,10 +138,10 @@ def _check_options(args: argparse.Namespace, sound: Sound) -> None:
 
     :raises InputError: says what is missing
     """
-    from hwgpt_blackbox.convert.card_store import KINDS, REPORT
+    from hwgpt_blackbox.convert.judging.cards.file import KINDS, REPORT
     from hwgpt_blackbox.errors import InputError, require
-    from hwgpt_blackbox.names import BLACKBOXES
-    from hwgpt_blackbox.places import EMBEDDED
+    from hwgpt_blackbox.storage.artifact_names import BLACKBOXES
+    from hwgpt_blackbox.storage.locations import EMBEDDED
 
     if sound.kind not in KINDS and (args.store or args.out is not None):
         raise InputError(
@@ -171,9 +174,10 @@ def _write(
 
     :raises OutputError: they cannot be written
     """
-    from hwgpt_blackbox.convert.card_figures import make_figures, save
-    from hwgpt_blackbox.convert.card_store import REPORT, to_json
-    from hwgpt_blackbox.output import write_file, writing
+    from hwgpt_blackbox.convert.judging.cards.figures import make_figures
+    from hwgpt_blackbox.convert.judging.cards.file import REPORT, to_json
+    from hwgpt_blackbox.plotting.style import save
+    from hwgpt_blackbox.storage.atomic_writes import write_file, writing
 
     paths = [folder / REPORT]
     with writing(folder):
@@ -186,8 +190,8 @@ def _write(
 
 
 def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
-    from hwgpt_blackbox.convert.card_store import COMPARISON, KINDS, to_json
-    from hwgpt_blackbox.convert.card_text import LEGEND, comparison_table, section_table
+    from hwgpt_blackbox.convert.judging.cards.file import COMPARISON, KINDS, to_json
+    from hwgpt_blackbox.convert.judging.cards.text import LEGEND, comparison_table, section_table
 
     if as_json:
         print(to_json(answer))
@@ -195,6 +199,9 @@ def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
     print(f"{answer['artifact']}: a sound {answer['kind']} artifact of space {answer['space']}")
     for name, digest in answer["files"].items():
         print(f"  {name}  sha256 {digest}")
+    if "workload" in answer:
+        rows = ", ".join(f"{key} {value}" for key, value in answer["workload"].items())
+        print(f"  measured on {rows}")
     if "source" in answer:
         said = {True: "made from", False: "not made from", None: "not said to be made from"}
         print(f"  {said[answer['made_from_this_source']]} {answer['source']}")
@@ -208,7 +215,7 @@ def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
         if answer["kind"] in KINDS:
             print(
                 "no report card is stored; compute one with: "
-                f"hwgpt-blackbox verify {answer['artifact']} --against SOURCE"
+                f"hwgpt-blackbox verify {quote(answer['artifact'])} --against SOURCE"
             )
         return
     for section in card["sections"]:

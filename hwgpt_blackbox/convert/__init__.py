@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hwgpt_blackbox.convert.conversion import convert, read_measurements
-from hwgpt_blackbox.convert.measurements import Measurements
-from hwgpt_blackbox.convert.perplexity import published_perplexity
+from hwgpt_blackbox.convert.source.measurements import Measurements
+from hwgpt_blackbox.convert.source.perplexity_checkpoint import published_perplexity
 
 __all__ = ["Measurements", "convert", "published_perplexity", "read_measurements"]

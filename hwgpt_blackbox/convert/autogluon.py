@@ -15,40 +15,41 @@ from typing import Any
 
 import numpy as np
 
-from hwgpt_blackbox.artifact import AdditiveModel
-from hwgpt_blackbox.bounds import bounds
-from hwgpt_blackbox.convert.autogluon_source import (
-    Predict,
-    find_predictors,
-    load_predictor,
-    require_autogluon,
-)
-from hwgpt_blackbox.convert.card_store import add_report
 from hwgpt_blackbox.convert.conversion import SOURCE, progress_bar, read_measurements
-from hwgpt_blackbox.convert.design import Array, Sample
-from hwgpt_blackbox.convert.evaluation import location_measures
-from hwgpt_blackbox.convert.fit import is_positive, tables_of, write_surrogate
-from hwgpt_blackbox.convert.holdout import DEFAULT_SPLITS, as_published
-from hwgpt_blackbox.convert.layout import Checkout
-from hwgpt_blackbox.convert.location import (
+from hwgpt_blackbox.convert.fitting.expected_value import (
     CELLS,
     Design,
     Problem,
     choose_location,
     make_folds,
 )
-from hwgpt_blackbox.convert.ratios import with_unit_mean
-from hwgpt_blackbox.convert.report_card import plain_row
-from hwgpt_blackbox.encoding import Encoding
+from hwgpt_blackbox.convert.fitting.features import Array, Sample
+from hwgpt_blackbox.convert.fitting.noise_tables import with_unit_mean
+from hwgpt_blackbox.convert.fitting.whole_space import is_positive, tables_of, write_surrogate
+from hwgpt_blackbox.convert.judging.cards.card import plain_row
+from hwgpt_blackbox.convert.judging.cards.file import add_report
+from hwgpt_blackbox.convert.judging.holdouts import DEFAULT_SPLITS, as_published
+from hwgpt_blackbox.convert.judging.measures import location_measures
+from hwgpt_blackbox.convert.source.autogluon_predictors import (
+    Predict,
+    find_predictors,
+    load_predictor,
+    require_autogluon,
+)
+from hwgpt_blackbox.convert.source.checkout import Checkout
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.objectives import METRICS, Column
+from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.fronts import standard_problems
-from hwgpt_blackbox.metrics import METRICS, Column
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.output import Outputs, terminate_as_exit, writing
-from hwgpt_blackbox.places import find, home
-from hwgpt_blackbox.predictor import Predictor
-from hwgpt_blackbox.spaces import get_space
-from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.models.additive import AdditiveModel
+from hwgpt_blackbox.models.ideal_and_nadir import bounds
+from hwgpt_blackbox.models.prediction import Predictor
+from hwgpt_blackbox.models.surrogate import Surrogate
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
+from hwgpt_blackbox.storage.locations import find, home
+from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 SAMPLE_SIZE, TEST_SIZE, SEED = 4_000, 1_000, 0
 """Uniform architectures to learn from, and to judge the distilled model by, and their seed."""
@@ -58,6 +59,10 @@ DESIGNS = (Design("identity", False, False), Design("log", False, False))
 
 UNITS = tuple(1000.0**k for k in (-2, -1, 0, 1, 2))
 """Factors to ms or Wh: the published predictors are of values times 1,000, latencies of µs."""
+
+MAX_GAP = 2.0
+"""Factor between predictions, brought to ms or Wh, and measurements beyond which the unit is
+another one: joules are 3.6 from a power of 1,000."""
 
 SMALLEST_RATIO = 0.05
 """A Gaussian's draws are cut here, over the mean: ours are positive."""
@@ -100,7 +105,7 @@ def convert_autogluon(
     name = artifact_name(row.name, part="autogluon")
     folder = home() if out is None else Path(out).expanduser()
     outputs = Outputs(folder.absolute(), [name], overwrite=overwrite)
-    base = Surrogate.read(find(artifact_name(row.name)).path)
+    base = read_surrogate(find(artifact_name(row.name)).path)
     with terminate_as_exit(), progress_bar(progress) as say, outputs:
         data = read_measurements(Checkout(source, row, say)) if report else None
         models, notes = dict(base.models), dict[str, Any]()
@@ -157,6 +162,12 @@ def distil(
     expected = Predictor(base, [Column(*target.split("@"))]).expected(matrix)[:, 0]
     gap = np.log(float(np.median(expected / mean)))
     unit = min(UNITS, key=lambda factor: abs(np.log(factor) - gap))
+    if abs(np.log(unit) - gap) > np.log(MAX_GAP):
+        raise DataError(
+            f"{target}: the median prediction is {np.median(mean):.4g}; expected about "
+            f"{np.median(expected):.4g} {METRICS[target.partition('@')[0]].unit}, as measured, "
+            "or that times a power of 1,000: its unit is none that is known (joules, say)"
+        )
     variation, logarithmic = _variation(mean, deviation, logarithmic)
     learn, test = slice(0, SAMPLE_SIZE), slice(SAMPLE_SIZE, None)
     sample = Sample(space, matrix[learn])

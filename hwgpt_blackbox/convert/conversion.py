@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.layout import Checkout
-from hwgpt_blackbox.convert.measurements import Measurements
-from hwgpt_blackbox.convert.perplexity import PerplexityNetwork, fitted_network
-from hwgpt_blackbox.convert.raw import CrossCheck
-from hwgpt_blackbox.convert.stats import MEMORY_KEYS, read_stats
-from hwgpt_blackbox.convert.table import table_bytes, write_table
-from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.convert.source.checkout import Checkout
+from hwgpt_blackbox.convert.source.measurements import Measurements
+from hwgpt_blackbox.convert.source.perplexity_checkpoint import PerplexityNetwork, fitted_network
+from hwgpt_blackbox.convert.source.profiler_output import CrossCheck
+from hwgpt_blackbox.convert.source.stats_file import MEMORY_KEYS, read_stats
+from hwgpt_blackbox.convert.write_table import table_bytes, write_table
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import InputError, require
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.output import Outputs, terminate_as_exit, writing
-from hwgpt_blackbox.places import home
-from hwgpt_blackbox.spaces import get_space
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
+from hwgpt_blackbox.storage.locations import home
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def convert(
                     progress=say,
                 )
         if surrogate:
-            from hwgpt_blackbox.convert.fit import fit_surrogate
+            from hwgpt_blackbox.convert.fitting.whole_space import fit_surrogate
 
             path = outputs.build(model)
             with writing(path):
@@ -109,11 +109,11 @@ def convert(
 
 def _add_report(checkout: Checkout, data: Measurements, folder: Path, say: Progress) -> None:
     """Compute the report card of a surrogate artifact that is being built, and add it."""
-    from hwgpt_blackbox.convert.card_store import add_card
-    from hwgpt_blackbox.convert.report_card import judge
-    from hwgpt_blackbox.surrogate import Surrogate
+    from hwgpt_blackbox.convert.judging.cards.card import judge
+    from hwgpt_blackbox.convert.judging.cards.file import add_card
+    from hwgpt_blackbox.storage.surrogates import read_surrogate
 
-    card, _ = judge(checkout, data, Surrogate.read(folder), progress=say)
+    card, _ = judge(checkout, data, read_surrogate(folder), progress=say)
     with writing(folder):
         add_card(folder, card)
 

@@ -14,32 +14,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.artifact import write_manifest
-from hwgpt_blackbox.convert.card_store import add_report
 from hwgpt_blackbox.convert.conversion import SOURCE, progress_bar, read_measurements
-from hwgpt_blackbox.convert.evaluation import location_measures
-from hwgpt_blackbox.convert.holdout import DEFAULT_SPLITS, as_published
-from hwgpt_blackbox.convert.layout import Checkout
-from hwgpt_blackbox.convert.measurements import Measurements
-from hwgpt_blackbox.convert.perplexity import MAX_CHECKPOINT_BYTES, read_layers
-from hwgpt_blackbox.convert.report_card import plain_row
-from hwgpt_blackbox.encoding import Encoding
+from hwgpt_blackbox.convert.judging.cards.card import plain_row
+from hwgpt_blackbox.convert.judging.cards.file import add_report
+from hwgpt_blackbox.convert.judging.holdouts import DEFAULT_SPLITS, as_published
+from hwgpt_blackbox.convert.judging.measures import location_measures
+from hwgpt_blackbox.convert.source.checkout import Checkout
+from hwgpt_blackbox.convert.source.measurements import Measurements
+from hwgpt_blackbox.convert.source.perplexity_checkpoint import MAX_CHECKPOINT_BYTES, read_layers
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.objectives import METRICS
+from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import DataError, require
-from hwgpt_blackbox.metrics import METRICS
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.network import (
-    ARRAYS,
+from hwgpt_blackbox.models.published_network import (
     INPUTS,
-    KIND,
     LAYERS,
     NETWORK_TARGETS,
     Network,
     array_names,
 )
-from hwgpt_blackbox.output import Outputs, terminate_as_exit, writing
-from hwgpt_blackbox.places import find, home
-from hwgpt_blackbox.spaces import get_space
-from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
+from hwgpt_blackbox.storage.locations import find, home
+from hwgpt_blackbox.storage.manifest import write_manifest
+from hwgpt_blackbox.storage.networks import ARRAYS, KIND
+from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 CHECKPOINTS = "data_collection/gpt_datasets/predictor_ckpts"
 FILES = {
@@ -97,7 +96,7 @@ def convert_published(
         path = outputs.build(name)
         with writing(path):
             _write(path, name, chosen, report, checkout)
-        base = Surrogate.read(find(artifact_name(row.name)).path)
+        base = read_surrogate(find(artifact_name(row.name)).path)
         splits = (None, *DEFAULT_SPLITS)
         trials = [as_published(data, base, chosen, split, chosen) for split in splits]
         add_report(path, data, trials)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.architecture import build_model, model_config
-from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
-from hwgpt_blackbox.dropin.ground_truth import GroundTruth
+from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.encoding import BIAS, Encoding, IntMatrix
+from hwgpt_blackbox.domain.model_config import model_config
+from hwgpt_blackbox.domain.objectives import Column
+from hwgpt_blackbox.domain.spaces import get_space
+from hwgpt_blackbox.dropin.ground_truth import GroundTruth, Stats
+from hwgpt_blackbox.dropin.model_settings import Settings, model_settings
 from hwgpt_blackbox.dropin.names import (
     METRIC_NAMES,
     OURS,
-    PUBLISHED,
     as_names,
     check_metrics,
     check_unit_system,
@@ -25,22 +28,28 @@ from hwgpt_blackbox.dropin.names import (
     search_space_choices,
 )
 from hwgpt_blackbox.dropin.predictions import Predictions
-from hwgpt_blackbox.dropin.samples import BIASES, Samples
-from hwgpt_blackbox.encoding import Encoding, IntMatrix
+from hwgpt_blackbox.dropin.samples import BIASES, EMBED, HEADS, LAYERS, Samples
+from hwgpt_blackbox.dropin.samples import MLP as RATIOS
 from hwgpt_blackbox.errors import InputError, unknown
-from hwgpt_blackbox.metrics import Column
-from hwgpt_blackbox.network import PUBLISHED_MLP
-from hwgpt_blackbox.noise import MAX_REPEAT, check_repeat
-from hwgpt_blackbox.own_devices import read_surrogate
-from hwgpt_blackbox.spaces import get_space
-from hwgpt_blackbox.surrogate import COUNTED
+from hwgpt_blackbox.models.noise import MAX_REPEAT, check_repeat
+from hwgpt_blackbox.models.published_network import PUBLISHED_MLP
+from hwgpt_blackbox.models.surrogate import COUNTED
+from hwgpt_blackbox.network.build import build_model
+from hwgpt_blackbox.storage.user_devices import load_surrogate
 
 if TYPE_CHECKING:
-    from hwgpt_blackbox.torch_model import GPT
+    from hwgpt_blackbox.network.gpt import GPT
 
 MLP, SUPERNET = "mlp", "supernet"
 PREDICTORS = (MLP, SUPERNET, PUBLISHED_MLP)
 """What may answer for perplexity."""
+
+SUBSTITUTES = {
+    "surrogate_ppl": "query(metric='perplexity', predictor='published-mlp')",
+    "gpt_ppl_profiler": "eval_supernet_surrogate()",
+    "prepare_args_for_ppl_profiler": "eval_supernet_surrogate()",
+}
+"""Attributes of the published class that are not provided, and what to use."""
 
 Answer = dict[str, Any]
 
@@ -85,15 +94,18 @@ class HWGPT:
         self.noise = noise
         self.seed = None if seed is None else check_repeat(seed)
         self.search_space = search_space_choices(space)
-        self.config: Any = None
-        """The architecture that was set, or the list of them"""
+        self._config: Any = None
+        self.cfg_model = self.get_model_config()
+        """Choices of the space, and the architecture that was set, under the published names"""
+        self.on_device = "cpu"
         self._encoding = Encoding(space)
         self._samples = Samples(self._encoding)
-        self._predictions = Predictions(read_surrogate(space.name), self.unit_system)
+        self._predictions = Predictions(load_surrogate(space.name), self.unit_system)
         self.device_list = [*DEVICES, *self._predictions.own_devices]
         self.hw_metrics_surrogate = of_devices(METRIC_NAMES)
         self.hw_metrics_true = ["flops", "params", "float16_memory", "bfloat16_memory"]
         self.metrics = ["perplexity", "accuracy"]
+        self.init_devices()
         self._rng = np.random.default_rng(self.seed)
         self._several = False
         self._matrix: IntMatrix = np.empty((0, self._encoding.num_columns), dtype=np.uint8)
@@ -110,24 +122,25 @@ class HWGPT:
         :return: a dict with the keys ``sample_embed_dim``, ``sample_n_layer``,
             ``sample_layer_indices``, ``sample_n_head``, ``sample_mlp_ratio`` and ``sample_bias``;
             the lists have entries for the deepest network, those beyond ``sample_n_layer`` mean
-            nothing
+            nothing; the bias is text, ``"True"`` or ``"False"``, as in the newest published version
         :raises InputError: a bad size
         """
         whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
         if size is not None and (not whole or size < 1):
             raise InputError(f"size is {size!r}; expected None or an integer, 1 or more")
-        as_text = self.unit_system == PUBLISHED
         rows = self._encoding.sample(size or 1, self._rng).tolist()
-        drawn = [self._samples.write(row, bias_as_text=as_text) for row in rows]
+        drawn = [self._samples.write(row) for row in rows]
         self.set_arch(drawn if size is not None else drawn[0])
         return deepcopy(self.config)
+
+    sample_random_arch = sample_arch
 
     def set_arch(self, config: Any) -> None:
         """Set the architecture that is asked about, or a list of them.
 
         :param config: a dict as :meth:`sample_arch` returns it (entries of layers beyond
-            ``sample_n_layer`` are not looked at), a string ``gpt-s-12-768-…``, a configuration of
-            the blackboxes, or a list of any of these
+            ``sample_n_layer`` and other keys are not looked at), a string ``gpt-s-12-768-…``, any
+            other form that ``model_config`` reads, or a list of any of these
         :raises InputError: it is not of the space; names key, value and choices
         """
         several = isinstance(config, Sequence) and not isinstance(config, str)
@@ -140,9 +153,36 @@ class HWGPT:
                 rows.append(self._samples.read(architecture))
             except InputError as error:
                 raise InputError(f"architecture {i}: {error}" if several else str(error)) from None
-        self.config, self._several = deepcopy(config), several
+        self._config, self._several = deepcopy(config), several
         self._matrix = np.array(rows, dtype=np.uint8)
-        self._biased = np.array([_model_has_biases(a) for a in given])
+        self._biased = np.array(
+            [_model_has_biases(*pair) for pair in zip(given, rows, strict=True)]
+        )
+        self.reset_config()
+
+    @property
+    def config(self) -> Any:
+        """The architecture that is set, or the list of them; assigning is :meth:`set_arch`."""
+        return self._config
+
+    @config.setter
+    def config(self, config: Any) -> None:
+        self.set_arch(config)
+
+    def reset_config(self) -> None:
+        """Write the architecture that is set into :attr:`cfg_model`; of a list the first.
+
+        :raises InputError: none is set
+        """
+        sample = self._samples.write(self._rows()[0].tolist())
+        model, layers = self.cfg_model.model, sample[LAYERS]
+        model.n_embd, model.n_layer = sample[EMBED], layers
+        model.n_head, model.mlp_ratio = sample[HEADS][:layers], sample[RATIOS][:layers]
+        model.bias = sample[BIASES]
+
+    def get_model_config(self) -> Settings:
+        """The choices of the space under the published names, with no architecture set."""
+        return model_settings(get_space(self.search_space_name))
 
     def create_model(self, *, device: str = "cpu") -> GPT:
         """A torch module of the architecture, with random weights.
@@ -166,6 +206,7 @@ class HWGPT:
         predictor: str = MLP,
         *,
         seed: int | None = None,
+        hw_metric: str | Sequence[str] | None = None,
     ) -> Answer:
         """Metrics of the architecture that is set.
 
@@ -176,6 +217,7 @@ class HWGPT:
         :param predictor: of perplexity: ``mlp``, our model; ``supernet``, what was measured, with
             accuracy; ``published-mlp``, the published network (once converted)
         :param seed: number of the repeat; default: that of this object
+        :param hw_metric: instead of ``metric``, as the older version has it: perplexity comes too
         :return: metric to value; ``latencies`` and ``energies`` to device to value
         :raises InputError: no architecture is set, an unknown name, or ``supernet`` was not
             measured on an architecture
@@ -184,6 +226,10 @@ class HWGPT:
         matrix = self._rows()
         if predictor not in PREDICTORS:
             raise unknown("predictor", predictor, PREDICTORS)
+        if hw_metric is not None:
+            if metric is not None:
+                raise InputError(f"metric={metric!r} and hw_metric={hw_metric!r}: give one of them")
+            metric = ["perplexity", *check_metrics(hw_metric)]
         if metric is None:
             metrics = list(METRIC_NAMES) if device is None else self.hw_metrics_surrogate
         else:
@@ -192,6 +238,7 @@ class HWGPT:
         devices = self.device_list
         if not everywhere:
             devices = as_names("device", device, self.device_list)
+        self.set_metrics_and_devices(metrics, devices)
         lenient = everywhere or metric is None
         columns = self._predictions.columns(metrics, devices, lenient=lenient)
         values = self._predictions.values(matrix, columns, self._repeats(seed))
@@ -215,6 +262,29 @@ class HWGPT:
             answer |= self.eval_supernet_surrogate()
         return answer
 
+    def init_devices(self) -> None:
+        """Put every metric and device into the lists ``…_query``."""
+        self.set_metrics_and_devices()
+
+    def set_metrics_and_devices(
+        self,
+        hw_metric: str | Sequence[str] | None = None,
+        device: str | Sequence[str] | None = None,
+    ) -> None:
+        """Set ``hw_metrics_surrogate_query``, ``hw_metrics_true_query`` and ``device_query``.
+
+        They say what was asked last: :meth:`query` sets them too, and does not read them.
+
+        :param hw_metric: one or several; default: all
+        :param device: one or several; default: all
+        :raises InputError: an unknown name
+        """
+        metrics = list(METRIC_NAMES) if hw_metric is None else check_metrics(hw_metric)
+        self.hw_metrics_surrogate_query = [m for m in self.hw_metrics_surrogate if m in metrics]
+        self.hw_metrics_true_query = [m for m in self.hw_metrics_true if m in metrics]
+        known = self.device_list
+        self.device_query = list(known) if device is None else as_names("device", device, known)
+
     def compute_predictions_ppl(self) -> Any:
         """Perplexity of the architecture that is set."""
         return self.query(metric="perplexity")["perplexity"]
@@ -236,6 +306,15 @@ class HWGPT:
         return self.query(metric=objective)[objective]
 
     # -- measurements --------------------------------------------------------------------------
+
+    @property
+    def gt_stats(self) -> Mapping[str, dict[str, Any]]:
+        """The table as the published package reads it: architecture string to a dict of metrics,
+        and of devices to ``latencies`` and ``energies``.
+
+        :raises MissingArtifactError: the table is not on this machine
+        """
+        return Stats(self._ground_truth)
 
     def eval_supernet_surrogate(self) -> Answer:
         """Accuracy and perplexity of the architecture that is set, as measured on the supernet.
@@ -295,6 +374,11 @@ class HWGPT:
 
     # -- behind the door -----------------------------------------------------------------------
 
+    def __getattr__(self, name: str) -> Any:  # of missing names only
+        if name in SUBSTITUTES:
+            raise AttributeError(f"HWGPT has no {name!r} here; use {SUBSTITUTES[name]}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     @cached_property
     def _ground_truth(self) -> GroundTruth:
         return GroundTruth(self._encoding.space, self.unit_system)
@@ -318,8 +402,13 @@ class HWGPT:
         return values.copy() if self._several else values[0].item()
 
 
-def _model_has_biases(architecture: Any) -> bool:
+def _model_has_biases(architecture: Any, row: Sequence[int]) -> bool:
     """Whether the model that the published package builds has biases: any text counts as true."""
     if isinstance(architecture, str):
         return True
-    return bool(architecture.get(BIASES, architecture.get("bias")))
+    written = isinstance(architecture, Mapping) and BIASES in architecture
+    return bool(architecture[BIASES] if written else row[BIAS])
+
+
+HWGPTBenchAPI = HWGPT
+"""The older name of the class."""

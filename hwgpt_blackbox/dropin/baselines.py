@@ -8,15 +8,29 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwgpt_blackbox.dropin.names import METRIC_NAMES, as_names
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.objectives import METRICS
+from hwgpt_blackbox.domain.spaces import get_space
+from hwgpt_blackbox.dropin.names import (
+    METRIC_NAMES,
+    OURS,
+    PUBLISHED,
+    as_names,
+    check_unit_system,
+    predicted_energy_unit,
+    published_flops,
+    published_params,
+)
 from hwgpt_blackbox.errors import InputError, unknown
-from hwgpt_blackbox.metrics import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from hwgpt_blackbox.experiments.records import StoredRun
+    from hwgpt_blackbox.experiments.results.run_file import StoredRun
     from hwgpt_blackbox.experiments.runs import RunSettings
 
 RENAMED = {"MOREA": "RE"}
@@ -26,6 +40,8 @@ OBJECTIVES = tuple(name for name in METRIC_NAMES if name != "perplexity")
 """What may be minimised beside perplexity."""
 
 TRIALS = 500
+
+_COUNTED = {"flops": published_flops, "params": published_params}
 
 CONFIGS, TIMES, PERPLEXITY, HARDWARE = "configs", "runtime_traj", "perplexity", "hw_metric"
 """Keys of the published results."""
@@ -37,13 +53,16 @@ class BaselineRun(Mapping[str, list[Any]]):
 
     ``configs`` (dicts of hyperparameters), ``runtime_traj`` (simulated seconds at which each trial
     ended), ``perplexity`` and ``hw_metric`` (with several: ``hw_metric_1`` …) hold an entry per
-    trial, in the order in which trials ended: what the method saw, natural units. ``frame`` has
-    expected values too.
+    trial, in the order in which trials ended: what the method saw. ``frame`` has expected values
+    too.
 
     :param stored: the run as the harness keeps it
+    :param unit_system: of the lists; ``published``: the entries of objectives are arrays of one
+        value, as in the published results, in the units of the published ``query``
     """
 
     stored: StoredRun
+    unit_system: str = OURS
 
     @property
     def run(self) -> RunSettings:
@@ -64,20 +83,36 @@ class BaselineRun(Mapping[str, list[Any]]):
         frame, (_, *targets) = self.frame, self.run.problem.targets
         chosen = frame[[name for name in self.run.columns() if name.startswith(CONFIG)]]
         chosen = chosen.rename(columns=lambda name: name.removeprefix(CONFIG))
+        configurations: list[Any] = chosen.to_dict(orient="records")
         keys = (
             [HARDWARE]
             if len(targets) == 1
             else [f"{HARDWARE}_{i + 1}" for i in range(len(targets))]
         )
         return {
-            CONFIGS: chosen.to_dict(orient="records"),
+            CONFIGS: configurations,
             TIMES: frame[SIMULATED_TIME].tolist(),
-            PERPLEXITY: frame[MEASURED + PERPLEXITY].tolist(),
             **{
-                key: frame[MEASURED + target].tolist()
-                for key, target in zip(keys, targets, strict=True)
+                key: self._entries(frame[MEASURED + target].to_numpy(), target, configurations)
+                for key, target in zip([PERPLEXITY, *keys], [PERPLEXITY, *targets], strict=True)
             },
         }
+
+    def _entries(
+        self, values: NDArray[Any], target: str, configurations: Sequence[Mapping[str, Any]]
+    ) -> list[Any]:
+        """What the method saw of one objective, in the unit system."""
+        if self.unit_system != PUBLISHED:
+            return values.tolist()  # type: ignore[no-any-return]
+        metric, _, device = target.partition("@")
+        if metric == "energy":
+            values = values / predicted_energy_unit(device)
+        elif metric in _COUNTED:
+            encoding = Encoding(get_space(self.run.problem.space))
+            matrix = encoding.encode(configurations)
+            biased = np.ones(len(matrix), dtype=np.bool_)  # a bias is text in published runs
+            values = _COUNTED[metric](encoding, matrix, biased)
+        return [np.array([value]) for value in values.tolist()]
 
     def __getitem__(self, key: str) -> list[Any]:
         return self._lists[key]
@@ -101,6 +136,7 @@ def run_baseline(
     max_wallclock_time: float | None = None,
     noise: bool = True,
     out: str | Path | None = None,
+    unit_system: str = OURS,
 ) -> Any:
     """Search a space for low perplexity and a low hardware metric, in simulated time.
 
@@ -117,6 +153,7 @@ def run_baseline(
     :param noise: whether the method sees measurements; else expected values
     :param out: folder of results to keep and to complete (``hwgpt-blackbox report`` draws it);
         default: nothing is written
+    :param unit_system: ``ours``: natural units; ``published``: what the published scripts read
     :return: a :class:`BaselineRun`; with several seeds a list of them
     :raises InputError: an unknown name, or a number out of range
     :raises MissingExtraError: what the method needs is not installed
@@ -125,6 +162,7 @@ def run_baseline(
     from hwgpt_blackbox.experiments.problems import Problem
     from hwgpt_blackbox.experiments.runs import RunSettings
 
+    check_unit_system(unit_system)
     several = not isinstance(random_seed, int)
     seeds = list(random_seed) if isinstance(random_seed, Sequence) else [random_seed]
     if not seeds:
@@ -136,7 +174,7 @@ def run_baseline(
         RunSettings(problem, RENAMED.get(method, method), seed, trials, n_workers, noise)
         for seed in seeds
     ]
-    found = [_within(stored, limit) for stored in _make(runs, out)]
+    found = [BaselineRun(_within(stored, limit), unit_system) for stored in _make(runs, out)]
     return found if several else found[0]
 
 
@@ -159,8 +197,9 @@ def plot_eaf(
     :raises MissingExtraError: matplotlib or moocore is not installed
     :raises OutputError: the figure cannot be written
     """
-    from hwgpt_blackbox.experiments.figures import FORMATS, save_figure
     from hwgpt_blackbox.experiments.report.attainment import attainment_table, draw_attainment
+    from hwgpt_blackbox.experiments.results.scores import labelled
+    from hwgpt_blackbox.plotting.style import FORMATS, save_figure
 
     target = None if path is None else Path(path)
     if target is not None and target.suffix[1:] not in FORMATS:
@@ -175,7 +214,7 @@ def plot_eaf(
             f"{', '.join(problems)}"
         )
     chosen = problems[problem or next(iter(problems))]
-    mine = [stored for stored in runs if stored.run.problem.name == chosen.name]
+    mine = labelled([stored for stored in runs if stored.run.problem.name == chosen.name])
     figure = draw_attainment(chosen, attainment_table(chosen, mine))
     if target is not None:
         save_figure(figure, target.with_suffix(""), [target.suffix[1:]])
@@ -220,11 +259,11 @@ def _check_time(limit: Any) -> float:
 
 def _make(runs: Sequence[RunSettings], out: str | Path | None) -> Iterator[StoredRun]:
     """Make the runs, in memory or in a folder that keeps them."""
-    from hwgpt_blackbox.experiments.grid import make_runs
-    from hwgpt_blackbox.experiments.provenance import provenance
-    from hwgpt_blackbox.experiments.records import StoredRun
+    from hwgpt_blackbox.experiments.grid_execution import make_runs
+    from hwgpt_blackbox.experiments.results.provenance import provenance
+    from hwgpt_blackbox.experiments.results.run_file import StoredRun
+    from hwgpt_blackbox.experiments.results.store import ResultStore, read
     from hwgpt_blackbox.experiments.runs import execute
-    from hwgpt_blackbox.experiments.store import ResultStore, read
 
     if out is None:
         for run in runs:
@@ -237,7 +276,7 @@ def _make(runs: Sequence[RunSettings], out: str | Path | None) -> Iterator[Store
         yield read(store.path(run))
 
 
-def _within(stored: StoredRun, limit: float) -> BaselineRun:
+def _within(stored: StoredRun, limit: float) -> StoredRun:
     """The run without trials that ended later: what ended before did not depend on them."""
     from dataclasses import replace
 
@@ -249,14 +288,14 @@ def _within(stored: StoredRun, limit: float) -> BaselineRun:
             f"max_wallclock_time is {limit:g} s, but the first trial ended after "
             f"{stored.frame[SIMULATED_TIME].min():.1f} s; allow more"
         )
-    return BaselineRun(replace(stored, frame=frame.reset_index(drop=True)))
+    return replace(stored, frame=frame.reset_index(drop=True))
 
 
 def _stored_runs(results: Any) -> list[StoredRun]:
     """The runs of what the user has: run objects, or a folder of results."""
     if isinstance(results, str | Path):
-        from hwgpt_blackbox.experiments.grid import read_all
-        from hwgpt_blackbox.experiments.store import ResultStore
+        from hwgpt_blackbox.experiments.grid_execution import read_all
+        from hwgpt_blackbox.experiments.results.store import ResultStore
 
         runs = read_all(ResultStore(results))
     else:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.artifact import read_manifest
-from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
+from hwgpt_blackbox.domain.objectives import METRICS
+from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.dropin.names import (
     METRIC_NAMES,
     OURS,
@@ -17,14 +21,15 @@ from hwgpt_blackbox.dropin.names import (
     measured_energy_unit,
 )
 from hwgpt_blackbox.dropin.samples import Samples
-from hwgpt_blackbox.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.metrics import METRICS
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.places import find
-from hwgpt_blackbox.spaces import Space
-from hwgpt_blackbox.surrogate import COUNTED
-from hwgpt_blackbox.table import Table
+from hwgpt_blackbox.models.surrogate import COUNTED
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.locations import find
+from hwgpt_blackbox.storage.manifest import read_manifest
+from hwgpt_blackbox.storage.measured_table import Table
+
+SERIES = ("latencies", "energies")
+MEMORIES = ("float16_memory", "bfloat16_memory")
 
 REPEATS = {"latency": ("latency_repeats", 10), "energy": ("energy_repeats", 50)}
 """Metric to the key of the manifest that says how often each device measured it, and how often a
@@ -146,6 +151,37 @@ class GroundTruth:
         stored = self.table.objectives[0, :, 0, 0, _column("perplexity")]
         perplexity = np.asarray(stored[rows], dtype=np.float64)
         return {"accuracy": self._accuracy[rows], "perplexity": perplexity}
+
+
+class Stats(Mapping[str, dict[str, Any]]):
+    """The table as the published ``gt_stats``, read when asked.
+
+    :param truth: the table
+    """
+
+    def __init__(self, truth: GroundTruth) -> None:
+        self._truth = truth
+
+    def __getitem__(self, architecture: str) -> dict[str, Any]:
+        """Devices to their ``latencies`` and ``energies``, and what depends on none; perplexity
+        where it was measured.
+        """
+        one = self._truth.one
+        try:
+            found = {name: one(architecture, name) for name in ("flops", "params", *MEMORIES)}
+        except InputError as error:
+            raise KeyError(str(error)) from None
+        with suppress(InputError):  # not measured
+            found["perplexity"] = one(architecture, "perplexity")
+        for device in DEVICES:
+            found[device] = {name: one(architecture, name, device) for name in SERIES}
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._truth.every("flops"))
+
+    def __len__(self) -> int:
+        return len(self._truth)
 
 
 def _column(metric: str) -> int:

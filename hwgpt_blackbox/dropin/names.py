@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.counts import count
-from hwgpt_blackbox.devices import DEVICES
-from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
+from hwgpt_blackbox.domain.objectives import METRICS
+from hwgpt_blackbox.domain.parameter_counts import count
+from hwgpt_blackbox.domain.spaces import SEQUENCE_LENGTH, Space
 from hwgpt_blackbox.errors import InputError, unknown
-from hwgpt_blackbox.metrics import METRICS
-from hwgpt_blackbox.spaces import SEQUENCE_LENGTH, Space
 
 METRIC_NAMES: dict[str, str] = {
     "perplexity": "perplexity",
@@ -79,13 +79,13 @@ def check_metrics(given: Any) -> list[str]:
 
 
 def search_space_choices(space: Space) -> dict[str, list[Any]]:
-    """The choices of a space under the published keys."""
+    """The choices of a space under the published keys; bias as text, as in the newest version."""
     return {
         "embed_dim_choices": list(space.embed_dims),
         "n_layer_choices": list(space.num_layers),
         "mlp_ratio_choices": list(space.mlp_ratios),
         "n_head_choices": list(space.num_heads),
-        "bias_choices": [True, False],
+        "bias_choices": ["True", "False"],
     }
 
 

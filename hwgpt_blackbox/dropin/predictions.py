@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.counts import count
+from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
+from hwgpt_blackbox.domain.objectives import METRICS, Column, OwnDevices
+from hwgpt_blackbox.domain.parameter_counts import count
 from hwgpt_blackbox.dropin.names import (
     METRIC_NAMES,
     PUBLISHED,
@@ -15,14 +17,12 @@ from hwgpt_blackbox.dropin.names import (
     published_flops,
     published_params,
 )
-from hwgpt_blackbox.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.metrics import METRICS, Column, OwnDevices
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.network import read_networks
-from hwgpt_blackbox.places import find
-from hwgpt_blackbox.predictor import Predictor
-from hwgpt_blackbox.surrogate import COUNTED, Surrogate
+from hwgpt_blackbox.models.prediction import Predictor
+from hwgpt_blackbox.models.surrogate import COUNTED, Surrogate
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.locations import find
+from hwgpt_blackbox.storage.networks import read_networks
 
 
 class Predictions:

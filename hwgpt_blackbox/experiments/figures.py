@@ -1,27 +1,37 @@
-"""Figures. Each is two functions: one computes a tidy table, one draws it."""
+"""The figure of fronts, as two functions: one computes a tidy table, one draws it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations, cycle
-from pathlib import Path
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from hwgpt_blackbox.encoding import Encoding
-from hwgpt_blackbox.errors import InputError, MissingArtifactError, require
-from hwgpt_blackbox.experiments.analysis import expected_columns, nondominated
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.objectives import Column
+from hwgpt_blackbox.domain.spaces import get_space
+from hwgpt_blackbox.errors import InputError, MissingArtifactError
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.store import StoredRun, write_atomically
+from hwgpt_blackbox.experiments.results.scores import expected_columns, labelled, nondominated
+from hwgpt_blackbox.experiments.results.store import StoredRun
 from hwgpt_blackbox.fronts import ReferenceFront
-from hwgpt_blackbox.metrics import METRICS, Column
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.own_devices import measured_on_own, read_surrogate
-from hwgpt_blackbox.places import find
-from hwgpt_blackbox.predictor import Predictor
-from hwgpt_blackbox.spaces import get_space
+from hwgpt_blackbox.models.prediction import Predictor
+from hwgpt_blackbox.plotting.style import (
+    FORMATS,
+    GREY,
+    axis_label,
+    dress,
+    method_styles,
+    new_figure,
+    plain,
+    save_figure,
+    shared_legend,
+)
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.locations import find
+from hwgpt_blackbox.storage.user_devices import load_surrogate, measured_on_own
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,42 +42,9 @@ KIND, METHOD, SEEDS = "kind", "method", "seeds"
 CLOUD, MEASURED, FRONT, EXACT = "random", "measured", "front", "exact"
 
 CLOUD_SIZE, CLOUD_SEED = 5_000, 0
-
-FORMATS = ("svg", "pdf", "png")
-PNG_DPI = 200
-
-STYLES: tuple[tuple[str, str], ...] = (
-    ("#0072B2", "o"),
-    ("#D55E00", "s"),
-    ("#009E73", "^"),
-    ("#CC79A7", "D"),
-    ("#E69F00", "v"),
-    ("#56B4E9", "P"),
-    ("#000000", "X"),
-    ("#8C6D31", "*"),
-)
-"""Colour and marker of each method in turn: Okabe and Ito (2008), safe for colour blindness."""
-
-_LOG_RATIO = 8.0
-"""An axis is logarithmic when its largest value is so many times its smallest."""
-
 _LEGEND_COLUMNS = 2
 
-MAX_LABEL = 40
-"""Characters of a name in a figure; longer ones are cut."""
-
-_LABELS = {
-    "perplexity": "perplexity",
-    "latency": "latency",
-    "energy": "energy",
-    "memory_float16": "memory, float16",
-    "memory_bfloat16": "memory, bfloat16",
-    "flops": "FLOPs",
-    "params": "parameters",
-    "elapsed_time": "evaluation time",
-}
-
-_UNITLESS = ("1", "FLOPs")
+__all__ = ["FORMATS", "axis_label", "draw_front", "dress", "front_table", "plain", "save_figure"]
 
 
 def front_table(
@@ -79,9 +56,9 @@ def front_table(
     :param results: its runs, with their expected objectives
     :param reference: the front of all architectures, if it shall be there
     :return: columns ``kind`` (``random``: 5,000 uniform architectures, or ``measured``: as many of
-        the table, where one is at hand; ``exact``: the reference; ``front``), ``method`` and
-        ``seeds`` (number of runs whose trials were pooled; both for fronts only), and a column per
-        objective: expected values in natural units
+        the table, where one is at hand; ``exact``: the reference; ``front``), ``method`` (as
+        ``analysis.labelled`` names it) and ``seeds`` (number of runs whose trials were pooled; both
+        for fronts only), and a column per objective: expected values in natural units
     :raises InputError: a result is of another problem
     """
     targets = list(problem.targets)
@@ -90,6 +67,7 @@ def front_table(
     if reference is not None:
         exact = pd.DataFrame(reference.objectives, columns=list(reference.names))[targets]
         parts.append(_part(EXACT, "", 0, exact))
+    results = labelled(results)
     for method in sorted({result.run.method for result in results}):
         mine = [result for result in results if result.run.method == method]
         for result in mine:
@@ -119,11 +97,11 @@ def _cloud(problem: Problem) -> tuple[str, Any]:
     except MissingArtifactError:
         folder = None
     if folder is None:
-        surrogate = read_surrogate(problem.space)
+        surrogate = load_surrogate(problem.space)
         matrix = Encoding(get_space(problem.space)).sample(CLOUD_SIZE, rng)
         return CLOUD, Predictor(surrogate, problem.objectives).expected(matrix)
-    from hwgpt_blackbox.table import Table
-    from hwgpt_blackbox.tabular import TabularBlackbox
+    from hwgpt_blackbox.blackboxes.table_blackbox import TabularBlackbox
+    from hwgpt_blackbox.storage.measured_table import Table
 
     table = Table.read(folder)
     rows = rng.permutation(len(table.matrix))[:CLOUD_SIZE]
@@ -138,24 +116,16 @@ def draw_front(problem: Problem, table: pd.DataFrame) -> Figure:
     :return: a figure that no global state knows
     :raises MissingExtraError: matplotlib is not installed
     """
-    require("matplotlib", extra="analysis")
-    from matplotlib.figure import Figure
-
     pairs = list(combinations(range(len(problem.objectives)), 2))
-    figure = Figure(figsize=(5.4 * len(pairs), 4.4), layout="constrained")
-    panels = figure.subplots(1, len(pairs), squeeze=False)[0]
-    for axes, pair in zip(panels, pairs, strict=True):
+    figure, panels = new_figure(1, len(pairs), (5.4 * len(pairs), 4.4), ticks=9)
+    for axes, pair in zip(panels[0], pairs, strict=True):
         # What comes first, perplexity as a rule, is upright; hardware costs run across.
         upright, across = (problem.objectives[i] for i in pair)
         _draw_pair(axes, problem.space, table, across, upright, len(pairs) == 1)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles,
-        labels,
-        loc="outside upper center",
-        ncols=_LEGEND_COLUMNS * len(pairs),
-        frameon=False,
-        fontsize=9,
+    shared_legend(
+        figure,
+        panels[0, 0],
+        _LEGEND_COLUMNS * len(pairs),
         markerscale=1.5,
         handletextpad=0.3,
         columnspacing=1.2,
@@ -174,7 +144,7 @@ def _draw_pair(
             cloud[across.target],
             cloud[upright.target],
             s=4,
-            color="#B8BCC2",
+            color=GREY,
             alpha=0.6,
             linewidths=0,
             rasterized=True,
@@ -182,8 +152,9 @@ def _draw_pair(
         )
     _draw_exact(axes, table[table[KIND] == EXACT], across, upright, steps)
     fronts = table[table[KIND] == FRONT]
-    groups = zip(fronts.groupby(METHOD, sort=True), cycle(STYLES), strict=False)
-    for (method, front), (colour, marker) in groups:
+    styles = method_styles(fronts[METHOD])
+    for method, front in fronts.groupby(METHOD, sort=True):
+        colour, marker = styles[str(method)]
         seeds = int(front[SEEDS].iloc[0])
         name = plain(method)
         label = f"{name} ({seeds} seeds pooled)" if seeds > 1 else name
@@ -210,8 +181,6 @@ def _draw_pair(
         )
     for axis, column in (("x", across), ("y", upright)):
         dress(axes, axis, column, table[column.target])
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=9)
 
 
 def _draw_exact(
@@ -229,61 +198,3 @@ def _draw_exact(
         axes.scatter(x, y, s=60, color="black", marker="+", linewidths=1.2, label=label, zorder=4)
     else:
         axes.scatter(x, y, s=1.5, color="black", linewidths=0, rasterized=True, label=label)
-
-
-def plain(text: object) -> str:
-    """A name as a figure shall show it: on one line, cut, and without markup for formulas."""
-    name = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
-    name = name if len(name) <= MAX_LABEL else name[: MAX_LABEL - 1] + "…"
-    return name.replace("$", r"\$").lstrip("_") or "?"
-
-
-def axis_label(column: Column) -> str:
-    """Label of an axis: what, on which device, in which unit."""
-    unit = METRICS[column.metric].unit
-    where = f" on {column.device}" if column.device else ""
-    return f"{_LABELS[column.metric]}{where}" + ("" if unit in _UNITLESS else f" ({unit})")
-
-
-def dress(axes: Axes, axis: str, column: Column, values: pd.Series[float]) -> None:
-    """Scale, ticks and label of one axis.
-
-    :param axis: ``x`` or ``y``
-    :param values: what the axis shows, natural units
-    """
-    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, ScalarFormatter
-
-    getattr(axes, f"set_{axis}label")(axis_label(column))
-    ticks = getattr(axes, f"{axis}axis")
-    if values.min() > 0 and values.max() / values.min() >= _LOG_RATIO:
-        getattr(axes, f"set_{axis}scale")("log")
-        ticks.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        ticks.set_minor_formatter(NullFormatter())
-        ticks.set_major_formatter(ScalarFormatter())
-    if values.max() >= 1e5:
-        ticks.set_major_formatter(EngFormatter(sep=""))
-
-
-def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Save a figure, the same bytes for the same data.
-
-    :param stem: path without suffix
-    :param formats: suffixes, of ``svg``, ``pdf``, ``png``
-    :return: one file per format
-    :raises OutputError: they cannot be written
-    """
-    from matplotlib import rc_context
-
-    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    paths = []
-    for suffix in formats:
-        path = stem.with_name(f"{stem.name}.{suffix}")
-
-        def fill(temporary: Path, suffix: str = suffix) -> None:
-            with temporary.open("wb") as file:
-                figure.savefig(file, format=suffix, dpi=PNG_DPI, metadata=dates.get(suffix))
-
-        with rc_context({"svg.hashsalt": "hwgpt-blackbox", "pdf.fonttype": 42}):
-            write_atomically(path, fill)
-        paths.append(path)
-    return paths

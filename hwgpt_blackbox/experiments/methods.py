@@ -14,8 +14,8 @@ from typing import Any
 
 from syne_tune.optimizer.scheduler import TrialScheduler
 
-from hwgpt_blackbox.artifact import sha256
 from hwgpt_blackbox.errors import HWGPTError, InputError, unknown
+from hwgpt_blackbox.storage.manifest import sha256
 
 IMPORT_PATH = re.compile(r"(?=.{3,120}\Z)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 """``package.module:factory``"""

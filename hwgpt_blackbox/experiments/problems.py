@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hwgpt_blackbox.artifact import read_manifest
-from hwgpt_blackbox.bounds import check_bounds, stated_bounds
-from hwgpt_blackbox.devices import ALL_DEVICES, DEVICES
-from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.metrics import (
+from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.encoding import Configurations, Encoding
+from hwgpt_blackbox.domain.objectives import (
     Column,
     OwnDevices,
     check_device,
     dataset_columns,
     parse_objective,
 )
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.own_devices import KIND, NOISY, device_artifact, measured_on_own
-from hwgpt_blackbox.places import MANIFEST, find
-from hwgpt_blackbox.spaces import get_space
+from hwgpt_blackbox.domain.spaces import get_space
+from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.models.ideal_and_nadir import REFERENCE_POINT, check_bounds, stated_bounds
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.locations import MANIFEST, find
+from hwgpt_blackbox.storage.manifest import read_manifest
+from hwgpt_blackbox.storage.user_devices import (
+    KIND,
+    NOISY,
+    device_artifact,
+    load_surrogate,
+    measured_on_own,
+)
 
-REFERENCE_POINT = 1.1
-"""Reference point of the normalised hypervolume, in every objective."""
+if TYPE_CHECKING:
+    from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
 
 DEFAULT_DEVICE = "rtx2080"
 """Device that evaluates architectures when no objective names one."""
@@ -95,6 +102,17 @@ class Problem:
         return self.devices[0] if len(self.devices) == 1 else ALL_DEVICES
 
     @property
+    def reference_point(self) -> NDArray[np.float64]:
+        """Reference point of the hypervolume, natural units, shape (number of objectives,)."""
+        ideal, nadir = np.array(self.ideal), np.array(self.nadir)
+        return np.asarray(ideal + REFERENCE_POINT * (nadir - ideal))
+
+    @property
+    def encoding(self) -> Encoding:
+        """Encoding of the space: draws architectures, and has the bounds of their indices."""
+        return self._blackbox.encoding
+
+    @property
     def own(self) -> OwnDevices:
         """Users' devices among those that evaluate."""
         return {device: NOISY for device in self.devices if device not in DEVICES}
@@ -104,6 +122,40 @@ class Problem:
         """Names of the objectives in that dataset: ``metric_perplexity``, ``metric_energy``."""
         names = {column: name for name, column in dataset_columns(self.dataset, self.own).items()}
         return tuple(names[column] for column in self.objectives)
+
+    def expected(self, configurations: Configurations) -> NDArray[np.float64]:
+        """Expected values of the objectives, by the artifact in use at the first call.
+
+        :param configurations: dicts, a DataFrame, or choice indices of shape (n, hyperparameters):
+            see :meth:`.Encoding.as_matrix`
+        :return: shape (n, number of objectives), natural units
+        :raises InputError: a configuration is not of the space
+        """
+        return self._blackbox.expected_values(configurations)
+
+    def measure(
+        self, configurations: Configurations, seeds: int | Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Measurements of the objectives: what a run of the problem sees.
+
+        :param configurations: as for :meth:`expected`
+        :param seeds: number of the repeat, one for all or one each
+        :return: shape (n, number of objectives), natural units
+        :raises InputError: a configuration is not of the space, or a bad seed
+        """
+        return self._blackbox.measurements(configurations, seeds)
+
+    @cached_property
+    def _blackbox(self) -> HWGPTBlackbox:
+        """Answers for the objectives and nothing else."""
+        from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
+
+        columns = dict(zip(self.attributes, self.objectives, strict=True))
+        return HWGPTBlackbox(load_surrogate(self.space), self.dataset, columns=columns)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields only: another process reads the models itself."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def normalise(self, values: ArrayLike) -> NDArray[np.float64]:
         """Values mapped so that the ideal is 0 and the nadir 1; better and worse ones exist.

@@ -16,25 +16,26 @@ import pandas as pd
 from syne_tune import Tuner
 from syne_tune.constants import ST_TUNER_TIME
 
-from hwgpt_blackbox.artifact import sha256
-from hwgpt_blackbox.backend import SimulatedBackend
-from hwgpt_blackbox.blackbox import FIDELITIES, FIDELITY, HWGPTBlackbox
-from hwgpt_blackbox.cost import CostModel
+from hwgpt_blackbox.blackboxes.simulated_backend import SimulatedBackend
+from hwgpt_blackbox.blackboxes.surrogate_blackbox import FIDELITIES, FIDELITY, HWGPTBlackbox
+from hwgpt_blackbox.domain.evaluation_cost import CostModel
+from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.experiments.methods import Factory, file_part, get_method, own_method
-from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.tuning import (
+from hwgpt_blackbox.experiments.lean_tuner import (
     EnoughTrials,
     LeanStatus,
     Recorder,
     SilentLogger,
     problem_blackbox,
 )
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.own_devices import with_own_devices
-from hwgpt_blackbox.places import MANIFEST, find
-from hwgpt_blackbox.spaces import get_space
-from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.experiments.methods import Factory, file_part, get_method, own_method
+from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.models.surrogate import Surrogate
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.locations import MANIFEST, find
+from hwgpt_blackbox.storage.manifest import sha256
+from hwgpt_blackbox.storage.surrogates import read_surrogate
+from hwgpt_blackbox.storage.user_devices import with_own_devices
 
 TRIAL_ID = "trial_id"
 """Column of the results: number of the trial."""
@@ -229,7 +230,7 @@ def _run(tuner: Tuner) -> None:
 @functools.lru_cache(maxsize=3)
 def _surrogate(folder: Path, digest: str) -> Surrogate:
     """The surrogate of an artifact, read once by a process unless its manifest changes."""
-    return Surrogate.read(folder)
+    return read_surrogate(folder)
 
 
 def _results(run: RunSettings, blackbox: HWGPTBlackbox, recorder: Recorder) -> pd.DataFrame:

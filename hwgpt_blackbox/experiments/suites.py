@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import unknown
-from hwgpt_blackbox.experiments.settings import Grid
-from hwgpt_blackbox.spaces import MEASURED_SPACES
+from hwgpt_blackbox.experiments.grid_definition import Grid
 
 EVERY = ("RS", "RE", "NSGA2", "LS", "RSBO", "LSBO", "EHVI", "MOASHA")
 """Every method."""

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from urllib.request import url2pathname
 
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.remote import redact
+from hwgpt_blackbox.storage.remote import redact
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _HUB_URL = re.compile(

@@ -17,7 +17,7 @@ from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, T
 from hwgpt_blackbox.hosting.addresses import parse_hub
 from hwgpt_blackbox.hosting.listing import Listing, check_foreign, read_listing
 from hwgpt_blackbox.hosting.sources import Count, fetch_manifest
-from hwgpt_blackbox.remote import TIMEOUT, Access, failures, is_web_address, redact
+from hwgpt_blackbox.storage.remote import TIMEOUT, Access, failures, is_web_address, redact
 
 LIBRARY = "hwgpt-blackbox"
 

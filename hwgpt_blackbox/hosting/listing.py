@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hwgpt_blackbox.artifact import parse_manifest
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import DataError, InputError, OutputError
-from hwgpt_blackbox.integrity import READERS
-from hwgpt_blackbox.names import BLACKBOXES
-from hwgpt_blackbox.places import MANIFEST
-from hwgpt_blackbox.spaces import MEASURED_SPACES
+from hwgpt_blackbox.storage.artifact_kinds import READERS
+from hwgpt_blackbox.storage.artifact_names import BLACKBOXES
+from hwgpt_blackbox.storage.locations import MANIFEST
+from hwgpt_blackbox.storage.manifest import parse_manifest
 
 MAX_FILES = 64
 MAX_ARTIFACT_BYTES = 8 << 30

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwgpt_blackbox import places
 from hwgpt_blackbox.errors import (
     DataError,
     HWGPTError,
@@ -38,8 +37,9 @@ from hwgpt_blackbox.hosting.versions import (
     named,
     origin_of,
 )
-from hwgpt_blackbox.output import discard, need, terminate_as_exit, writing
-from hwgpt_blackbox.remote import Access, check_text
+from hwgpt_blackbox.storage import locations as places
+from hwgpt_blackbox.storage.atomic_writes import discard, need, terminate_as_exit, writing
+from hwgpt_blackbox.storage.remote import Access, check_text
 
 JOBS = 4
 """Files that are fetched at once."""

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hwgpt_blackbox import places
 from hwgpt_blackbox.errors import (
     DataError,
     HWGPTError,
@@ -33,9 +32,10 @@ from hwgpt_blackbox.hosting.sources import (
     fetch_manifest,
     open_source,
 )
-from hwgpt_blackbox.integrity import check_artifact
-from hwgpt_blackbox.output import Outputs, terminate_as_exit, writing
-from hwgpt_blackbox.remote import Access, check_text
+from hwgpt_blackbox.storage import locations as places
+from hwgpt_blackbox.storage.artifact_kinds import check_artifact
+from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
+from hwgpt_blackbox.storage.remote import Access, check_text
 
 logger = logging.getLogger(__name__)
 

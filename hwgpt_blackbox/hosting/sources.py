@@ -12,12 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from hwgpt_blackbox.artifact import MAX_MANIFEST_BYTES, read_small
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, TransferError
 from hwgpt_blackbox.hosting.addresses import Address
 from hwgpt_blackbox.hosting.listing import Listing, check_foreign
-from hwgpt_blackbox.places import MANIFEST
-from hwgpt_blackbox.remote import OBJECT_STORES, Access, failures, open_store
+from hwgpt_blackbox.storage.locations import MANIFEST
+from hwgpt_blackbox.storage.manifest import MAX_MANIFEST_BYTES, read_small
+from hwgpt_blackbox.storage.remote import OBJECT_STORES, Access, failures, open_store
 
 Count = Callable[[str, int], None]
 """Told of bytes of a file as they come; raises where they are more than there may be."""

@@ -23,13 +23,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwgpt_blackbox import places
-from hwgpt_blackbox.artifact import sha256
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, OutputError
 from hwgpt_blackbox.hosting.listing import Listing, artifact_of, is_artifact_name
-from hwgpt_blackbox.integrity import check_artifact
-from hwgpt_blackbox.output import Outputs, clean_up, discard, temporary_folder, write_file, writing
-from hwgpt_blackbox.places import MANIFEST
+from hwgpt_blackbox.storage import locations as places
+from hwgpt_blackbox.storage.artifact_kinds import check_artifact
+from hwgpt_blackbox.storage.atomic_writes import (
+    Outputs,
+    clean_up,
+    discard,
+    temporary_folder,
+    write_file,
+    writing,
+)
+from hwgpt_blackbox.storage.locations import MANIFEST
+from hwgpt_blackbox.storage.manifest import sha256
 
 logger = logging.getLogger(__name__)
 

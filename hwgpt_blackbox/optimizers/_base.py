@@ -48,23 +48,22 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
     It keeps every bit of state in ``self`` (so that pickling resumes exactly) and draws from
     ``self.rng`` alone.
 
-    Args:
-        config_space: Syne Tune configuration space, constants included.
-        random_seed: Seed of the method's own generator; None takes one from the system.
-        points_to_evaluate: Configurations to suggest first, in this order. Constants may be left
-            out. A second mention of one architecture is skipped, unless ``allow_repeats``.
-        canonical_form: Says which configurations are the same architecture: it gets a
-            configuration, constants included, and returns the one that stands for them all. A
-            picklable function, for the scheduler to be picklable. None: all differ.
-        allow_repeats: Whether an architecture may be suggested again.
-
-    Attributes:
-        space: The encoding of ``config_space``.
-        rng: The only source of randomness.
-        observations: Results so far, minimised.
-
-    Raises:
-        InputError: ``points_to_evaluate`` are not in the space, or an argument is of another kind.
+    :param config_space: Syne Tune configuration space, constants included
+    :param random_seed: seed of the method's own generator; None takes one from the system.
+    :param points_to_evaluate: configurations to suggest first, in this order. Constants may be left
+        out. A second mention of one architecture is skipped, unless ``allow_repeats``.
+    :param canonical_form: says which configurations are the same architecture: it gets a
+        configuration, constants included, and returns the one that stands for them all. A picklable
+        function, for the scheduler to be picklable. None: all differ.
+    :param allow_repeats: whether an architecture may be suggested again
+    :param candidates: configurations that alone may be suggested, beside ``points_to_evaluate``:
+        for instance the rows of a table. What a method proposes is replaced by the new one of them
+        that differs in the fewest hyperparameters, ties at random. None: the whole space.
+    :ivar space: the encoding of ``config_space``
+    :ivar rng: the only source of randomness
+    :ivar observations: results so far, minimised
+    :raises InputError: ``points_to_evaluate`` are not in the space, or an argument is of another
+        kind
     """
 
     def __init__(
@@ -75,6 +74,7 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         canonical_form: CanonicalForm | None = None,
         allow_repeats: bool = False,
+        candidates: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         if random_seed is None:  # Syne Tune would draw it from numpy's global state
             random_seed = int(np.random.SeedSequence().generate_state(1)[0])
@@ -82,7 +82,7 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
         if canonical_form is not None and not callable(canonical_form):
             raise InputError(f"canonical_form={canonical_form!r}: expected a function, or None")
         self.space = SearchSpace(config_space)
-        points = self._checked_points(points_to_evaluate)
+        points = self._checked_points("points_to_evaluate", points_to_evaluate)
         super().__init__(dict(config_space), points, random_seed=random_seed)
         self.rng = np.random.default_rng(random_seed)
         self.canonical_form = canonical_form
@@ -93,6 +93,16 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
         self._running: dict[int, Suggestion] = {}
         self._finished: set[int] = set()
         self._remaining: list[Codes] | None = None  # what is left of a small space, shuffled
+        self._candidates: Codes = np.empty((0, len(self.space)))
+        self._comparable: Codes = self._candidates  # their canonical codes
+        if candidates is not None:
+            listed = self._checked_points("candidates", candidates)
+            if not listed:
+                raise InputError("candidates are empty; expected configurations, or None")
+            self._candidates = np.array([self.space.encode(config) for config in listed])
+            self._comparable = np.array([self.canonical_codes(c) for c in self._candidates])
+            order = self.rng.permutation(len(listed))
+            self._remaining = list(self._candidates[order])
 
     def check_metrics(self, count: int) -> None:
         """Raise InputError if options do not fit so many metrics; a scheduler asks at its start."""
@@ -191,6 +201,8 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
         config = self._next_point()
         if config is None:
             codes = self._propose() if self.space.size > 1 else None
+            if codes is not None and len(self._candidates):
+                codes = self._nearest_candidate(codes)
             if codes is None or not self.is_new(codes):
                 codes = self.random_new()
             if codes is None:
@@ -228,9 +240,8 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
     def on_trial_error(self, trial_id: int, config: Mapping[str, Any] | None = None) -> None:
         """A trial failed: it is pending no more, and its architecture is not tried again.
 
-        Args:
-            trial_id: The trial.
-            config: Its configuration: says what failed if :meth:`on_trial_add` was not called.
+        :param trial_id: the trial
+        :param config: its configuration: says what failed if :meth:`on_trial_add` was not called
         """
         suggestion = self._end(trial_id, config)
         if suggestion is not None:
@@ -245,16 +256,24 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _checked_points(self, points: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+    def _nearest_candidate(self, codes: Codes) -> Codes | None:
+        """The new candidate, shape (d,), that differs least from codes; None if none is new."""
+        differing = np.sum(self._comparable != self.canonical_codes(codes), axis=1)
+        order = np.lexsort((self.rng.random(len(differing)), differing))
+        return self.first_new(self._candidates[i] for i in order)
+
+    def _checked_points(
+        self, name: str, points: Sequence[Mapping[str, Any]] | None
+    ) -> list[dict[str, Any]]:
         if points is None:
             return []
         several = isinstance(points, Iterable) and not isinstance(points, str | Mapping)
         listed = list(points) if several else []
         if not several or not all(isinstance(point, Mapping) for point in listed):
-            raise InputError(f"points_to_evaluate={points!r}: expected a list of configurations")
-        return [self._checked_point(point) for point in listed]
+            raise InputError(f"{name}={points!r}: expected a list of configurations")
+        return [self._checked_point(name, point) for point in listed]
 
-    def _checked_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
+    def _checked_point(self, name: str, point: Mapping[str, Any]) -> dict[str, Any]:
         """The point with the constants; its floats stay as given."""
         codes = self.space.encode(point)
         wrong = {
@@ -265,7 +284,7 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
         }
         if wrong:
             raise InputError(
-                f"points_to_evaluate: {wrong!r} is not in the configuration space; its constants "
+                f"{name}: {wrong!r} is not in the configuration space; its constants "
                 f"are {self.space.constants!r}"
             )
         floats = {d.name: float(point[d.name]) for d in self.space.dimensions if not d.levels}

@@ -28,9 +28,8 @@ class Canonicaliser:
     The answer is as good as the probes: whoever hands out an architecture asks the true form once
     more (``MultiObjectiveSearcher.is_new``).
 
-    Args:
-        space: The encoding.
-        canonical: Codes (shape (d,)) -> canonical codes (shape (d,)); None: the identity.
+    :param space: the encoding
+    :param canonical: codes (shape (d,)) -> canonical codes (shape (d,)); None: the identity.
     """
 
     def __init__(self, space: SearchSpace, canonical: Callable[[Codes], Codes] | None) -> None:

@@ -15,8 +15,7 @@ _LARGEST = float(np.finfo(float).max)
 def checked_whole(name: str, value: Any, low: int) -> int:
     """A whole number of at least ``low``.
 
-    Raises:
-        InputError: It is something else.
+    :raises InputError: it is something else
     """
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < low:
@@ -27,8 +26,7 @@ def checked_whole(name: str, value: Any, low: int) -> int:
 def checked_number(name: str, value: Any, low: float, high: float = math.inf) -> float:
     """A finite number from ``low`` to ``high``.
 
-    Raises:
-        InputError: It is something else.
+    :raises InputError: it is something else
     """
     real = isinstance(value, int | float | np.integer | np.floating)
     if not real or isinstance(value, bool) or not low <= value <= min(high, _LARGEST):
@@ -40,8 +38,7 @@ def checked_number(name: str, value: Any, low: float, high: float = math.inf) ->
 def checked_bool(name: str, value: Any) -> bool:
     """True or False.
 
-    Raises:
-        InputError: It is something else, for instance a text, which would count as True.
+    :raises InputError: it is something else, for instance a text, which would count as True
     """
     if not isinstance(value, bool | np.bool_):
         raise InputError(f"{name}={value!r}: expected True or False")

@@ -44,8 +44,7 @@ class Design:
     one shared effect, and a deviation of each member. The shared effects may depend on the other
     hyperparameters, and these on each other.
 
-    Attributes:
-        blocks: (columns,), which columns have a common prior variance: 0, 1, ...
+    :ivar blocks: (columns,), which columns have a common prior variance: 0, 1, ..
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -86,15 +85,12 @@ def regress(
 ) -> tuple[Vector, Vector]:
     """Bayesian linear regression; prior variances by maximal evidence (MacKay 1992).
 
-    Args:
-        features: (n, columns), centred.
-        target: (n,), of mean 0 and variance 1.
-        blocks: (columns,), which prior variance each coefficient has.
-        variances: (blocks + 1,), prior variances and, last, that of the noise, to start from.
-        iterations: steps; at least 1.
-
-    Returns:
-        Coefficients (columns,) and the variances after these steps.
+    :param features: (n, columns), centred
+    :param target: (n,), of mean 0 and variance 1
+    :param blocks: (columns,), which prior variance each coefficient has
+    :param variances: (blocks + 1,), prior variances and, last, that of the noise, to start from
+    :param iterations: steps; at least 1
+    :return: coefficients (columns,) and the variances after these steps
     """
     n = len(target)
     gram, moment = features.T @ features, features.T @ target
@@ -116,12 +112,9 @@ def noise_share(residuals: Vector, distances: Features) -> float:
     The residuals are modelled as a Gaussian process with exponential covariance, plus noise. The
     likelihood chooses the share, and has to be clear about there being noise at all.
 
-    Args:
-        residuals: (n,).
-        distances: (n, n), mean difference of two architectures per hyperparameter.
-
-    Returns:
-        From 0, a function that can be relied on, to 1, noise.
+    :param residuals: (n,)
+    :param distances: (n, n), mean difference of two architectures per hyperparameter
+    :return: from 0, a function that can be relied on, to 1, noise
     """
     best, share, without = -np.inf, 0.0, -np.inf
     for reach in _RANGES:
@@ -140,12 +133,9 @@ def noise_share(residuals: Vector, distances: Features) -> float:
 class Denoiser:
     """Values of all results so far, as they would be without noise. Picklable.
 
-    Args:
-        space: The encoding.
-        canonical: Codes (shape (d,)) -> canonical codes (shape (d,)); None: the identity.
-
-    Attributes:
-        values: (n, m): one row per result that :meth:`update` was told of.
+    :param space: the encoding
+    :param canonical: codes (shape (d,)) -> canonical codes (shape (d,)); None: the identity.
+    :ivar values: (n, m): one row per result that :meth:`update` was told of
     """
 
     def __init__(self, space: SearchSpace, canonical: Callable[[Codes], Codes] | None) -> None:
@@ -160,9 +150,8 @@ class Denoiser:
     def update(self, codes: Codes, values: Values) -> bool:
         """Bring :attr:`values` up to date; whether rows that it had before have changed.
 
-        Args:
-            codes: (n, d), all results so far.
-            values: (n, m), as they were measured.
+        :param codes: (n, d), all results so far
+        :param values: (n, m), as they were measured
         """
         n, had = len(values), len(self.values)
         if n >= max(_LEAST, self._fitted_at * (1 + _GROWTH)) and len(self._design.blocks):

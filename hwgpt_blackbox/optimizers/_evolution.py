@@ -28,22 +28,19 @@ class RE(MultiObjectiveSearcher):
     and energy, 10 seeds: 0.952 against 0.945).
     Asynchronous as in the paper: a worker that is free gets a child of the population as it is.
 
-    Args:
-        config_space: See :class:`MultiObjectiveSearcher`, as for ``common``.
-        population_size: Members of the population. 100, as in the paper.
-        sample_size: Members among which a parent is chosen, drawn with replacement. 25, as in the
-            paper.
-        initial: Random architectures at the start. Half the population: the paper fills it, of
-            20,000 trials; of 1,000, a whole population at random is a tenth (hypervolume on s,
-            perplexity and energy: 0.947 against 0.940).
-        denoise: Rank members by their results without noise, as far as all results tell
-            (:class:`~hwgpt_blackbox.optimizers._denoising.Denoiser`); values without noise stay
-            as they are. Measured energy on m, 1,000 trials, 5 seeds: hypervolume 0.882, against
-            0.802 without and 0.805 by random search.
-        **common: Arguments of :class:`MultiObjectiveSearcher`.
-
-    Raises:
-        InputError: A size that is no whole number of at least 1, or ``denoise`` is no bool.
+    :param config_space: see :class:`MultiObjectiveSearcher`, as for ``common``
+    :param population_size: members of the population. 100, as in the paper
+    :param sample_size: members among which a parent is chosen, drawn with replacement. 25, as in
+        the paper
+    :param initial: random architectures at the start. Half the population: the paper fills it, of
+        20,000 trials; of 1,000, a whole population at random is a tenth (hypervolume on s,
+        perplexity and energy: 0.947 against 0.940).
+    :param denoise: rank members by their results without noise, as far as all results tell
+        (:class:`~hwgpt_blackbox.optimizers._denoising.Denoiser`); values without noise stay as they
+        are. Measured energy on m, 1,000 trials, 5 seeds: hypervolume 0.882, against 0.802 without
+        and 0.805 by random search.
+    :param **common: arguments of :class:`MultiObjectiveSearcher`
+    :raises InputError: a size that is no whole number of at least 1, or ``denoise`` is no bool
     """
 
     def __init__(

@@ -17,7 +17,7 @@ from syne_tune.optimizer.scheduler import SchedulerDecision, TrialScheduler
 from syne_tune.optimizer.schedulers.single_fidelity_scheduler import SingleFidelityScheduler
 from syne_tune.util import dump_json_with_numpy
 
-from hwgpt_blackbox.errors import InputError, MissingExtraError
+from hwgpt_blackbox.errors import InputError, MissingExtraError, unknown
 from hwgpt_blackbox.optimizers._base import CanonicalForm, MultiObjectiveSearcher
 from hwgpt_blackbox.optimizers._pareto import Values
 
@@ -27,8 +27,7 @@ logger = logging.getLogger(__name__)
 def metric_signs(metrics: Sequence[str], do_minimize: bool | Sequence[bool]) -> Values:
     """+1 for each minimised metric and -1 for each maximised one, shape (m,).
 
-    Raises:
-        InputError: Fewer than two metrics, one of them twice, or not one direction per metric.
+    :raises InputError: fewer than two metrics, one of them twice, or not one direction per metric
     """
     names = list(metrics) if isinstance(metrics, Collection) else []
     texts = not isinstance(metrics, str) and all(isinstance(name, str) for name in names)
@@ -49,15 +48,19 @@ def metric_signs(metrics: Sequence[str], do_minimize: bool | Sequence[bool]) -> 
     return np.where(directions, 1.0, -1.0)
 
 
+def check_known(metrics: Sequence[str], known: Collection[str]) -> None:
+    """Raise InputError, with a suggestion, if a metric is not among those of the results."""
+    for name in metrics:
+        if name not in known:
+            raise unknown("metric of the results", name, sorted(known, key=str))
+
+
 def read_metrics(result: Mapping[str, Any], metrics: Sequence[str], signs: Values) -> Values:
     """The minimised metrics of a result, shape (m,); None and non-numbers count as NaN.
 
-    Raises:
-        InputError: The result lacks a metric.
+    :raises InputError: the result lacks a metric; says which it holds
     """
-    missing = [name for name in metrics if name not in result]
-    if missing:
-        raise InputError(f"result {sorted(result)} lacks the metrics {missing}")
+    check_known(metrics, result)
     return np.array([_number(result[name]) for name in metrics]) * signs
 
 
@@ -80,9 +83,13 @@ def metric_mode(signs: Values) -> str | list[str]:
 def scheduler_metadata(scheduler: TrialScheduler, name: str) -> dict[str, Any]:
     """What Syne Tune stores beside the results. Syne Tune's own also holds the whole scheduler,
     which neither is JSON nor stays as it was.
+
+    :param scheduler: its class is the scheduler's name, as Syne Tune has it
+    :param name: the method's name
     """
     return {
-        "scheduler_name": name,
+        "scheduler_name": type(scheduler).__name__,
+        "method_name": name,
         "random_seed": scheduler.random_seed,
         "config_space": dump_json_with_numpy(config_space_to_json_dict(scheduler.config_space)),
         "metric_names": scheduler.metric_names(),
@@ -97,14 +104,11 @@ class MultiObjectiveScheduler(SingleFidelityScheduler):  # type: ignore[misc]
     searcher which trial carries out which suggestion, takes only final results, and writes
     metadata that is JSON.
 
-    Args:
-        config_space: Syne Tune configuration space.
-        metrics: Names of two or more metrics.
-        searcher: The method.
-        do_minimize: One bool, or one per metric.
-
-    Raises:
-        InputError: See :func:`metric_signs`.
+    :param config_space: Syne Tune configuration space
+    :param metrics: names of two or more metrics
+    :param searcher: the method
+    :param do_minimize: one bool, or one per metric
+    :raises InputError: see :func:`metric_signs`
     """
 
     def __init__(
@@ -148,29 +152,30 @@ class MultiObjectiveScheduler(SingleFidelityScheduler):  # type: ignore[misc]
 
     def metadata(self) -> dict[str, Any]:
         """What Syne Tune stores beside the results: JSON values only."""
-        return scheduler_metadata(self, type(self.searcher).__name__)
+        denoise = getattr(self.searcher, "_denoiser", None) is not None
+        return {**scheduler_metadata(self, type(self.searcher).__name__), "denoise": denoise}
 
 
 @dataclass(frozen=True)
 class Method:
     """Where a method lives and what it needs.
 
-    Attributes:
-        path: ``module:class``. The module is imported when the method is first used.
-        extra: The extra of the package that brings its dependencies; None if it has none.
-        over_fidelity: Whether it stops trials early by their fidelity, and so has the options
-            ``time_attr`` and ``max_t``.
+    :param path: ``module:class``. The module is imported when the method is first used.
+    :param extra: the extra of the package that brings its dependencies; None if it has none.
+    :param over_fidelity: whether it stops trials early by their fidelity, and so has the options
+        ``time_attr`` and ``max_t``
+    :param denoises: whether it has the option ``denoise``, which is on unless given
     """
 
     path: str
     extra: str | None = None
     over_fidelity: bool = False
+    denoises: bool = False
 
     def load(self) -> type[Any]:
         """The class.
 
-        Raises:
-            MissingExtraError: A dependency is not installed; the message names the extra.
+        :raises MissingExtraError: a dependency is not installed; the message names the extra
         """
         module, name = self.path.split(":")
         try:
@@ -180,7 +185,7 @@ class Method:
                 raise
             raise MissingExtraError(
                 f"{name} needs {error.name}, which is not installed: "
-                f"pip install hwgpt-blackbox[{self.extra}]"
+                f"pip install 'hwgpt-blackbox[{self.extra}]'"
             ) from error
         return loaded
 
@@ -189,9 +194,9 @@ _HERE = "hwgpt_blackbox.optimizers."
 
 METHODS: dict[str, Method] = {
     "RS": Method(_HERE + "_random:RS"),
-    "RE": Method(_HERE + "_evolution:RE"),
-    "NSGA2": Method(_HERE + "_nsga2:NSGA2", extra="optimizers"),
-    "LS": Method(_HERE + "_local:LS"),
+    "RE": Method(_HERE + "_evolution:RE", denoises=True),
+    "NSGA2": Method(_HERE + "_nsga2:NSGA2", extra="optimizers", denoises=True),
+    "LS": Method(_HERE + "_local:LS", denoises=True),
     "RSBO": Method(_HERE + "_bayesian:RSBO", extra="bayesian"),
     "LSBO": Method(_HERE + "_bayesian:LSBO", extra="bayesian"),
     "EHVI": Method(_HERE + "_bayesian:EHVI", extra="bayesian"),
@@ -220,32 +225,33 @@ def make_scheduler(
     points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
     canonical_form: CanonicalForm | None = None,
     allow_repeats: bool = False,
+    known_metrics: Collection[str] | None = None,
     **options: Any,
 ) -> TrialScheduler:
     """A Syne Tune scheduler that runs one of the methods, for any blackbox and backend.
 
-    Args:
-        name: A key of ``METHODS``.
-        config_space: Syne Tune configuration space; constants are passed on to the trials.
-        metrics: Names of two or more metrics in the results.
-        random_seed: The same seed, suggestions and results give the same run. None takes
-            a seed from the system.
-        do_minimize: One bool, or one per metric.
-        points_to_evaluate: Configurations to suggest first.
-        canonical_form: Says which configurations are the same architecture; see
-            :class:`~hwgpt_blackbox.optimizers.MultiObjectiveSearcher`.
-        allow_repeats: Whether an architecture may be suggested again.
-        **options: Options of the method: see its class.
-
-    Returns:
-        The scheduler.
-
-    Raises:
-        InputError: An unknown name or option, or an argument that does not fit.
-        MissingExtraError: The method's dependencies are not installed.
+    :param name: a key of ``METHODS``
+    :param config_space: Syne Tune configuration space; constants are passed on to the trials
+    :param metrics: names of two or more metrics in the results
+    :param random_seed: the same seed, suggestions and results give the same run. None takes a seed
+        from the system.
+    :param do_minimize: one bool, or one per metric
+    :param points_to_evaluate: configurations to suggest first
+    :param canonical_form: says which configurations are the same architecture; see
+        :class:`~hwgpt_blackbox.optimizers.MultiObjectiveSearcher`
+    :param allow_repeats: whether an architecture may be suggested again
+    :param known_metrics: what results will hold, for instance ``blackbox.objectives_names``: a
+        misspelt metric is an error at once then, else when the first result arrives
+    :param **options: options of the method: see its class
+    :return: the scheduler
+    :raises InputError: an unknown name or option, or an argument that does not fit
+    :raises MissingExtraError: the method's dependencies are not installed
     """
     if not isinstance(name, str) or name not in METHODS:
-        raise InputError(f"method {name!r} is unknown; expected one of {list(METHODS)}")
+        raise unknown("method", name, METHODS)
+    if known_metrics is not None:
+        metric_signs(metrics, do_minimize)
+        check_known(metrics, known_metrics)
     method = METHODS[name].load()
     common: dict[str, Any] = {
         "random_seed": random_seed,
@@ -254,9 +260,9 @@ def make_scheduler(
         "allow_repeats": allow_repeats,
     }
     known = [option for option in _options(method) if option not in common]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise InputError(f"{name} has no options {unknown}; it has {known}")
+    strange = sorted(set(options) - set(known))
+    if strange:
+        raise InputError(f"{name} has no options {strange}; it has {known}")
     if issubclass(method, MultiObjectiveSearcher):
         searcher = method(config_space, **common, **options)
         return MultiObjectiveScheduler(config_space, metrics, searcher, do_minimize)

@@ -28,10 +28,9 @@ def _numbers(dimension: Dimension) -> Features | None:
 class Column:
     """How the codes of one hyperparameter become inputs of a model.
 
-    Attributes:
-        size: Number of its values; 0 for a float.
-        ordered: Whether it has one column on [0, 1]; else it has one 0/1 column per category.
-        places: Place of each code in that order, shape (size,); None where it is the code.
+    :param size: number of its values; 0 for a float
+    :param ordered: whether it has one column on [0, 1]; else it has one 0/1 column per category
+    :param places: place of each code in that order, shape (size,); None where it is the code.
     """
 
     size: int
@@ -102,9 +101,8 @@ def checked_groups(
 ) -> dict[str, list[str]]:
     """The groups as given, or inferred.
 
-    Raises:
-        InputError: No groups; a name that is no hyperparameter of the space, or is there twice;
-            members of a group that take different values; or nothing could be inferred.
+    :raises InputError: no groups; a name that is no hyperparameter of the space, or is there twice;
+        members of a group that take different values; or nothing could be inferred
     """
     if groups is None:
         inferred = infer_groups(space)
@@ -132,8 +130,7 @@ def checked_groups(
 def _listed(groups: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """The groups as a dict of lists.
 
-    Raises:
-        InputError: They are something else, or none.
+    :raises InputError: they are something else, or none
     """
     lists = isinstance(groups, Mapping) and all(
         isinstance(members, Sequence) and not isinstance(members, str)
@@ -148,9 +145,8 @@ def _listed(groups: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
 class Layout:
     """Where the additive kernel finds things among the columns of the features.
 
-    Attributes:
-        context: Columns of the hyperparameters that are in no group.
-        blocks: For each group and basis function, the columns of its members in order.
+    :param context: columns of the hyperparameters that are in no group
+    :param blocks: for each group and basis function, the columns of its members in order
     """
 
     context: tuple[int, ...]
@@ -160,14 +156,11 @@ class Layout:
 class FeatureMap:
     """Model inputs of canonical codes.
 
-    Args:
-        space: The encoding.
-        groups: Names of the members of each group: their columns then hold the basis of their
-            effects, 0 where inactive. Without groups every hyperparameter has its position on
-            [0, 1]. Hyperparameters with one level have no column.
-
-    Attributes:
-        layout: The columns; None without groups.
+    :param space: the encoding
+    :param groups: names of the members of each group: their columns then hold the basis of their
+        effects, 0 where inactive. Without groups every hyperparameter has its position on [0, 1].
+        Hyperparameters with one level have no column.
+    :ivar layout: the columns; None without groups.
     """
 
     def __init__(self, space: SearchSpace, groups: Mapping[str, Sequence[str]] | None) -> None:

@@ -28,18 +28,15 @@ class LS(MultiObjectiveSearcher):
     twice the gap), which fills the gaps of the front. With ``initial=1, sample_size=1`` it is the
     plain walk.
 
-    Args:
-        config_space: See :class:`MultiObjectiveSearcher`, as for ``common``.
-        initial: Results before the search starts; random architectures until then. 20, as NSGA2's
-            first generation.
-        sample_size: Points of the front among which one is chosen, drawn with replacement.
-            Hypervolume on s, perplexity and energy, 1,000 trials: 0.916 with 2, 0.940 with 5,
-            0.948 with 10 (0.960 with ends of a finite distance).
-        denoise: Take the front of the results without noise, as in :class:`RE`.
-        **common: Arguments of :class:`MultiObjectiveSearcher`.
-
-    Raises:
-        InputError: A size that is no whole number of at least 1, or ``denoise`` is no bool.
+    :param config_space: see :class:`MultiObjectiveSearcher`, as for ``common``
+    :param initial: results before the search starts; random architectures until then. 20, as
+        NSGA2's first generation
+    :param sample_size: points of the front among which one is chosen, drawn with replacement.
+        Hypervolume on s, perplexity and energy, 1,000 trials: 0.916 with 2, 0.940 with 5, 0.948
+        with 10 (0.960 with ends of a finite distance).
+    :param denoise: take the front of the results without noise, as in :class:`RE`
+    :param **common: arguments of :class:`MultiObjectiveSearcher`
+    :raises InputError: a size that is no whole number of at least 1, or ``denoise`` is no bool
     """
 
     def __init__(

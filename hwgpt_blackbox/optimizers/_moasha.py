@@ -39,13 +39,10 @@ class RankedBracket(Bracket):  # type: ignore[misc]
     def on_result(self, trial_id: int, cur_iter: int, metrics: dict[str, float]) -> str:
         """Record a result at the highest rung it reaches; says whether the trial goes on.
 
-        Args:
-            trial_id: The trial; a rung counts it once.
-            cur_iter: Its resource so far.
-            metrics: Minimised and finite.
-
-        Returns:
-            A ``SchedulerDecision``.
+        :param trial_id: the trial; a rung counts it once
+        :param cur_iter: its resource so far
+        :param metrics: minimised and finite
+        :return: a ``SchedulerDecision``
         """
         for milestone, recorded in self.rungs:
             if cur_iter >= milestone and trial_id not in recorded:
@@ -66,21 +63,18 @@ class MOASHA(syne_tune_moasha.MOASHA):  # type: ignore[misc]
     confuses order and rank); architectures come from :class:`RS`, so seeded and never twice;
     one direction per metric; failed trials and NaN are survived.
 
-    Args:
-        config_space: Syne Tune configuration space.
-        metrics: Names of two or more metrics.
-        do_minimize: One bool, or one per metric.
-        random_seed, points_to_evaluate, canonical_form, allow_repeats: See
-            :class:`MultiObjectiveSearcher`.
-        time_attr: Name of the fidelity in the results.
-        max_t: Fidelity at which a trial ends.
-        grace_period: Fidelity of the lowest rung.
-        reduction_factor: Ratio of the rungs; one of so many trials goes on.
-        brackets: Number of brackets, each with a higher lowest rung.
-            (All five: defaults of Syne Tune's MOASHA.)
-
-    Raises:
-        InputError: Metrics or directions that do not fit, or a rung setting out of range.
+    :param config_space: Syne Tune configuration space
+    :param metrics: names of two or more metrics
+    :param do_minimize: one bool, or one per metric
+    :param random_seed, points_to_evaluate, canonical_form, allow_repeats: see
+        :class:`MultiObjectiveSearcher`
+    :param time_attr: name of the fidelity in the results
+    :param max_t: fidelity at which a trial ends
+    :param grace_period: fidelity of the lowest rung
+    :param reduction_factor: ratio of the rungs; one of so many trials goes on
+    :param brackets: number of brackets, each with a higher lowest rung. (All five: defaults of Syne
+        Tune's MOASHA.)
+    :raises InputError: metrics or directions that do not fit, or a rung setting out of range
     """
 
     def __init__(

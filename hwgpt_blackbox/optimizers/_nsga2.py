@@ -134,21 +134,18 @@ class NSGA2(MultiObjectiveSearcher):
     the generation is out gets an extra child of the same parents: nobody waits. With one worker
     the generations are pymoo's own.
 
-    Args:
-        config_space: See :class:`MultiObjectiveSearcher`, as for ``common``.
-        population_size: Parents, and offspring in a generation; the first are random. 20 is
-            the default of Syne Tune's former NSGA-II, which HW-GPT-Bench ran. Deb et al. take 100
-            for 25,000 evaluations; within 1,000 trials it reaches less.
-        crossover_probability: With which two parents are crossed, from 0 to 1; the children of
-            the others are mutated only. Deb et al. take 0.9. On GPT-S, perplexity and energy,
-            1,000 trials: hypervolume 0.946 (24 seeds) against 0.941 (40); better by 0.004 to
-            0.008 on five other problems too (12 seeds each).
-        denoise: Let survival compare results without noise, as in :class:`RE`.
-        **common: Arguments of :class:`MultiObjectiveSearcher`.
-
-    Raises:
-        InputError: A population that is no whole number of at least 2, no probability, or
-            ``denoise`` is no bool.
+    :param config_space: see :class:`MultiObjectiveSearcher`, as for ``common``
+    :param population_size: parents, and offspring in a generation; the first are random. 20 is the
+        default of Syne Tune's former NSGA-II, which HW-GPT-Bench ran. Deb et al. take 100 for
+        25,000 evaluations; within 1,000 trials it reaches less.
+    :param crossover_probability: with which two parents are crossed, from 0 to 1; the children of
+        the others are mutated only. Deb et al. take 0.9. On GPT-S, perplexity and energy, 1,000
+        trials: hypervolume 0.946 (24 seeds) against 0.941 (40); better by 0.004 to 0.008 on five
+        other problems too (12 seeds each).
+    :param denoise: let survival compare results without noise, as in :class:`RE`
+    :param **common: arguments of :class:`MultiObjectiveSearcher`
+    :raises InputError: a population that is no whole number of at least 2, no probability, or
+        ``denoise`` is no bool
     """
 
     def __init__(

@@ -11,8 +11,7 @@ from hwgpt_blackbox.optimizers._space import Codes
 class Observations:
     """Results of the trials that succeeded, in the order in which they came back.
 
-    Attributes:
-        trial_ids: One per row of ``X`` and ``Y``.
+    :ivar trial_ids: one per row of ``X`` and ``Y``
     """
 
     def __init__(self, dimensions: int) -> None:

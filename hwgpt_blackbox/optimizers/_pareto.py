@@ -14,11 +14,8 @@ Ranks = npt.NDArray[np.int64]
 def dominates(a: Values, b: Values) -> npt.NDArray[np.bool_]:
     """Whether rows of ``a`` dominate rows of ``b``: at least as good in all, better in one.
 
-    Args:
-        a, b: Broadcastable arrays whose last axis is the objectives.
-
-    Returns:
-        Booleans of the broadcast shape without the last axis.
+    :param a, b: broadcastable arrays whose last axis is the objectives
+    :return: booleans of the broadcast shape without the last axis
     """
     better = np.zeros(np.broadcast_shapes(a.shape, b.shape)[:-1], dtype=bool)
     no_worse = ~better
@@ -33,11 +30,8 @@ def nondominated_ranks(values: Values) -> Ranks:
 
     The fast non-dominated sort of Deb et al. (2002), O(m n^2).
 
-    Args:
-        values: Minimised, finite, shape (n, m).
-
-    Returns:
-        Ranks, shape (n,).
+    :param values: minimised, finite, shape (n, m)
+    :return: ranks, shape (n,)
     """
     beats = dominates(values[:, None], values[None])
     dominators = beats.sum(axis=0)
@@ -58,12 +52,9 @@ def crowding_distances(values: Values, *, finite_ends: bool = False) -> Values:
     twice the gap to the one neighbour. Of points with equal values one keeps its distance and the
     others get 0, as in pymoo.
 
-    Args:
-        values: One front, shape (n, m).
-        finite_ends: For parents chosen by distance: they would be the ends most of the time.
-
-    Returns:
-        Distances, shape (n,).
+    :param values: one front, shape (n, m)
+    :param finite_ends: for parents chosen by distance: they would be the ends most of the time
+    :return: distances, shape (n,)
     """
     distances = np.zeros(len(values))
     order = np.lexsort(values.T[::-1])  # as np.unique(axis=0) would, in a fraction of the time
@@ -103,9 +94,8 @@ def rank_and_crowding(values: Values, *, finite_ends: bool = False) -> tuple[Ran
 class ParetoFront:
     """The non-dominated points among those added so far.
 
-    Attributes:
-        rows: The number (0, 1, ... in the order of adding) of each point of the front.
-        added: How many points were added so far.
+    :ivar rows: the number (0, 1, ... in the order of adding) of each point of the front
+    :ivar added: how many points were added so far
     """
 
     def __init__(self) -> None:
@@ -142,11 +132,8 @@ class RankedFronts:
     def add(self, values: Values) -> int:
         """Add a point; returns how many points come before it by rank, then crowding distance.
 
-        Args:
-            values: Shape (m,), minimised and finite.
-
-        Returns:
-            From 0 (first) to ``len(self) - 1``.
+        :param values: shape (m,), minimised and finite
+        :return: from 0 (first) to ``len(self) - 1``
         """
         # whoever is dominated by a point of one front is dominated by some point of each before it
         rank = bisect_left(self._fronts, True, key=lambda f: not dominates(f, values).any())

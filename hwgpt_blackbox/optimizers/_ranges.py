@@ -18,11 +18,10 @@ _MAX_SIZE = 2**53  # whole numbers up to which a code, a float, is exact
 class Multiples(Sequence[Any]):
     """``size`` multiples of ``step`` from ``first * step`` on.
 
-    Attributes:
-        first: Factor of the first.
-        size: How many there are.
-        step: Distance of one from the next.
-        value_type: What each is made: int or float.
+    :param first: factor of the first
+    :param size: how many there are
+    :param step: distance of one from the next
+    :param value_type: what each is made: int or float
     """
 
     first: int
@@ -42,9 +41,8 @@ class Multiples(Sequence[Any]):
     def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
         """Position of a value, without looking at the others.
 
-        Raises:
-            ValueError: It is not among them.
-            TypeError: It is no number.
+        :raises ValueError: it is not among them
+        :raises TypeError: it is no number
         """
         place: int = round(value / self.step) - self.first
         if place not in range(self.size)[start:stop] or self[place] != value:
@@ -55,13 +53,10 @@ class Multiples(Sequence[Any]):
 def range_levels(name: str, domain: Domain, step: float) -> Sequence[Any]:
     """The values of a range of numbers; none for floats without a step.
 
-    Args:
-        name: Of the hyperparameter.
-        domain: A ``Float`` or ``Integer`` of Syne Tune.
-        step: What the values are multiples of; 0 where there is no such thing.
-
-    Raises:
-        InputError: There are too many values, or a step that none of the range is a multiple of.
+    :param name: of the hyperparameter
+    :param domain: a ``Float`` or ``Integer`` of Syne Tune
+    :param step: what the values are multiples of; 0 where there is no such thing
+    :raises InputError: there are too many values, or a step that none of the range is a multiple of
     """
     if not step and isinstance(domain, Float):
         return ()

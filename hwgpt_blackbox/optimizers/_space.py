@@ -79,17 +79,16 @@ def _whole(value: Any) -> int:
 class Dimension:
     """One hyperparameter that is searched.
 
-    Attributes:
-        name: Its key in the configuration space.
-        kind: ``"categorical"`` (no order), ``"ordinal"`` (ordered values), ``"integer"`` or
-            ``"float"``. Syne Tune's ``choice`` is categorical even when its values are numbers.
-        levels: The values of a discrete hyperparameter, in the order of their codes; empty for
-            a float.
-        lower, upper: The bounds of a range before scaling (0 and 1 where there is none).
-        scale: ``"linear"``, ``"log"`` or ``"reverse_log"``; how the range is stretched.
-        edges: For ``ordinal(kind="nn")``: where, on [0, 1], one level ends and the next begins,
-            shape (size - 1,). None for all else.
-        step: Distance between the values of a quantised range; 0 where it is not quantised.
+    :param name: its key in the configuration space
+    :param kind: ``"categorical"`` (no order), ``"ordinal"`` (ordered values), ``"integer"`` or
+        ``"float"``. Syne Tune's ``choice`` is categorical even when its values are numbers.
+    :param levels: the values of a discrete hyperparameter, in the order of their codes; empty for a
+        float
+    :param lower, upper: the bounds of a range before scaling (0 and 1 where there is none)
+    :param scale: ``"linear"``, ``"log"`` or ``"reverse_log"``; how the range is stretched
+    :param edges: for ``ordinal(kind="nn")``: where, on [0, 1], one level ends and the next begins,
+        shape (size - 1,). None for all else.
+    :param step: distance between the values of a quantised range; 0 where it is not quantised
     """
 
     name: str
@@ -119,11 +118,8 @@ class Dimension:
     def from_unit(self, unit: Codes) -> Codes:
         """Quantile function of the distribution from which Syne Tune draws this hyperparameter.
 
-        Args:
-            unit: Numbers in [0, 1), any shape.
-
-        Returns:
-            Codes of the same shape.
+        :param unit: numbers in [0, 1), any shape
+        :return: codes of the same shape
         """
         if not self.levels:
             return unit
@@ -145,8 +141,7 @@ class Dimension:
     def encode(self, value: Any) -> float:
         """Code of one value.
 
-        Raises:
-            InputError: The hyperparameter cannot take the value.
+        :raises InputError: the hyperparameter cannot take the value
         """
         try:
             if isinstance(self.levels, range):  # whose index() counts through it for other types
@@ -215,18 +210,13 @@ def _dimension(name: str, domain: Domain) -> Dimension:
 class SearchSpace:
     """The hyperparameters of a configuration space as arrays of codes (see the module).
 
-    Args:
-        config_space: Syne Tune configuration space: domains and constants.
-
-    Attributes:
-        dimensions: The d hyperparameters that are searched, in order.
-        names: Their names.
-        constants: The entries of the space that are not domains.
-        sizes: Shape (d,): number of levels of each; 0 for a float.
-        size: Number of configurations; ``math.inf`` with a float of positive length.
-
-    Raises:
-        InputError: No mapping, or one with a domain that cannot be encoded.
+    :param config_space: Syne Tune configuration space: domains and constants
+    :ivar dimensions: the d hyperparameters that are searched, in order
+    :ivar names: their names
+    :ivar constants: the entries of the space that are not domains
+    :ivar sizes: shape (d,): number of levels of each; 0 for a float
+    :ivar size: number of configurations; ``math.inf`` with a float of positive length
+    :raises InputError: no mapping, or one with a domain that cannot be encoded
     """
 
     def __init__(self, config_space: Mapping[str, Any]) -> None:
@@ -260,8 +250,7 @@ class SearchSpace:
     def encode(self, config: Mapping[str, Any]) -> Codes:
         """Codes of a configuration, shape (d,). Keys that are not searched are ignored.
 
-        Raises:
-            InputError: A hyperparameter is missing or has a value outside its domain.
+        :raises InputError: a hyperparameter is missing or has a value outside its domain
         """
         missing = [name for name in self.names if name not in config]
         if missing:

@@ -11,13 +11,13 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from source import make_source
+from synthetic_checkout import make_source
 
-from hwgpt_blackbox.convert.design import Sample
-from hwgpt_blackbox.convert.evaluation import location_measures
-from hwgpt_blackbox.convert.fit import perplexity_weights
-from hwgpt_blackbox.encoding import Encoding
-from hwgpt_blackbox.spaces import SPACES
+from hwgpt_blackbox.convert.fitting.features import Sample
+from hwgpt_blackbox.convert.fitting.whole_space import perplexity_weights
+from hwgpt_blackbox.convert.judging.measures import location_measures
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.spaces import SPACES
 
 FOLDER = Path(__file__).parents[2] / "benchmarking"
 

@@ -16,22 +16,22 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import interruptible
-from source import STATS, Source, make_source
 from syne_tune.blackbox_repository import load_blackbox
 from syne_tune.blackbox_repository.blackbox_tabular import deserialize
+from synthetic_checkout import STATS, Source, make_source
 
 import hwgpt_blackbox
-from hwgpt_blackbox.artifact import write_manifest
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.convert import conversion as module
 from hwgpt_blackbox.convert import convert
-from hwgpt_blackbox.convert import table as table_module
-from hwgpt_blackbox.cost import CostModel
-from hwgpt_blackbox.devices import DEVICES
-from hwgpt_blackbox.encoding import Encoding
+from hwgpt_blackbox.convert import write_table as table_module
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.evaluation_cost import CostModel
+from hwgpt_blackbox.domain.objectives import METRICS, PREFIX
 from hwgpt_blackbox.errors import DataError, InputError, OutputError
-from hwgpt_blackbox.metrics import METRICS, PREFIX
-from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.storage.manifest import write_manifest
+from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 ROOT = Path(hwgpt_blackbox.__file__).parent.parent
 SOURCES = {space: make_source(space, n=120) for space in ("s", "m", "l")}
@@ -58,7 +58,7 @@ def no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "arrays.npz").write_bytes(b"")
         write_manifest(folder, {"kind": "surrogate", "name": folder.name, "space": "s"})
 
-    monkeypatch.setattr("hwgpt_blackbox.convert.fit.fit_surrogate", fit)
+    monkeypatch.setattr("hwgpt_blackbox.convert.fitting.whole_space.fit_surrogate", fit)
 
 
 def expected_objectives(source: Source, device: str) -> np.ndarray:
@@ -141,7 +141,7 @@ def test_both_artifacts_load_by_name(roots: dict[str, Path], artifacts: Path, ro
     configuration = Encoding(source.space).decode_one(source.matrix[3])
     answer = table.objective_function(configuration, seed=12)
     assert (answer[0] == expected_objectives(source, "rtx2080")[3, 12]).all()
-    assert Surrogate.read(folders[1]).space.name == "s"
+    assert read_surrogate(folders[1]).space.name == "s"
     assert len(load_blackbox("hwgpt-s")["rtx2080"].objective_function(configuration)) == 1
 
 
@@ -156,7 +156,7 @@ def test_the_fit_gets_the_published_network_where_perplexities_are_missing(
     def fit(data: Any, folder: Path, *, published: Any, progress: Any) -> None:
         given.append((data, published))
 
-    monkeypatch.setattr("hwgpt_blackbox.convert.fit.fit_surrogate", fit)
+    monkeypatch.setattr("hwgpt_blackbox.convert.fitting.whole_space.fit_surrogate", fit)
     convert(roots[space], space, tmp_path, tabular=False, progress=False)
     ((data, published),) = given
     assert (published is None) == (space == "s")
@@ -260,7 +260,7 @@ def test_a_failed_fit_leaves_no_table_either(
         (folder / "arrays.npz").write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("hwgpt_blackbox.convert.fit.fit_surrogate", fail)
+    monkeypatch.setattr("hwgpt_blackbox.convert.fitting.whole_space.fit_surrogate", fail)
     with pytest.raises(OutputError, match="No space left"):
         convert(root, "s", tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()

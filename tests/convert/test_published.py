@@ -7,22 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import equivalent, rewrite_manifest
-from source import Source, checkpoint_path, make_source, predict, write_networks
+from synthetic_checkout import Source, checkpoint_path, make_source, predict, write_networks
 
 import hwgpt_blackbox
-from hwgpt_blackbox.blackbox import HWGPTBlackbox
+from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
 from hwgpt_blackbox.cli import main
-from hwgpt_blackbox.convert.card_store import read_card
+from hwgpt_blackbox.convert.judging.cards.file import read_card
 from hwgpt_blackbox.convert.published import CHECKPOINTS, FILES, convert_published
-from hwgpt_blackbox.encoding import Encoding
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, OutputError
-from hwgpt_blackbox.network import (
-    INPUTS,
-    NETWORK_TARGETS,
-    Network,
-    read_networks,
-)
-from hwgpt_blackbox.spaces import SPACES
+from hwgpt_blackbox.models.published_network import INPUTS, NETWORK_TARGETS, Network
+from hwgpt_blackbox.storage.networks import read_networks
 
 torch = pytest.importorskip("torch")
 

@@ -8,25 +8,25 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import embedded, rewrite_manifest
-from source import make_source
+from hwgpt_blackbox.convert.judging.judge_artifact.cards import card as report_card
+from synthetic_checkout import make_source
 
 import hwgpt_blackbox
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.convert import autogluon as module
-from hwgpt_blackbox.convert import report_card
 from hwgpt_blackbox.convert.autogluon import convert_autogluon, distil
-from hwgpt_blackbox.convert.autogluon_source import (
+from hwgpt_blackbox.convert.judging.cards.file import read_card
+from hwgpt_blackbox.convert.source.autogluon_predictors import (
     BELOW_ROOT,
     feature_frame,
     find_predictors,
     natural_features,
 )
-from hwgpt_blackbox.convert.card_store import read_card
-from hwgpt_blackbox.encoding import Encoding
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.objectives import Column
+from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, MissingExtraError
-from hwgpt_blackbox.metrics import Column
-from hwgpt_blackbox.predictor import Predictor
-from hwgpt_blackbox.spaces import SPACES
+from hwgpt_blackbox.models.prediction import Predictor
 
 SPACE, TARGET = SPACES["s"], "latency@a100"
 
@@ -119,6 +119,16 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SAMPLE_SIZE", 600)
     monkeypatch.setattr(module, "TEST_SIZE", 200)
     monkeypatch.setattr(report_card, "DRAWS", 1)
+
+
+@pytest.mark.parametrize("unit", [3600.0, 3.6e6, 1 / 3600.0])
+def test_predictions_in_joules_are_not_taken_for_a_power_of_1000(unit: float) -> None:
+    def predict(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean = 1.1 * unit * expected(matrix)
+        return mean, 0.02 * mean
+
+    with pytest.raises(DataError, match=r"the median prediction is .*; expected about .* ms"):
+        distil(predict, embedded("s"), TARGET)
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e3, 1e-3])

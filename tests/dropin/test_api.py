@@ -11,13 +11,13 @@ from helpers import embedded
 
 import hwgpt_blackbox
 from hwgpt_blackbox import HWGPT
-from hwgpt_blackbox.counts import count
-from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.parameter_counts import count
+from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.dropin import api as api_module
-from hwgpt_blackbox.encoding import Encoding
 from hwgpt_blackbox.errors import HWGPTError, InputError, MissingArtifactError, MissingExtraError
-from hwgpt_blackbox.spaces import SPACES
-from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.models.surrogate import Surrogate
 
 KEYS = {
     "sample_embed_dim",
@@ -102,6 +102,131 @@ def test_the_published_objective_scripts_get_their_numbers():
         assert hw_metrics[objective][device] > 0
     assert api.query(metric="bfloat16_memory")["bfloat16_memory"] > 0
     assert api.query(metric="flops", predictor="mlp", device=None)["flops"] > 0
+
+
+@pytest.mark.parametrize("space", ["s", "m", "l"])
+def test_clients_read_the_choices_of_the_space(space: str):
+    """As published wrappers do: the smallest and largest architecture out of ``cfg_model``."""
+    api = HWGPT(search_space=space, use_supernet_surrogate=False, base_path="../HW-GPT-Bench")
+    model, row = api.cfg_model.model, SPACES[space]
+    assert sorted(model.embed_choices) == list(row.embed_dims)
+    assert set(model.bias_choices) == {True, False}
+    perplexities = []
+    for end in (0, -1):
+        layers = sorted(model.layer_choices)[end]
+        candidate = {
+            "sample_embed_dim": sorted(model.embed_choices)[end],
+            "sample_n_layer": layers,
+            "sample_n_head": [sorted(model.head_choices)[end]] * layers,
+            "sample_mlp_ratio": [sorted(model.mlp_ratio_choices)[end]] * layers,
+            "sample_bias": "true",
+        }
+        api.set_arch(candidate)
+        assert (model.n_embd, model.n_layer) == (candidate["sample_embed_dim"], layers)
+        assert model.n_head == candidate["sample_n_head"]
+        assert model.mlp_ratio == candidate["sample_mlp_ratio"]
+        assert model.bias == model["bias"] == "True"
+        perplexities.append(api.query(metric="perplexity")["perplexity"])
+    assert perplexities[0] > perplexities[1]
+    assert api.get_model_config().model.embed_choices == model.embed_choices
+    with pytest.raises(AttributeError, match="'train_strategy' of the published settings"):
+        model.train_strategy  # noqa: B018
+
+
+@pytest.mark.parametrize("unit_system", ["ours", "published"])
+def test_drawn_architectures_are_what_the_newest_published_functions_take(unit_system: str):
+    """They join the bias to a text, look it up among the choices and compare it with ``"True"``."""
+    api = HWGPT("s", seed=0, unit_system=unit_system)
+    drawn = api.sample_arch(20)
+    choices = api.search_space["bias_choices"]
+    assert choices == ["True", "False"]
+    assert {choices.index(sample["sample_bias"]) for sample in drawn} == {0, 1}
+    assert {"gpt-" + sample["sample_bias"] for sample in drawn} == {"gpt-True", "gpt-False"}
+    for sample in drawn:
+        api.set_arch(sample)
+        assert api.cfg_model.model.bias == sample["sample_bias"]
+
+
+def test_what_the_published_class_accepts_is_accepted():
+    api = HWGPT("s", seed=0)
+    answers = []
+    for form in (
+        arch(),
+        arch(sample_bias="true"),
+        arch(sample_embed_dim=384.0, sample_n_layer=10.0),
+        arch(sample_mlp_ratio=np.array(arch()["sample_mlp_ratio"], dtype=float)),
+        arch(note="mine", sample_index=3),
+    ):
+        api.set_arch(form)
+        answers.append(api.query())
+    assert all(answer == answers[0] for answer in answers)
+
+
+def test_an_architecture_that_is_assigned_is_the_one_that_is_asked_about():
+    first, second = HWGPT("s", seed=0), HWGPT("s", seed=0)
+    first.sample_arch()
+    first.config = arch()
+    first.reset_config()
+    second.set_arch(arch())
+    assert first.query() == second.query()
+    assert first.cfg_model == second.cfg_model
+    with pytest.raises(InputError, match="an architecture is a NoneType"):
+        first.config = None
+    assert first.config == arch()
+
+
+def test_older_names_answer():
+    api = hwgpt_blackbox.HWGPTBenchAPI("s", seed=2)
+    sample = api.sample_random_arch()
+    assert api.config == sample
+    results = api.query(device="a100", hw_metric="latencies")
+    assert set(results) == {"perplexity", "latencies"}
+    assert results["latencies"] == api.query("a100", "latencies")["latencies"]
+    assert set(api.query(hw_metric="flops")) == {"perplexity", "flops"}
+    with pytest.raises(InputError, match="metric='flops' and hw_metric='params': give one"):
+        api.query(metric="flops", hw_metric="params")
+
+
+def test_lists_say_what_was_asked():
+    api = HWGPT("s", seed=0)
+    everything = (api.hw_metrics_surrogate, api.hw_metrics_true, api.device_list)
+    asked = lambda: (api.hw_metrics_surrogate_query, api.hw_metrics_true_query, api.device_query)  # noqa: E731
+    assert asked() == everything
+    api.sample_arch()
+    api.query(metric=["energies", "flops"], device="a40")
+    assert asked() == (["energies"], ["flops"], ["a40"])
+    api.set_metrics_and_devices("latencies")
+    assert asked() == (["latencies"], [], list(DEVICES))
+    api.init_devices()
+    assert asked() == everything
+    assert api.on_device == "cpu"
+    with pytest.raises(InputError, match="unknown device 'tpu'"):
+        api.set_metrics_and_devices(device="tpu")
+
+
+@pytest.mark.parametrize("name", ["surrogate_ppl", "gpt_ppl_profiler"])
+def test_what_is_not_provided_says_what_to_use(name: str):
+    api = HWGPT("s")
+    with pytest.raises(AttributeError, match=f"HWGPT has no '{name}' here; use [a-z_]+"):
+        getattr(api, name)
+    assert not hasattr(api, "nonsense")
+    assert copy.deepcopy(api).search_space_name == "s"
+
+
+def test_every_attribute_of_the_published_class_is_there_or_says_what_to_use():
+    api = HWGPT("s")
+    published = """
+        search_space search_space_name device_list hw_metrics_surrogate hw_metrics_true metrics
+        config use_supernet_surrogate surrogate_ppl on_device cfg_model gpt_ppl_profiler base_path
+        device_query hw_metrics_surrogate_query hw_metrics_true_query init_devices get_model_config
+        prepare_args_for_ppl_profiler reset_config create_model sample_arch sample_random_arch
+        set_arch compute_predictions_ppl set_metrics_and_devices get_flops get_params get_memory
+        compute_predictions_hw eval_supernet_surrogate get_gt_latencies get_gt_energies
+        get_gt_agnostic query_gt_all_archs query
+    """
+    missing = {name for name in published.split() if not hasattr(api, name)}
+    assert missing == set(api_module.SUBSTITUTES)
+    assert isinstance(HWGPT.gt_stats, property)
 
 
 @pytest.mark.parametrize("space", ["s", "m", "l"])
@@ -235,6 +360,10 @@ def test_every_form_of_an_architecture_gets_the_same_answers():
         {**sample, "sample_embed_dim": np.int64(384), "sample_bias": np.False_},
         string,
         configuration_of(api, sample),
+        hwgpt_blackbox.architecture_of("s", sample),
+        hwgpt_blackbox.model_config("s", sample),
+        hwgpt_blackbox.model_config("s", sample).as_dict(),
+        {"architecture": hwgpt_blackbox.architecture_of("s", sample), "expected": {}},
     ]
     answers = []
     for form in forms:
@@ -295,7 +424,6 @@ def test_what_the_caller_passes_is_kept():
         ({"sample_mlp_ratio": [2] * 9 + [5]}, r"sample_mlp_ratio\[9\] is 5; choose one of 2, 3, 4"),
         ({"sample_mlp_ratio": [2] * 9 + [2.5]}, r"sample_mlp_ratio\[9\] is 2.5"),
         ({"sample_layer_indices": [1, 2]}, "sample_layer_indices is .* expected 0 to 9"),
-        ({"sample_heads": [4]}, "has 'sample_heads', which is no key of it"),
     ],
 )
 def test_bad_architectures_are_errors_that_name_value_and_cure(changes: Any, message: str):
@@ -409,7 +537,7 @@ def test_a_device_of_ones_own_is_asked_like_the_others(monkeypatch):
     base = embedded("s")
     models = {**base.models, "latency@mine": base.models["latency@a40"]}
     surrogate = Surrogate(base.space, models, base.levels, base.manifest)
-    monkeypatch.setattr(api_module, "read_surrogate", lambda space: surrogate)
+    monkeypatch.setattr(api_module, "load_surrogate", lambda space: surrogate)
     api = HWGPT("s", noise=False)
     assert api.device_list == [*DEVICES, "mine"]
     api.set_arch(arch())

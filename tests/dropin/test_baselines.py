@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
 
-from hwgpt_blackbox import plot_eaf, run_baseline
+from hwgpt_blackbox import HWGPT, plot_eaf, run_baseline
+from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import InputError, OutputError
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
-from hwgpt_blackbox.spaces import SPACES
 
 KEYS = ["configs", "runtime_traj", "perplexity", "hw_metric"]
 
@@ -26,6 +27,28 @@ def test_a_run_is_that_of_the_harness_with_the_published_keys():
     assert found["perplexity"] == expected["measured_perplexity"].tolist()
     assert found["hw_metric"] == expected["measured_energy@rtx2080"].tolist()
     assert [set(c) for c in found["configs"]] == [set(SPACES["s"].choices)] * 15
+
+
+@pytest.mark.parametrize("objective", ["energies", "latencies", "float16_memory", "params"])
+def test_published_scripts_read_a_run_in_published_units(objective: str):
+    """They take ``min`` of every entry, and load a pickle without this package."""
+    arguments = {"method": "RS", "device": "cpu_xeon_gold", "objective": objective, "trials": 6}
+    ours = run_baseline(**arguments)
+    run = run_baseline(**arguments, unit_system="published")
+    found = pickle.loads(pickle.dumps(dict(run)))
+    assert list(found) == KEYS
+    assert [min(entry) for entry in found["perplexity"]] == ours["perplexity"]
+    assert all(entry.shape == (1,) for entry in found["perplexity"] + found["hw_metric"])
+    api = HWGPT("s", unit_system="published", seed=0)
+    for configuration, (value,), mine in zip(
+        found["configs"], found["hw_metric"], ours["hw_metric"], strict=True
+    ):
+        if objective == "params":
+            api.set_arch(api._samples.write(api._samples.read(configuration)))
+            assert value == api.get_params()
+        else:
+            factor = 1000.0 if objective == "energies" else 1.0
+            assert value == pytest.approx(factor * mine, rel=1e-12)
 
 
 def test_defaults_are_the_published_ones():
@@ -77,7 +100,7 @@ def test_attainment_is_drawn_of_methods_and_seeds():
     runs = run_baseline("RS", trials=8, random_seed=[0, 1])
     runs += run_baseline("LS", trials=8, random_seed=[0, 1])
     figure = plot_eaf(runs)
-    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"RS", "LS"}
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"RS", "LS (denoised)"}
     assert figure.axes[0].get_xlabel() == "energy on v100 (Wh)"
     assert plot_eaf(runs[0]).axes
 
@@ -108,6 +131,7 @@ def test_bad_input_is_an_error_that_names_value_and_cure(tmp_path: Path):
         ({"random_seed": 0.5}, "seed is 0.5"),
         ({"trials": 0}, "trials is 0"),
         ({"n_workers": 0}, "workers is 0"),
+        ({"unit_system": "SI"}, "unknown unit system 'SI'"),
         ({"max_wallclock_time": 0}, "max_wallclock_time is 0"),
         ({"max_wallclock_time": "1h"}, "max_wallclock_time is '1h'"),
     ]:

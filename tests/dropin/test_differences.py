@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from source import STATS
+from synthetic_checkout import STATS
 
-from hwgpt_blackbox.convert.architectures import Architectures
-from hwgpt_blackbox.counts import count
+from hwgpt_blackbox.domain.architecture_strings import Architectures
+from hwgpt_blackbox.domain.encoding import BIAS, Encoding
+from hwgpt_blackbox.domain.objectives import Column
+from hwgpt_blackbox.domain.parameter_counts import count
+from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.dropin.names import published_flops, published_params
-from hwgpt_blackbox.encoding import BIAS, Encoding
-from hwgpt_blackbox.metrics import Column
-from hwgpt_blackbox.own_devices import read_surrogate
-from hwgpt_blackbox.predictor import Predictor
-from hwgpt_blackbox.spaces import SPACES
+from hwgpt_blackbox.models.prediction import Predictor
+from hwgpt_blackbox.storage.user_devices import load_surrogate
 
 PAGE = (Path(__file__).parents[2] / "docs" / "differences.md").read_text("utf-8")
 SPACE_NAMES = ("s", "m", "l")
@@ -58,7 +58,7 @@ def test_numbers_of_our_models(name: str, source_data: Path):
     architectures = Architectures(SPACES[name])
     matrix = np.array([architectures.from_string(k, "") for k in stats], dtype=np.uint8)
     columns = [Column("perplexity"), Column("memory_float16")]
-    predicted = Predictor(read_surrogate(name), columns).expected(matrix)
+    predicted = Predictor(load_surrogate(name), columns).expected(matrix)
     measured = np.array([entry.get("perplexity", np.nan) for entry in stats.values()])
     error = (predicted[:, 0] - measured)[np.isfinite(measured)]
     i = SPACE_NAMES.index(name)

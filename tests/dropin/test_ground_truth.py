@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import rewrite_manifest
-from source import STATS, Source, make_source
+from synthetic_checkout import STATS, Source, make_source
 
 from hwgpt_blackbox import HWGPT
 from hwgpt_blackbox.convert.conversion import read_measurements
-from hwgpt_blackbox.convert.layout import Checkout
-from hwgpt_blackbox.convert.measurements import Measurements
-from hwgpt_blackbox.convert.table import write_table
+from hwgpt_blackbox.convert.source.checkout import Checkout
+from hwgpt_blackbox.convert.source.measurements import Measurements
+from hwgpt_blackbox.convert.write_table import write_table
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.table import SIDE
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.measured_table import SIDE
 
 FILLED = 30.0
 
@@ -78,6 +78,24 @@ def check_all(stats: dict[str, dict[str, Any]], space: str, devices: list[str]) 
 
 def test_every_query_answers_what_the_source_says(source: Source):
     check_all(source.stats, "m", ["rtx2080", "cpu_xeon_gold", "cpu_amd_7513"])
+
+
+def test_the_published_dict_is_read_as_the_source_is(source: Source):
+    stats = HWGPT("m", unit_system="published").gt_stats
+    assert list(stats) == list(source.stats)
+    assert len(stats) == len(source.stats)
+    for name, entry in list(source.stats.items())[:5]:
+        found = stats[name]
+        assert set(found) == set(entry)
+        for key, value in entry.items():
+            if isinstance(value, dict):
+                assert found[key] == {k: pytest.approx(v, rel=1e-12) for k, v in value.items()}
+            else:
+                assert found[key] == value
+    assert "gpt-m-nonsense" not in stats
+    assert stats.get("gpt-m-nonsense") is None
+    with pytest.raises(KeyError, match="is no architecture of space m"):
+        stats["gpt-m-nonsense"]
 
 
 def test_queries_of_one_architecture(source: Source):

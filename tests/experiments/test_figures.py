@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from helpers import write_table
 
+from hwgpt_blackbox.blackboxes.loading import load
+from hwgpt_blackbox.domain.objectives import parse_objective
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.experiments.figures import axis_label, draw_front, front_table, save_figure
 from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.results.store import StoredRun
 from hwgpt_blackbox.experiments.runs import RunSettings
-from hwgpt_blackbox.experiments.store import StoredRun
-from hwgpt_blackbox.loading import load
-from hwgpt_blackbox.metrics import parse_objective
 
 OBJECTIVES = ["perplexity", "energy@rtx2080"]
 

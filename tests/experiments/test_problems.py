@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import rewrite_manifest, write_random_surrogate
 
+import hwgpt_blackbox
+from hwgpt_blackbox.blackboxes.loading import load
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.experiments.problems import DEFAULT_DEVICE, Problem
-from hwgpt_blackbox.loading import load
-from hwgpt_blackbox.places import EMBEDDED
+from hwgpt_blackbox.storage.locations import EMBEDDED
 
 
 @pytest.mark.parametrize(
@@ -90,3 +93,50 @@ def test_artifact_without_sound_bounds(artifacts, bounds):
     rewrite_manifest(artifacts / "hwgpt-s", bounds=bounds)
     with pytest.raises(DataError, match=r"manifest\.json holds .* convert or pull"):
         Problem.parse("s", ["perplexity", "flops"])
+
+
+# -- values ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "objectives",
+    [
+        ("energy@a6000", "perplexity"),
+        ("latency@a100", "params", "energy@cpu_amd_7513"),
+        ("elapsed_time@h100", "flops"),
+    ],
+)
+def test_values_are_those_of_the_blackbox_in_the_order_of_the_objectives(objectives):
+    problem = hwgpt_blackbox.Problem.parse("m", objectives)
+    box = load("m", problem.dataset)
+    columns = [box.objectives_names.index(name) for name in problem.attributes]
+    matrix = problem.encoding.sample(50, np.random.default_rng(0))
+    dicts = problem.encoding.decode(matrix)
+    expected = box.expected_values(matrix)[:, columns]
+    for form in (matrix, dicts, pd.DataFrame(dicts)):
+        np.testing.assert_array_equal(problem.expected(form), expected)
+        for seeds in (7, list(range(50))):
+            np.testing.assert_array_equal(
+                problem.measure(form, seeds), box.measurements(matrix, seeds)[:, columns]
+            )
+    single = box(dicts[3], fidelity=1, seed=3)
+    assert problem.measure(dicts[3], 3).tolist() == [[single[a] for a in problem.attributes]]
+    assert problem.expected([]).shape == (0, len(objectives))
+    with pytest.raises(InputError, match="2 seeds for 50 configurations"):
+        problem.measure(matrix, [1, 2])
+
+
+def test_the_reference_point_is_normalised_to_that_of_the_hypervolume():
+    problem = Problem.parse("l", ["perplexity", "latency@P100", "energy@a40"])
+    np.testing.assert_allclose(problem.normalise([problem.reference_point]), [[1.1] * 3])
+
+
+def test_a_problem_that_has_answered_is_the_same_and_as_small_for_other_processes():
+    problem = Problem.parse("s", ["perplexity", "energy@a100"])
+    before = pickle.dumps(problem)
+    row = problem.encoding.bounds[:1]
+    problem.expected(row)
+    copy = pickle.loads(pickle.dumps(problem))
+    assert (copy, hash(copy)) == (problem, hash(problem))
+    assert pickle.dumps(problem) == before
+    np.testing.assert_array_equal(copy.measure(row, 5), problem.measure(row, 5))

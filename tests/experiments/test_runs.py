@@ -12,15 +12,15 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from hwgpt_blackbox.backend import SimulatedBackend
-from hwgpt_blackbox.cost import CostModel
-from hwgpt_blackbox.encoding import Encoding
+from hwgpt_blackbox.blackboxes.loading import load
+from hwgpt_blackbox.blackboxes.simulated_backend import SimulatedBackend
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.evaluation_cost import CostModel
+from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
-from hwgpt_blackbox.loading import load
 from hwgpt_blackbox.optimizers import make_scheduler
-from hwgpt_blackbox.spaces import SPACES
 
 MIXED = ["perplexity", "latency@rtx2080", "energy@a6000"]
 
@@ -196,10 +196,10 @@ def test_a_function_without_a_name_is_no_method(method):
 SCRIPT = """
 import sys
 import pandas as pd
-from hwgpt_blackbox.experiments.grid import make_runs
+from hwgpt_blackbox.experiments.grid_execution import make_runs
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
-from hwgpt_blackbox.experiments.store import ResultStore, read
+from hwgpt_blackbox.experiments.results.store import ResultStore, read
 from hwgpt_blackbox.optimizers import make_scheduler
 
 print("here", flush=True)

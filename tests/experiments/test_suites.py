@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.experiments.settings import Grid, all_runs, read_experiment
+from hwgpt_blackbox.experiments.grid_definition import Grid, all_runs, read_experiment
 from hwgpt_blackbox.experiments.suites import SUITES, describe_suites, get_suite
 
 TOML = """

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from hwgpt_blackbox import cached, pull
-from hwgpt_blackbox.artifact import sha256
-from hwgpt_blackbox.places import find, home
-from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.storage.locations import find, home
+from hwgpt_blackbox.storage.manifest import sha256
+from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 SURROGATE, TABLE = "hwgpt-s", "hwgpt-s-tabular"
 REPO = "me/mine"
@@ -55,7 +55,7 @@ def assert_in_use(digest: str) -> None:
     path = find(SURROGATE).path
     assert path.samefile(home() / SURROGATE)
     assert digest_of(path) == digest
-    Surrogate.read(path)
+    read_surrogate(path)
     assert [v.digest for v in cached() if v.active] == [digest]
     assert {p.name for p in home().iterdir()} <= {SURROGATE, ".hwgpt-blackbox"}
     shelf = home() / ".hwgpt-blackbox" / SURROGATE

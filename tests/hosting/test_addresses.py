@@ -8,7 +8,7 @@ import pytest
 
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.hosting.addresses import Address, parse, parse_hub
-from hwgpt_blackbox.remote import is_web_address
+from hwgpt_blackbox.storage.remote import is_web_address
 
 
 @pytest.mark.parametrize(

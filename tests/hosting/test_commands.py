@@ -12,7 +12,7 @@ from loopback_hub import Hub
 
 from hwgpt_blackbox import pull
 from hwgpt_blackbox.cli import main
-from hwgpt_blackbox.places import home
+from hwgpt_blackbox.storage.locations import home
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:

@@ -18,11 +18,11 @@ from helpers import rewrite_manifest
 from hosted import SURROGATE, TABLE, digest_of, edit_manifest
 
 from hwgpt_blackbox import cached, pull, push
-from hwgpt_blackbox.artifact import SCHEMA_VERSION
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError, OutputError, TransferError
 from hwgpt_blackbox.hosting.listing import read_listing
-from hwgpt_blackbox.places import find, home
-from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.storage.locations import find, home
+from hwgpt_blackbox.storage.manifest import SCHEMA_VERSION
+from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 SHA = "0" * 64
 
@@ -49,7 +49,7 @@ def only_the_cache_is_written(*roots: Path) -> Iterator[None]:
 def assert_in_use(digest: str) -> None:
     path = find(SURROGATE).path
     assert digest_of(path) == digest
-    Surrogate.read(path)
+    read_surrogate(path)
     assert [v.digest for v in cached()] == [digest]
     shelf = home() / ".hwgpt-blackbox" / SURROGATE
     assert {p.name for p in shelf.iterdir()} <= {"lock", "partial", "versions"}

@@ -22,7 +22,7 @@ from hwgpt_blackbox.errors import (
     MissingArtifactError,
     TransferError,
 )
-from hwgpt_blackbox.places import find, home
+from hwgpt_blackbox.storage.locations import find, home
 
 OLD = int(huggingface_hub.__version__.partition(".")[0]) < 2
 """The hub's library of the first releases that we accept: it tries less often again."""

@@ -10,12 +10,13 @@ from helpers import embedded
 from hosted import edit_manifest, tree_of
 
 from hwgpt_blackbox import load, pull, push, remove
-from hwgpt_blackbox.artifact import write_manifest
-from hwgpt_blackbox.convert.fit import write_surrogate
+from hwgpt_blackbox.convert.fitting.whole_space import write_surrogate
+from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.network import ARRAYS, KIND, LAYERS, array_names, one_hot
-from hwgpt_blackbox.spaces import SPACES
-from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.models.published_network import LAYERS, array_names, one_hot
+from hwgpt_blackbox.models.surrogate import Surrogate
+from hwgpt_blackbox.storage.manifest import write_manifest
+from hwgpt_blackbox.storage.networks import ARRAYS, KIND
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from loopback_hub import Hub
 
 from hwgpt_blackbox import pull, push
 from hwgpt_blackbox.errors import MissingArtifactError, TransferError
-from hwgpt_blackbox.places import offline
+from hwgpt_blackbox.storage.locations import offline
 
 REPO = "me/mine"
 URL = f"hf://datasets/{REPO}/{SURROGATE}"

@@ -25,7 +25,7 @@ from hwgpt_blackbox import cached, load, pull, remove
 from hwgpt_blackbox.errors import MissingArtifactError, OutputError, TransferError
 from hwgpt_blackbox.hosting import versions as versions_module
 from hwgpt_blackbox.hosting.versions import Shelf
-from hwgpt_blackbox.places import find, home
+from hwgpt_blackbox.storage.locations import find, home
 
 # -- processes that die ----------------------------------------------------------------------
 

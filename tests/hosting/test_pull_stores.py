@@ -22,7 +22,7 @@ from hwgpt_blackbox.errors import (
     MissingExtraError,
     TransferError,
 )
-from hwgpt_blackbox.places import home
+from hwgpt_blackbox.storage.locations import home
 
 ARRAYS = r"GET /.*arrays\.npz"
 

@@ -19,7 +19,7 @@ from hwgpt_blackbox.errors import (
     OutputError,
     TransferError,
 )
-from hwgpt_blackbox.places import EMBEDDED, home
+from hwgpt_blackbox.storage.locations import EMBEDDED, home
 
 
 @pytest.fixture(params=["s3", "memory", "folder"])

@@ -13,21 +13,21 @@ import pytest
 from hosted import SURROGATE, TABLE, digest_of, tree_of
 from loopback_faults import FaultyHost
 from loopback_hub import TOKEN, Hub, Repository
-from source import make_source
 from syne_tune.blackbox_repository import BlackboxRepositoryBackend, load_blackbox, repository
 from syne_tune.blackbox_repository.conversion_scripts.blackbox_recipe import BlackboxRecipe
+from synthetic_checkout import make_source
 
 from hwgpt_blackbox import cached, push
-from hwgpt_blackbox.blackbox import HWGPTBlackbox
-from hwgpt_blackbox.encoding import Encoding
+from hwgpt_blackbox.blackboxes.recipe import RECIPES, HWGPTRecipe
+from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
+from hwgpt_blackbox.blackboxes.table_blackbox import TabularBlackbox, blackboxes_of
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, TransferError
-from hwgpt_blackbox.names import BLACKBOXES
-from hwgpt_blackbox.places import EMBEDDED, find, home
-from hwgpt_blackbox.recipe import RECIPES, HWGPTRecipe
-from hwgpt_blackbox.spaces import SPACES
-from hwgpt_blackbox.surrogate import Surrogate
-from hwgpt_blackbox.table import Table
-from hwgpt_blackbox.tabular import TabularBlackbox, blackboxes_of
+from hwgpt_blackbox.storage.artifact_names import BLACKBOXES
+from hwgpt_blackbox.storage.locations import EMBEDDED, find, home
+from hwgpt_blackbox.storage.measured_table import Table
+from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 REPO = "me/mine"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -45,7 +45,7 @@ MATRIX = Encoding(SPACES["s"]).sample(3, np.random.default_rng(0))
 
 
 def values_of(folder: Path) -> Any:
-    return HWGPTBlackbox(Surrogate.read(folder), "a100").expected_values(MATRIX)
+    return HWGPTBlackbox(read_surrogate(folder), "a100").expected_values(MATRIX)
 
 
 # -- load_blackbox(name, custom_repo_id=...) ---------------------------------------------------

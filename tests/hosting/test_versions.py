@@ -17,8 +17,8 @@ from loopback_hub import Hub
 from hwgpt_blackbox import cached, pull, remove
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.errors import InputError, MissingArtifactError, OutputError
-from hwgpt_blackbox.output import Outputs
-from hwgpt_blackbox.places import find, home
+from hwgpt_blackbox.storage.atomic_writes import Outputs
+from hwgpt_blackbox.storage.locations import find, home
 
 # -- side by side ----------------------------------------------------------------------------
 

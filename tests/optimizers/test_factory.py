@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 import subprocess
 import sys
 from typing import Any
@@ -53,6 +54,8 @@ def test_the_eight_methods_of_the_paper() -> None:
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"'SMAC'.*EHVI"):
         make_scheduler("SMAC", {}, ["a", "b"], random_seed=0)
+    with pytest.raises(InputError, match="did you mean 'NSGA2'"):
+        make_scheduler("nsga2", {}, ["a", "b"], random_seed=0)
     with pytest.raises(AttributeError, match="SMAC"):
         optimizers.SMAC  # noqa: B018
 
@@ -62,7 +65,7 @@ def test_missing_dependency_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> 
     for name in [name for name in sys.modules if name.startswith("pymoo.")]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, "hwgpt_blackbox.optimizers._nsga2", raising=False)
-    with pytest.raises(MissingExtraError, match=r"pip install hwgpt-blackbox\[optimizers\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'hwgpt-blackbox\[optimizers\]'"):
         make_scheduler("NSGA2", {}, ["a", "b"], random_seed=0)
 
 
@@ -82,6 +85,24 @@ def test_importing_the_methods_imports_neither_torch_nor_pymoo() -> None:
     assert out.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_the_table_says_which_methods_denoise(name: str) -> None:
+    """Reports name methods by it."""
+    if METHODS[name].extra is not None:
+        pytest.importorskip({"optimizers": "pymoo", "bayesian": "botorch"}[METHODS[name].extra])
+    parameters = inspect.signature(METHODS[name].load().__init__).parameters
+    found = "denoise" in parameters and parameters["denoise"].default
+    assert METHODS[name].denoises == found
+
+
+def test_metadata_tell_whether_a_method_denoises() -> None:
+    """Reports name the runs of a tuner by it."""
+    for options, denoise in (({}, True), ({"denoise": False}, False)):
+        scheduler = make_scheduler("RE", SPACE, METRICS, random_seed=0, **options)
+        assert scheduler.metadata()["denoise"] is denoise
+    assert make_scheduler("RS", SPACE, METRICS, random_seed=0).metadata()["denoise"] is False
+
+
 def test_options_of_a_base_class_are_options_of_the_method() -> None:
     pytest.importorskip("botorch")
     space, metrics = {"x": choice([1, 2])}, ["a", "b"]
@@ -89,6 +110,31 @@ def test_options_of_a_base_class_are_options_of_the_method() -> None:
     assert scheduler.searcher.rho == 0.1
     with pytest.raises(InputError, match=r"\['size'\].*rho.*initial.*kernel"):
         make_scheduler("RSBO", space, metrics, random_seed=0, size=3)
+
+
+def test_a_misspelt_metric_is_found_at_once_where_the_metrics_are_known() -> None:
+    known = ["metric_perplexity", "metric_latency", "metric_energy"]
+    with pytest.raises(InputError, match=r"'metric_latncy'; known: .*mean 'metric_latency'"):
+        make_scheduler(
+            "RS",
+            SPACE,
+            ["metric_perplexity", "metric_latncy"],
+            random_seed=0,
+            known_metrics=known,
+        )
+    with pytest.raises(InputError, match="expected a list of two or more different names"):
+        make_scheduler("RS", SPACE, "metric_energy", random_seed=0, known_metrics=known)
+    make_scheduler("RS", SPACE, known, random_seed=0, known_metrics=known)
+
+
+@pytest.mark.parametrize("method", ["RS", "MOASHA"])
+def test_a_misspelt_metric_is_found_with_the_first_result(method: str) -> None:
+    scheduler = make_scheduler(method, SPACE, ["error", "cots"], random_seed=0)
+    first = suggest(scheduler, 0)
+    scheduler.on_trial_add(first)
+    result = {"error": 1.0, "cost": 2.0, "training_iteration": 1}
+    with pytest.raises(InputError, match=r"'cots'; known: cost, error.*did you mean 'cost'"):
+        scheduler.on_trial_complete(first, result)
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from helpers import Run, embedded, write_table
 
-from hwgpt_blackbox.blackbox import HWGPTBlackbox
-from hwgpt_blackbox.loading import load_all
-from hwgpt_blackbox.table import Table
-from hwgpt_blackbox.tabular import blackboxes_of
+from hwgpt_blackbox.blackboxes.loading import load_all
+from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
+from hwgpt_blackbox.blackboxes.table_blackbox import blackboxes_of
+from hwgpt_blackbox.storage.measured_table import Table
 
 THREADS = 8
 

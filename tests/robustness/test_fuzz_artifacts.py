@@ -19,17 +19,17 @@ from helpers import rewrite_manifest, write_random_surrogate, write_table
 from robustness.mutations import mutated, mutated_json
 from robustness.sandbox import check
 
-from hwgpt_blackbox.artifact import MAX_ARRAYS_BYTES, read_arrays, read_manifest
-from hwgpt_blackbox.blackbox import HWGPTBlackbox
-from hwgpt_blackbox.convert.card_store import read_card
+from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
+from hwgpt_blackbox.blackboxes.table_blackbox import blackboxes_of
+from hwgpt_blackbox.convert.judging.cards.file import read_card
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.fronts.sums import LayerSums, parse_columns
-from hwgpt_blackbox.integrity import check_artifact
-from hwgpt_blackbox.places import EMBEDDED
-from hwgpt_blackbox.surrogate import Surrogate
-from hwgpt_blackbox.table import Table
-from hwgpt_blackbox.tabular import blackboxes_of
+from hwgpt_blackbox.fronts.layer_sums import LayerSums, parse_columns
+from hwgpt_blackbox.storage.artifact_kinds import check_artifact
+from hwgpt_blackbox.storage.locations import EMBEDDED
+from hwgpt_blackbox.storage.manifest import MAX_ARRAYS_BYTES, read_arrays, read_manifest
+from hwgpt_blackbox.storage.measured_table import Table
+from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 OBJECTIVES = ("perplexity", "energy@rtx2080")
 
@@ -71,7 +71,7 @@ def test_manifests_of_other_structure(count: int, artifacts: Path) -> None:
 
     def read(content: bytes) -> None:
         (folder / "manifest.json").write_bytes(content)
-        surrogate = Surrogate.read(folder)
+        surrogate = read_surrogate(folder)
         query(HWGPTBlackbox(surrogate, "rtx2080"))
         sums = LayerSums(surrogate, columns)
         sums.artifact_sha256  # noqa: B018
@@ -89,7 +89,7 @@ def test_manifests_of_other_structure(count: int, artifacts: Path) -> None:
 def test_manifests_of_other_bytes(count: int, folder: Path) -> None:
     def read(content: bytes) -> None:
         (folder / "manifest.json").write_bytes(content)
-        Surrogate.read(folder)
+        read_surrogate(folder)
 
     text = (folder / "manifest.json").read_bytes()
     assert check(read, mutated(text, 3 * count, seed=2)).refused > count
@@ -109,7 +109,7 @@ def test_arrays_of_other_bytes(count: int, folder: Path) -> None:
     def read(content: bytes) -> None:
         (folder / "arrays.npz").write_bytes(content)
         relisted(folder)
-        query(HWGPTBlackbox(Surrogate.read(folder), "a100"))
+        query(HWGPTBlackbox(read_surrogate(folder), "a100"))
 
     data = (folder / "arrays.npz").read_bytes()
     assert check(read, mutated(data, 3 * count, seed=3)).refused > count
@@ -152,7 +152,7 @@ def test_arrays_of_other_content(count: int, folder: Path) -> None:
     def read(content: bytes) -> None:
         (folder / "arrays.npz").write_bytes(content)
         relisted(folder)
-        query(HWGPTBlackbox(Surrogate.read(folder), "all"))
+        query(HWGPTBlackbox(read_surrogate(folder), "all"))
 
     arrays = read_arrays(folder / "arrays.npz")
     outcome = check(read, spoilt_arrays(arrays, count))
@@ -278,7 +278,7 @@ def test_a_huge_file_is_refused_before_it_is_read(folder: Path) -> None:
     manifest["files"]["arrays.npz"]["bytes"] = 1 << 40
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(DataError, match=str(MAX_ARRAYS_BYTES)):
-        Surrogate.read(folder)
+        read_surrogate(folder)
     with pytest.raises(DataError, match=str(MAX_ARRAYS_BYTES)):
         read_arrays(folder / "arrays.npz")
 
@@ -291,7 +291,7 @@ def test_what_is_no_regular_file_is_refused(name: str, folder: Path) -> None:
     def read(target: bytes) -> None:
         (folder / name).unlink()
         (folder / name).symlink_to(os.fsdecode(target))
-        Surrogate.read(folder)
+        read_surrogate(folder)
 
     targets = ("/dev/zero", "/dev/stdin", folder / "nothing", folder, folder / name, "pipe")
     outcome = check(read, [(str(target), os.fsencode(target)) for target in targets])

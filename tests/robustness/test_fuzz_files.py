@@ -20,19 +20,19 @@ import pytest
 from robustness.mutations import mutated, mutated_json
 from robustness.sandbox import check
 
-from hwgpt_blackbox.convert.card_store import REPORT, read_card
-from hwgpt_blackbox.convert.device_measurements import read_device
-from hwgpt_blackbox.convert.unpickle import load_pickle
-from hwgpt_blackbox.encoding import Encoding
+from hwgpt_blackbox.convert.judging.cards.file import REPORT, read_card
+from hwgpt_blackbox.convert.source.pickle_reader import load_pickle
+from hwgpt_blackbox.convert.source.user_measurements import read_device
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.spaces import SPACES
+from hwgpt_blackbox.experiments.grid_definition import all_runs
+from hwgpt_blackbox.experiments.grid_definition import read_experiment as read_grids
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.records import encode
-from hwgpt_blackbox.experiments.report.syne_tune_folder import read_experiment
+from hwgpt_blackbox.experiments.results.run_file import encode
+from hwgpt_blackbox.experiments.results.store import MARKER, METADATA_KEY, ResultStore, read
+from hwgpt_blackbox.experiments.results.syne_tune_folder import read_experiment
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
-from hwgpt_blackbox.experiments.settings import all_runs
-from hwgpt_blackbox.experiments.settings import read_experiment as read_grids
-from hwgpt_blackbox.experiments.store import MARKER, METADATA_KEY, ResultStore, read
-from hwgpt_blackbox.places import EMBEDDED
-from hwgpt_blackbox.spaces import SPACES
+from hwgpt_blackbox.storage.locations import EMBEDDED
 
 SPACE = SPACES["s"]
 
@@ -342,8 +342,8 @@ def test_pickles_of_other_bytes(count: int, tmp_path: Path) -> None:
 
 @quick_and_long
 def test_report_cards_of_other_structure(count: int, tmp_path: Path) -> None:
-    from hwgpt_blackbox.artifact import read_manifest, write_manifest
-    from hwgpt_blackbox.convert.card_text import LIST_HEADINGS, list_row, section_table
+    from hwgpt_blackbox.convert.judging.cards.text import LIST_HEADINGS, list_row, section_table
+    from hwgpt_blackbox.storage.manifest import read_manifest, write_manifest
 
     folder = Path(shutil.copytree(EMBEDDED / "hwgpt-s", tmp_path / "hwgpt-s"))
     manifest = read_manifest(folder, kind="surrogate")

@@ -16,17 +16,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hwgpt_blackbox.artifact import read_arrays, read_manifest, write_manifest
-from hwgpt_blackbox.blackbox import HWGPTBlackbox
-from hwgpt_blackbox.convert.fit import write_surrogate
-from hwgpt_blackbox.cost import CostModel
-from hwgpt_blackbox.encoding import Encoding
+from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
+from hwgpt_blackbox.convert.fitting.whole_space import write_surrogate
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.evaluation_cost import CostModel
+from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.records import decode, encode
+from hwgpt_blackbox.experiments.results.run_file import decode, encode
 from hwgpt_blackbox.experiments.runs import RunSettings
 from hwgpt_blackbox.fronts import reference_front
-from hwgpt_blackbox.fronts.pareto import hypervolume, nondominated
-from hwgpt_blackbox.noise import (
+from hwgpt_blackbox.fronts.nondominated import hypervolume, nondominated
+from hwgpt_blackbox.models.noise import (
     MAX_REPEAT,
     Dependence,
     QuantileTables,
@@ -34,9 +34,9 @@ from hwgpt_blackbox.noise import (
     mean_ratio,
     uniforms,
 )
-from hwgpt_blackbox.portable import mix64
-from hwgpt_blackbox.spaces import SPACES
-from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.models.portable_arithmetic import mix64
+from hwgpt_blackbox.storage.manifest import read_arrays, read_manifest, write_manifest
+from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 ENCODINGS = {name: Encoding(space) for name, space in SPACES.items()}
 BLACKBOXES = {name: HWGPTBlackbox(embedded(name), "rtx2080") for name in ("s", "m", "l")}
@@ -199,7 +199,7 @@ def test_a_surrogate_that_was_written_answers_with_the_same_bits(
     surrogate = random_surrogate(SPACES[name], seed)
     with tempfile.TemporaryDirectory() as folder:
         write_surrogate(surrogate, Path(folder), dict(surrogate.manifest))
-        read = Surrogate.read(Path(folder))
+        read = read_surrogate(Path(folder))
     before, after = (HWGPTBlackbox(found, "all") for found in (surrogate, read))
     matrix = before.encoding.sample(5, np.random.default_rng(seed))
     np.testing.assert_array_equal(before.expected_values(matrix), after.expected_values(matrix))

@@ -26,10 +26,10 @@ from syne_tune.optimizer.schedulers.transfer_learning.transfer_learning_task_eva
 from upstream.runs import ELAPSED, LATENCY, tune
 
 from hwgpt_blackbox import SimulatedBackend
-from hwgpt_blackbox.blackbox import HWGPTBlackbox
-from hwgpt_blackbox.devices import DEVICES
+from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
+from hwgpt_blackbox.blackboxes.table_blackbox import blackboxes_of
+from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.errors import DataError, MissingArtifactError
-from hwgpt_blackbox.tabular import blackboxes_of
 
 BACKENDS = pytest.mark.parametrize("kind", [UserBlackboxBackend, SimulatedBackend])
 

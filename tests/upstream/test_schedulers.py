@@ -19,7 +19,7 @@ from syne_tune.config_space import config_space_from_json_dict
 from syne_tune.optimizer.scheduler import SchedulerDecision
 from upstream.runs import ELAPSED, LATENCY, PERPLEXITY, check_run, tune
 
-from hwgpt_blackbox.blackbox import HWGPTBlackbox
+from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
 from hwgpt_blackbox.optimizers import METHODS, make_scheduler
 
 TWO = [PERPLEXITY, LATENCY]
@@ -37,18 +37,42 @@ def blackbox() -> HWGPTBlackbox:
     return HWGPTBlackbox(embedded("s"), "rtx2080", fidelity="repeats")
 
 
-def scheduler_of(method: str, box: Any) -> Any:
+def scheduler_of(
+    method: str, box: Any, space: Any = None, options: dict[str, Any] | None = None
+) -> Any:
     for extra, module in {"bayesian": "botorch", "optimizers": "pymoo"}.items():
         if METHODS[method].extra == extra and importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
     return make_scheduler(
         method,
-        box.configuration_space,
+        space or box.configuration_space,
         TWO,
         random_seed=0,
         canonical_form=box.canonical_form,
-        **OPTIONS.get(method, {}),
+        **(options or OPTIONS.get(method, {})),
     )
+
+
+@pytest.mark.filterwarnings("ignore")  # of BoTorch, on so few trials
+@every_method
+def test_constants_of_the_space_reach_the_trials(method: str) -> None:
+    """Also one that fixes a hyperparameter, and Syne Tune's attribute of the largest fidelity."""
+    box = blackbox()
+    backend = BlackboxRepositoryBackend(
+        "hwgpt-s-repeats", ELAPSED, dataset="rtx2080", max_resource_attr="most", seed=0
+    )
+    space = box.configuration_space_with_max_resource_attr("most")
+    space |= {"bias": True, "note": ["any", "constant"]}
+    options = {**OPTIONS, "RSBO": {"initial": 3}, "LSBO": {"initial": 3}, "EHVI": {"initial": 3}}
+    scheduler = scheduler_of(method, box, space, options.get(method, {}))
+    callback = SimulatorCallback()
+    stop = StoppingCriterion(max_num_trials_finished=8)
+    Tuner(backend, scheduler, stop, n_workers=2, sleep_time=0, callbacks=[callback]).run()
+    constants = {"most": 10, "bias": True, "note": ["any", "constant"]}
+    for _ in range(3):
+        configuration = scheduler.suggest().config
+        assert {name: configuration[name] for name in constants} == constants
+    assert set(callback.dataframe()["config_bias"]) == {True}
 
 
 @pytest.mark.filterwarnings("ignore")  # of BoTorch, on so few trials

@@ -7,6 +7,6 @@ Each plot is two public functions, one that computes a tidy table and one that d
 
 from hwgpt_blackbox.experiments.report.build import Report, write_report
 from hwgpt_blackbox.experiments.report.inputs import Results, read_results
-from hwgpt_blackbox.experiments.report.syne_tune_folder import read_experiment
+from hwgpt_blackbox.experiments.results.syne_tune_folder import read_experiment
 
 __all__ = ["Report", "Results", "read_experiment", "read_results", "write_report"]

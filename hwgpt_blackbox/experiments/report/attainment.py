@@ -11,11 +11,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.errors import require
-from hwgpt_blackbox.experiments.analysis import expected_columns, nondominated
-from hwgpt_blackbox.experiments.figures import axis_label, dress, plain
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.report.drawing import method_styles, new_figure, shared_legend
-from hwgpt_blackbox.experiments.store import StoredRun
+from hwgpt_blackbox.experiments.results.scores import expected_columns, nondominated
+from hwgpt_blackbox.experiments.results.store import StoredRun
+from hwgpt_blackbox.plotting.style import (
+    DARK_GREY,
+    DIVERGING,
+    axis_label,
+    dress,
+    method_styles,
+    new_figure,
+    plain,
+    shared_legend,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,7 +97,7 @@ def draw_attainment(problem: Problem, table: pd.DataFrame) -> Figure:
     from matplotlib.lines import Line2D
 
     pairs = objective_pairs(problem)
-    figure, panels = new_figure(1, len(pairs), (5.4, 4.2))
+    figure, panels = new_figure(1, len(pairs), (5.4 * len(pairs), 4.2))
     styles = method_styles(table["method"])
     for axes, pair in zip(panels[0], pairs, strict=True):
         upright, across = (problem.objectives[i] for i in pair)
@@ -109,13 +117,13 @@ def draw_attainment(problem: Problem, table: pd.DataFrame) -> Figure:
                 color=styles[method][0],
                 linestyle=_PERCENTILE_STYLES[percentile],
                 linewidth=1.6 if percentile == PERCENTILES[1] else 0.9,
-                label=method if percentile == PERCENTILES[1] else "",
+                label=plain(method) if percentile == PERCENTILES[1] else "",
             )
         dress(axes, "x", across, part["value_1"])
         dress(axes, "y", upright, part["value_0"])
     shared_legend(figure, panels[0, 0])
     if int(table["seeds"].max()) > 1:
-        lines = [Line2D([], [], color="#555555", linestyle=s) for s in _PERCENTILE_STYLES.values()]
+        lines = [Line2D([], [], color=DARK_GREY, linestyle=s) for s in _PERCENTILE_STYLES.values()]
         names = [f"{p} % of the runs" for p in _PERCENTILE_STYLES]
         panels[0, 0].legend(lines, names, frameon=False, fontsize=8)
     return figure
@@ -182,7 +190,7 @@ def draw_differences(problem: Problem, table: pd.DataFrame, first: str | None = 
     )[:MAX_PANELS]
     columns = min(3, max(1, len(pairs)))
     rows = -(-max(1, len(pairs)) // columns)
-    figure, panels = new_figure(rows, columns, (3.8, 3.2))
+    figure, panels = new_figure(rows, columns, (3.8 * columns, 3.2 * rows))
     ends = {i: _limits(part[[f"low_{i}", f"high_{i}"]].to_numpy(dtype=np.float64)) for i in (0, 1)}
     drawn = None
     for axes, ((a, b), rectangles) in zip(panels.flat, pairs, strict=False):
@@ -192,7 +200,7 @@ def draw_differences(problem: Problem, table: pd.DataFrame, first: str | None = 
         (bottom, left), (top, right) = low.T, high.T
         corner = [(left, bottom), (right, bottom), (right, top), (left, top)]
         outlines = np.stack([np.column_stack(point) for point in corner], axis=1)
-        drawn = PolyCollection(list(outlines), cmap="RdBu", linewidths=0.2, rasterized=True)
+        drawn = PolyCollection(list(outlines), cmap=DIVERGING, linewidths=0.2, rasterized=True)
         drawn.set_edgecolor("face")
         drawn.set_array(rectangles["difference"].to_numpy())
         drawn.set_clim(-1, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hwgpt_blackbox._version import __version__
@@ -17,6 +17,8 @@ from hwgpt_blackbox.experiments.report.optimum import optimum
 from hwgpt_blackbox.experiments.report.overview import files_section, ranks_section, scores_section
 from hwgpt_blackbox.experiments.report.tables import counted, run_table
 from hwgpt_blackbox.experiments.report.writer import Writer
+from hwgpt_blackbox.experiments.results.scores import labelled
+from hwgpt_blackbox.models.ideal_and_nadir import REFERENCE_POINT
 
 PAGE = "index.html"
 FORMATS = ("svg",)
@@ -53,12 +55,13 @@ def write_report(
     :param formats: of the figures' files, of ``svg``, ``pdf``, ``png``; the page holds SVG
     :param spaces: describe the spaces too: power law, correlations, distributions
     :param progress: called with the name of each step when it begins
-    :raises MissingExtraError: matplotlib, moocore or scipy is not installed
+    :raises MissingExtraError: jinja2, matplotlib, moocore or scipy is not installed
     :raises OutputError: a file cannot be written
     """
-    for module in ("matplotlib", "moocore", "scipy"):
+    for module in ("jinja2", "matplotlib", "moocore", "scipy"):
         require(module, extra="analysis")
     step = progress or (lambda name: None)
+    results = replace(results, runs=tuple(labelled(results.runs)))
     writer, notes = Writer(out, formats), list(results.notes)
     step("hypervolume")
     problems = results.problems
@@ -85,7 +88,7 @@ def write_report(
         f"{counted(len(results.runs), 'run')}, {counted(len(problems), 'problem')}, "
         f"{counted(len(results.methods), 'method')}. "
         "All scores are of expected values; hypervolume is normalised: ideal 0, nadir 1, "
-        f"reference point 1.1 in each objective. hwgpt-blackbox {__version__}."
+        f"reference point {REFERENCE_POINT} in each objective. hwgpt-blackbox {__version__}."
     )
     path = writer.text(PAGE, page.html("HW-GPT-Bench experiments", lead, notes, sections))
     return Report(path, tuple(writer.files), tuple(notes))

@@ -9,23 +9,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
-from hwgpt_blackbox.experiments.analysis import expected_columns, nondominated
-from hwgpt_blackbox.experiments.figures import plain
+from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
+from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.report.drawing import new_figure
+from hwgpt_blackbox.experiments.results.scores import expected_columns, nondominated
+from hwgpt_blackbox.experiments.results.store import StoredRun
 from hwgpt_blackbox.experiments.runs import CONFIG
-from hwgpt_blackbox.experiments.store import StoredRun
 from hwgpt_blackbox.fronts import ReferenceFront
-from hwgpt_blackbox.spaces import get_space
+from hwgpt_blackbox.plotting.style import SHADES, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EXACT = "exact front"
 HYPERPARAMETERS = ("embed_dim", "num_layers", "bias", "mlp_ratio", "num_heads")
-SHADES = ("#CFE3F3", "#5BA3D0", "#08519C")
-"""Colours of the ascending choices."""
 
 
 def front_matrix(problem: Problem, results: Sequence[StoredRun]) -> NDArray[np.uint8]:
@@ -100,7 +97,9 @@ def draw_choices(table: pd.DataFrame) -> Figure:
     """
     fronts = list(dict.fromkeys(table["front"]))
     sizes = {str(f): int(s) for f, s in zip(table["front"], table["size"], strict=True)}
-    figure, panels = new_figure(1, len(HYPERPARAMETERS), (2.3, 1.2 + 0.3 * len(fronts)))
+    figure, panels = new_figure(
+        1, len(HYPERPARAMETERS), (2.3 * len(HYPERPARAMETERS), 1.2 + 0.3 * len(fronts))
+    )
     for j, (axes, name) in enumerate(zip(panels[0], HYPERPARAMETERS, strict=True)):
         part = table[table["hyperparameter"] == name]
         left = np.zeros(len(fronts))

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.experiments.analysis import (
+from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.results.scores import (
     SECONDS_PER_HOUR,
     cumulative_hypervolume,
     expected_columns,
 )
-from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.report.drawing import method_styles, new_figure, shared_legend
+from hwgpt_blackbox.experiments.results.store import StoredRun
 from hwgpt_blackbox.experiments.runs import SIMULATED_TIME
-from hwgpt_blackbox.experiments.store import StoredRun
+from hwgpt_blackbox.plotting.style import method_styles, new_figure, plain, shared_legend
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -121,14 +121,15 @@ def draw_convergence(table: pd.DataFrame, optimum: float = float("nan")) -> Figu
     :raises MissingExtraError: matplotlib is not installed
     """
     known = bool(np.isfinite(optimum))
-    figure, panels = new_figure(2 if known else 1, 2, (4.6, 3.1))
+    height = 2 if known else 1
+    figure, panels = new_figure(height, 2, (4.6 * 2, 3.1 * height))
     styles = method_styles(table["method"])
     for j, (axis, label) in enumerate(((TRIALS, "trials"), (HOURS, "simulated time (h)"))):
         part = table[table["axis"] == axis]
         for i, what in enumerate(("hypervolume", "regret")[: 1 + known]):
             axes = panels[i, j]
             for method, rows in part.groupby("method", sort=True):
-                _curve(axes, rows, what, styles[str(method)], str(method))
+                _curve(axes, rows, what, styles[str(method)], plain(method))
             axes.set_xlabel(label)
             axes.set_ylabel(f"normalised {what}" if what == "hypervolume" else "regret")
         if known:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hwgpt_blackbox.domain.objectives import check_device
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import (
     DataError,
     HWGPTError,
@@ -15,18 +17,16 @@ from hwgpt_blackbox.errors import (
     MissingArtifactError,
     printable,
 )
-from hwgpt_blackbox.experiments.files import BROKEN
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.provenance import artifact_digests, changed
-from hwgpt_blackbox.experiments.report.syne_tune_folder import (
+from hwgpt_blackbox.experiments.results.files import BROKEN
+from hwgpt_blackbox.experiments.results.provenance import artifact_digests, changed
+from hwgpt_blackbox.experiments.results.store import RUNS, ResultStore, StoredRun, read
+from hwgpt_blackbox.experiments.results.syne_tune_folder import (
     METADATA_FILE,
     UNKNOWN_SEED,
     read_experiment,
 )
-from hwgpt_blackbox.experiments.store import RUNS, ResultStore, StoredRun, read
-from hwgpt_blackbox.metrics import check_device
-from hwgpt_blackbox.own_devices import measured_on_own
-from hwgpt_blackbox.spaces import MEASURED_SPACES
+from hwgpt_blackbox.storage.user_devices import measured_on_own, workload_notes
 
 
 @dataclass(frozen=True)
@@ -191,8 +191,8 @@ def _warnings(runs: Sequence[StoredRun]) -> list[str]:
 
 def _differences(runs: Sequence[StoredRun]) -> list[str]:
     """What to know of the runs of one problem."""
-    notes = []
-    notes += _origins(runs)
+    problem = runs[0].run.problem
+    notes = [*_origins(runs), *workload_notes(problem.space, problem.devices)]
     for what in ("trials", "workers", "noise", "cost_model"):
         values = list(dict.fromkeys(str(getattr(result.run, what)) for result in runs))
         if len(values) > 1:

@@ -10,17 +10,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.devices import DEVICES
-from hwgpt_blackbox.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
+from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, Column, dataset_columns, parse_objective
+from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import MissingArtifactError, require
-from hwgpt_blackbox.experiments.figures import CLOUD, MEASURED, axis_label
-from hwgpt_blackbox.experiments.report.drawing import new_figure
-from hwgpt_blackbox.metrics import ELAPSED_TIME, METRICS, Column, dataset_columns, parse_objective
-from hwgpt_blackbox.names import artifact_name
-from hwgpt_blackbox.places import find
-from hwgpt_blackbox.predictor import Predictor
-from hwgpt_blackbox.spaces import get_space
-from hwgpt_blackbox.surrogate import Surrogate
+from hwgpt_blackbox.experiments.figures import CLOUD, MEASURED
+from hwgpt_blackbox.models.prediction import Predictor
+from hwgpt_blackbox.plotting.style import (
+    BLUE,
+    DIVERGING,
+    GREEN,
+    ORANGE,
+    axis_label,
+    new_figure,
+    unit_suffix,
+)
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.locations import find
+from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +38,7 @@ LEVELS = np.linspace(0.0, 1.0, 41)
 """Levels of the empirical distributions."""
 
 _BINS = ("lowest third", "middle third", "highest third")
-_COLOURS = ("#0072B2", "#E69F00", "#009E73")
+_COLOURS = (BLUE, ORANGE, GREEN)
 
 
 @dataclass(frozen=True)
@@ -86,15 +94,15 @@ def space_sample(space: str, *, size: int = SAMPLE_SIZE, measured: bool = True) 
         except MissingArtifactError:
             pass
     matrix = Encoding(get_space(space)).sample(size, rng)
-    surrogate = Surrogate.read(find(artifact_name(space)).path)
+    surrogate = read_surrogate(find(artifact_name(space)).path)
     values = Predictor(surrogate, columns).expected(matrix)
     return Sample(space, CLOUD, matrix, pd.DataFrame(values, columns=[c.target for c in columns]))
 
 
 def _measured(space: str, columns: Sequence[Column], size: int, rng: np.random.Generator) -> Sample:
     folder = find(artifact_name(space, tabular=True)).path
-    from hwgpt_blackbox.table import Table
-    from hwgpt_blackbox.tabular import TabularBlackbox
+    from hwgpt_blackbox.blackboxes.table_blackbox import TabularBlackbox
+    from hwgpt_blackbox.storage.measured_table import Table
 
     table = Table.read(folder)
     rows = rng.permutation(len(table.matrix))[:size]
@@ -147,7 +155,7 @@ def draw_correlations(table: pd.DataFrame) -> Figure:
     taus = taus.loc[names, names]
     figure, panels = new_figure(1, 1, (8.2, 7.4))
     axes = panels[0, 0]
-    image = axes.imshow(taus.to_numpy(), cmap="RdBu", vmin=-1, vmax=1)
+    image = axes.imshow(taus.to_numpy(), cmap=DIVERGING, vmin=-1, vmax=1)
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     axes.set_yticks(range(len(names)), names, fontsize=7)
     bar = figure.colorbar(image, ax=axes, shrink=0.7)
@@ -201,7 +209,9 @@ def draw_distributions(table: pd.DataFrame) -> Figure:
     """
     targets = list(dict.fromkeys(table["objective"]))
     names = list(dict.fromkeys(table["hyperparameter"]))
-    figure, panels = new_figure(len(targets), len(names), (2.4, 2.1))
+    figure, panels = new_figure(
+        len(targets), len(names), (2.4 * len(names), 2.1 * len(targets)), ticks=7
+    )
     for i, target in enumerate(targets):
         column = parse_objective(target)
         for j, name in enumerate(names):
@@ -212,8 +222,7 @@ def draw_distributions(table: pd.DataFrame) -> Figure:
                 text = ("off", "on")[int(value)] if name == "bias" else str(value)
                 axes.plot(rows["quantile"], rows["level"], color=colour, lw=1.3, label=text)
             axes.set_xlabel(axis_label(column), fontsize=7)
-            axes.tick_params(labelsize=7)
-            if METRICS[column.metric].unit in ("1", "FLOPs") and part["quantile"].max() > 1e5:
+            if not unit_suffix(column.metric) and part["quantile"].max() > 1e5:
                 axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
                 axes.xaxis.get_offset_text().set_fontsize(7)
             if i == 0:

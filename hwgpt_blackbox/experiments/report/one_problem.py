@@ -23,7 +23,7 @@ from hwgpt_blackbox.experiments.report.optimum import Optimum
 from hwgpt_blackbox.experiments.report.page import Section
 from hwgpt_blackbox.experiments.report.tables import counted
 from hwgpt_blackbox.experiments.report.writer import Writer
-from hwgpt_blackbox.experiments.store import StoredRun
+from hwgpt_blackbox.experiments.results.store import StoredRun
 
 
 @dataclass(frozen=True)

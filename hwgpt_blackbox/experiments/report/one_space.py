@@ -37,7 +37,7 @@ def space_section(writer: Writer, space: str, problems: Sequence[Problem]) -> Se
     size = f"{len(sample.matrix):,} {sample.kind} architectures"
     section = Section(f"space-{space}", f"Space {space}")
     section.add(
-        page.heading("Power law of perplexity", 3),
+        page.heading("Power law of perplexity"),
         page.paragraph(
             "perplexity = c · l^x1 · e^x2 · m^x3 · h^x4 · b^x5, least squares on logarithms, of "
             f"{size}; R² {law['r2'].iloc[0]:.4f}. l: layers, e: embedding width; m and h: "
@@ -50,14 +50,14 @@ def space_section(writer: Writer, space: str, problems: Sequence[Problem]) -> Se
             f"Perplexity by the power law over that of architectures of {space}",
             "Perplexity by the law over perplexity; the dotted line is equality.",
         ),
-        page.heading("Correlations between metrics and devices", 3),
+        page.heading("Correlations between metrics and devices"),
         writer.figure(
             f"correlations-{space}",
             draw_correlations(correlations),
             f"Matrix of Kendall's tau between all metrics and devices on space {space}",
             f"Kendall's tau of expected values, {size}.",
         ),
-        page.heading("Distributions by hyperparameter", 3),
+        page.heading("Distributions by hyperparameter"),
     )
     if len(distributions):
         shown = distributions[distributions["objective"].isin(targets[:MAX_DISTRIBUTIONS])]

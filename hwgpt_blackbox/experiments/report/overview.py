@@ -31,9 +31,9 @@ def scores_section(writer: Writer, runs: pd.DataFrame) -> Section:
             "Median and quartiles over seeds, best first in each problem; runs of a problem are "
             "cut at the trials of the shortest",
         ),
-        page.heading("For LaTeX", 3),
+        page.heading("For LaTeX"),
         page.code(latex),
-        page.heading("Each run", 3),
+        page.heading("Each run"),
         page.table(runs, "runs-table", "One row per run"),
     )
     return section

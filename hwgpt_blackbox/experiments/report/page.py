@@ -1,22 +1,26 @@
-"""One self-contained HTML page. Every value that enters it is escaped: results are hostile input.
+"""One self-contained HTML page, out of the templates beside this module.
 
-The page's own policy (Content-Security-Policy) admits its one script and style by their digests and
-images out of itself, nothing else, so that even markup that slipped through could not act.
+The templates escape every value that enters them: results are hostile input. The page's own policy
+(Content-Security-Policy) admits its script and its style by their digests and images out of itself,
+nothing else, so that even markup that slipped through could not act.
 """
 
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
-from urllib.parse import quote
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from hwgpt_blackbox.experiments.report.assets import SCRIPT, STYLE
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
 
 MAX_ROWS = 2000
 """Rows of a table that the page shows; the data file has all."""
@@ -34,8 +38,9 @@ class Section:
 
     :param anchor: its id: letters, digits and hyphens
     :param title: plain text
-    :param parts: HTML, each part made by a function of this module
-    :param problem: whether it is one of the sections that the problem filter hides
+    :param parts: HTML, each part made by a function of this module; other text is escaped
+    :param problem: whether it is one of the sections that the problem filter hides; these follow
+        one another
     """
 
     anchor: str
@@ -48,53 +53,52 @@ class Section:
         self.parts += parts
 
 
-def paragraph(text: str) -> str:
+def paragraph(text: str) -> Markup:
     """A paragraph of plain text."""
-    return f"<p>{escape(text)}</p>"
+    return _part("paragraph", text)
 
 
-def heading(text: str, level: int = 4) -> str:
-    """A heading of plain text."""
-    return f"<h{level}>{escape(text)}</h{level}>"
+def heading(text: str) -> Markup:
+    """A heading of plain text within a section."""
+    return _part("heading", text)
 
 
-def bullets(texts: Sequence[str], kind: str) -> str:
-    """A list of plain texts; ``kind`` is its class."""
-    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
-    return f'<ul class="{escape(kind)}">{items}</ul>'
-
-
-def code(text: str) -> str:
+def code(text: str) -> Markup:
     """Preformatted plain text."""
-    return f'<pre tabindex="0"><code>{escape(text)}</code></pre>'
+    return _part("code", text)
 
 
-def links(paths: Sequence[str]) -> str:
+def links(paths: Sequence[str]) -> Markup:
     """Links to files beside the page, by relative path."""
-    items = "".join(
-        f'<li><a href="{escape(quote(path))}">{escape(path)}</a></li>' for path in paths
-    )
-    return f'<ul class="files">{items}</ul>'
+    return _part("links", paths)
 
 
-def image(svg: bytes, alt: str, caption: str, size: tuple[float, float]) -> str:
+def image(svg: bytes, alt: str, caption: str, size: tuple[float, float]) -> Markup:
     """A vector figure as a data URI, in which no script can run.
 
     :param svg: the file
     :param alt: what it shows, for those who cannot see it
     :param size: width and height, inches
     """
-    data = base64.b64encode(svg).decode("ascii")
-    kind = ' class="wide" tabindex="0"' if size[0] > WIDE else ""
-    width = round(size[0] * PIXELS)
-    return (
-        f'<figure{kind}><img src="data:image/svg+xml;base64,{data}" '
-        f'width="{width}" alt="{escape(alt)}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
+    data, width = base64.b64encode(svg).decode("ascii"), round(size[0] * PIXELS)
+    return _part("image", data, width, size[0] > WIDE, alt, caption)
 
 
-def table(frame: pd.DataFrame, anchor: str, caption: str) -> str:
+@dataclass(frozen=True)
+class _Column:
+    title: str
+    numeric: bool
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A cell: its text, and the number that it sorts by; empty for NaN, None for a text."""
+
+    text: str
+    number: str | None = None
+
+
+def table(frame: pd.DataFrame, anchor: str, caption: str) -> Markup:
     """A table that sorts and filters.
 
     :param frame: rows to show; beyond 2,000 they are left to the data file, and the caption says so
@@ -105,46 +109,27 @@ def table(frame: pd.DataFrame, anchor: str, caption: str) -> str:
         caption += f" (the first {MAX_ROWS:,} of {len(frame):,} rows; the data file has all)"
         frame = frame.iloc[:MAX_ROWS]
     types = pd.api.types
-    numeric = [
-        types.is_numeric_dtype(frame[name]) and not types.is_bool_dtype(frame[name])
+    columns = [
+        _Column(
+            str(name).replace("_", " "),
+            types.is_numeric_dtype(frame[name]) and not types.is_bool_dtype(frame[name]),
+        )
         for name in frame
     ]
-    head = "".join(
-        f'<th scope="col" aria-sort="none"{_kind(number)}><button type="button">'
-        f"{escape(str(name).replace('_', ' '))}</button></th>"
-        for name, number in zip(frame, numeric, strict=True)
-    )
-    rows = "".join(
-        "<tr>"
-        + "".join(_cell(value, number) for value, number in zip(row, numeric, strict=True))
-        + "</tr>"
+    rows = [
+        [_cell(value, column.numeric) for value, column in zip(row, columns, strict=True)]
         for row in frame.itertuples(index=False, name=None)
-    )
-    label = escape(caption)
-    return (
-        f'<div class="filter"><label for="filter-{anchor}">Filter</label>'
-        f'<input type="search" id="filter-{anchor}" autocomplete="off" '
-        f'aria-label="Filter: {label}">'
-        f'<span class="count" id="count-{anchor}" role="status"></span></div>'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
-        f'<table class="data" id="{anchor}"><caption hidden>{label}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-        f'<p class="count">{label}</p>'
-    )
+    ]
+    return _part("table", anchor, caption, columns, rows)
 
 
-def _kind(number: bool) -> str:
-    return ' class="n"' if number else ""
-
-
-def _cell(value: object, number: bool) -> str:
-    if not number:
-        return f"<td>{escape(str(value))}</td>"
-    amount = float(value)  # type: ignore[arg-type]
+def _cell(value: Any, numeric: bool) -> _Cell:
+    if not numeric:
+        return _Cell(str(value))
+    amount = float(value)
     if not math.isfinite(amount):
-        return '<td class="n" data-n="">–</td>'
-    text = f"{int(amount)}" if isinstance(value, int) else _number(amount)
-    return f'<td class="n" data-n="{amount!r}">{text}</td>'
+        return _Cell("–", "")
+    return _Cell(str(value) if isinstance(value, int) else _number(amount), repr(amount))
 
 
 def _number(amount: float) -> str:
@@ -164,49 +149,46 @@ def html(title: str, lead: str, notes: Sequence[str], sections: Sequence[Section
     :param notes: what a reader must know first, plain texts
     :param sections: in order; those of problems are grouped below one heading
     """
-    body: list[str] = []
-    links_ = [(s.anchor, s.title) for s in sections if not s.problem]
-    problems = [s for s in sections if s.problem]
-    placed = False
-    for section in sections:
-        if section.problem and not placed:
-            placed = True
-            links_.insert(len(body), ("problems", "Problems"))
-            body.append(_problem_heading(problems))
-        kind = ' class="problem"' if section.problem else ""
-        level = 3 if section.problem else 2
-        body.append(
-            f'<section id="{section.anchor}"{kind}><h{level}>{escape(section.title)}</h{level}>'
-            + "\n".join(section.parts)
-            + "</section>"
-        )
-    navigation = "".join(f'<li><a href="#{a}">{escape(t)}</a></li>' for a, t in links_)
-    notice = bullets(notes, "notes") if notes else ""
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{_digest(STYLE)}'; "
-        f"script-src '{_digest(SCRIPT)}'; base-uri 'none'; form-action 'none'"
-    )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style></head>\n<body>\n"
-        '<a class="skip" href="#main">Skip to the results</a>\n'
-        f'<header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p></header>\n'
-        f'<nav aria-label="Sections"><ul>{navigation}</ul></nav>\n{notice}\n'
-        f'<main id="main">{"".join(body)}</main>\n<script>{SCRIPT}</script>\n</body></html>\n'
+    page = _templates().get_template("page.html")
+    return page.render(
+        title=title,
+        lead=lead,
+        notes=notes,
+        sections=sections,
+        style=_asset("page.css"),
+        script=_asset("page.js"),
     )
 
 
-def _problem_heading(problems: Sequence[Section]) -> str:
-    items = "".join(f'<li><a href="#{s.anchor}">{escape(s.title)}</a></li>' for s in problems)
-    return (
-        '<section id="problems"><h2>Problems</h2><div class="filter">'
-        '<label for="find-problem">Show problems with</label>'
-        '<input type="search" id="find-problem" autocomplete="off"></div>'
-        f'<nav aria-label="Problems"><ul>{items}</ul></nav></section>'
+@functools.cache
+def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    found = Environment(
+        loader=PackageLoader(__package__),
+        autoescape=True,
+        keep_trailing_newline=True,
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
     )
+    found.filters["digest"] = _digest
+    return found
+
+
+def _part(name: str, *values: Any) -> Markup:
+    """A macro of ``parts.html``, filled in."""
+    parts: Any = _templates().get_template("parts.html").module
+    filled: Markup = getattr(parts, name)(*values)
+    return filled
+
+
+def _asset(name: str) -> Markup:
+    """A style or a script, which enters the page as it is."""
+    from markupsafe import Markup
+
+    text = files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
+    return Markup(text)  # noqa: S704  (a file of ours)
 
 
 def _digest(text: str) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from hwgpt_blackbox.experiments.report.drawing import new_figure
 from hwgpt_blackbox.experiments.report.landscape import Sample
+from hwgpt_blackbox.plotting.style import BLUE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,11 +100,11 @@ def draw_power_law(sample: Sample, table: pd.DataFrame) -> Figure:
     kinds = [("coefficient", "fitted here", "r2")]
     if stated:
         kinds.append(("authors", "the authors' coefficients", "authors_r2"))
-    figure, panels = new_figure(1, len(kinds), (4.2, 3.8))
+    figure, panels = new_figure(1, len(kinds), (4.2 * len(kinds), 3.8))
     truth = sample.values["perplexity"].to_numpy(dtype=np.float64)
     for axes, (column, title, r2) in zip(panels[0], kinds, strict=True):
         law = predicted(sample, table[column].to_numpy(dtype=np.float64))
-        axes.scatter(truth, law, s=4, alpha=0.4, linewidths=0, color="#0072B2", rasterized=True)
+        axes.scatter(truth, law, s=4, alpha=0.4, linewidths=0, color=BLUE, rasterized=True)
         ends = [truth.min(), truth.max()]
         axes.plot(ends, ends, color="black", linewidth=0.9, linestyle=":")
         axes.set_xlabel(f"perplexity, {len(truth):,} {sample.kind} architectures")

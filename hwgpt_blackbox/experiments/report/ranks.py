@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 
 from hwgpt_blackbox.errors import require
-from hwgpt_blackbox.experiments.figures import plain
-from hwgpt_blackbox.experiments.report.drawing import method_styles, new_figure
 from hwgpt_blackbox.experiments.report.tables import counted
+from hwgpt_blackbox.plotting.style import method_styles, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.experiments.analysis import SECONDS_PER_HOUR
+from hwgpt_blackbox.experiments.results.scores import SECONDS_PER_HOUR
+from hwgpt_blackbox.experiments.results.store import StoredRun
 from hwgpt_blackbox.experiments.runs import SIMULATED_TIME
-from hwgpt_blackbox.experiments.store import StoredRun
 
 _LATEX = {
     "\\": r"\textbackslash{}",

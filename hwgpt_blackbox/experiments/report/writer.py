@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from hwgpt_blackbox.errors import OutputError
-from hwgpt_blackbox.experiments.figures import save_figure
 from hwgpt_blackbox.experiments.report import page
-from hwgpt_blackbox.experiments.store import write_atomically
+from hwgpt_blackbox.experiments.results.store import write_atomically
+from hwgpt_blackbox.plotting.style import save_figure, to_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,15 +60,11 @@ class Writer:
 
     def figure(self, name: str, figure: Figure, alt: str, caption: str) -> str:
         """Save a figure, and return it as HTML."""
-        from matplotlib import rc_context
-
-        buffer = BytesIO()
-        with rc_context({"svg.hashsalt": name}):
-            figure.savefig(buffer, format="svg", dpi=SVG_DPI, metadata={"Date": None})
+        svg = to_bytes(figure, "svg", dpi=SVG_DPI)
         others = [kind for kind in self.formats if kind != "svg"]
         if "svg" in self.formats:
-            self._write(f"{FIGURES}/{name}.svg", buffer.getvalue())
+            self._write(f"{FIGURES}/{name}.svg", svg)
         for path in save_figure(figure, self.out / FIGURES / name, others):
             self.files.append(f"{FIGURES}/{path.name}")
         width, height = figure.get_size_inches()
-        return page.image(buffer.getvalue(), alt, caption, (float(width), float(height)))
+        return page.image(svg, alt, caption, (float(width), float(height)))

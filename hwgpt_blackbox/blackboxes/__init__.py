@@ -1,0 +1,1 @@
+"""What Syne Tune sees: blackboxes, the backend, their registration."""

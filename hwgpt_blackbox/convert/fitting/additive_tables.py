@@ -1,0 +1,96 @@
+"""From weights of features to the tables of an artifact, exactly: features are linear in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.convert.fitting.features import HEADS, MLP, SHARED, Array, Features
+from hwgpt_blackbox.domain.spaces import Space
+from hwgpt_blackbox.models.additive import AdditiveModel
+from hwgpt_blackbox.models.portable_arithmetic import to_grid
+
+FeatureFunction = Callable[
+    [NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp]],
+    Features,
+]
+
+
+def additive_model(
+    space: Space,
+    features: FeatureFunction,
+    weights: Sequence[Array],
+    link: str,
+    log_scale: Array | None = None,
+) -> AdditiveModel:
+    """Tables of a model whose linear predictor is features times weights, on the binary grid.
+
+    :param features: see :mod:`hwgpt_blackbox.convert.fitting.features`
+    :param weights: per embed_dim, shape (p,)
+    :param link: ``identity`` or ``log``
+    :param log_scale: log of a factor per (embed_dim, bias) cell, shape (6,)
+    """
+    embeds, depths, layers = len(space.embed_dims), len(space.num_layers), space.max_layers
+    intercept = np.zeros((embeds, depths, 2))
+    parts = {name: np.zeros((embeds, depths, 2, layers, 3, 3)) for name in (SHARED, MLP, HEADS)}
+    for n in range(depths):
+        for b in (0, 1):
+            probe = _probe(features, layers, n, b)
+            named = np.array(probe.part)[probe.block]
+            for e, w in enumerate(weights):
+                intercept[e, n, b] = probe.values[0] @ w
+                for name, effect in parts.items():
+                    lone = probe.values @ np.where(named == name, w, 0.0)
+                    effect[e, n, b] = (lone[1:] - lone[0]).reshape(layers, 3, 3)
+    if log_scale is not None:
+        cell = log_scale.reshape(embeds, 1, 2)
+        if link == "log":
+            intercept += cell
+        else:
+            intercept *= np.exp(cell)
+            for effect in parts.values():
+                effect *= np.exp(cell)[..., None, None, None]
+    model = AdditiveModel(
+        link,
+        _shrunk(intercept),
+        _shrunk(parts[SHARED]),
+        None,
+        tuple(_shrunk(parts[name]) for name in (MLP, HEADS) if parts[name].any()),
+    )
+    return on_grid(model, space)
+
+
+def _probe(features: FeatureFunction, layers: int, depth: int, bias: int) -> Features:
+    """Features of a network without layers, then of one with a single layer: place by choice."""
+    size = 1 + 9 * layers
+    place = np.r_[-1, np.repeat(np.arange(layers), 9)]
+    active = np.arange(layers) == place[:, None]
+    mlp = np.where(active, np.r_[0, np.tile(np.repeat(np.arange(3), 3), layers)][:, None], 0)
+    heads = np.where(active, np.r_[0, np.tile(np.tile(np.arange(3), 3), layers)][:, None], 0)
+    return features(mlp, heads, active, np.full(size, depth), np.full(size, bias))
+
+
+def _shrunk(array: Array) -> Array:
+    """The array with every axis along which it is constant reduced to 1."""
+    for axis in range(array.ndim):
+        first = array.take([0], axis=axis)
+        if np.allclose(array, first, rtol=1e-12, atol=1e-12 * np.abs(array).max(initial=0.0)):
+            array = first
+    return array
+
+
+def on_grid(model: AdditiveModel, space: Space) -> AdditiveModel:
+    """The model with coefficients rounded so that all its sums are exact."""
+    bound = np.abs(model.intercept).max() + space.max_layers * sum(
+        np.abs(part).max() for part in (model.effect, *model.corrections)
+    )
+    bound = max(float(bound), 1e-300)
+    return AdditiveModel(
+        model.link,
+        to_grid(model.intercept, bound),
+        to_grid(model.effect, bound),
+        model.ratio,
+        tuple(to_grid(part, bound) for part in model.corrections),
+    )

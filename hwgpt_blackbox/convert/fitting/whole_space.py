@@ -1,0 +1,285 @@
+"""Fitting a surrogate artifact from measurements: structured additive models, calibrated noise.
+
+Every model is a link of a sum over layers within a group (embed_dim, num_layers, bias). That keeps
+exact Pareto fronts computable; do not give it up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, astuple, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.convert.fitting.additive_tables import FeatureFunction, additive_model, on_grid
+from hwgpt_blackbox.convert.fitting.expected_value import (
+    DESIGNS,
+    Choice,
+    Design,
+    Fold,
+    Location,
+    Problem,
+    choose_location,
+    make_folds,
+)
+from hwgpt_blackbox.convert.fitting.features import (
+    Array,
+    Sample,
+    hardware_features,
+    pair_counts,
+    perplexity_features,
+)
+from hwgpt_blackbox.convert.fitting.noise_tables import align_folds, fit_ratios, quantile_levels
+from hwgpt_blackbox.convert.fitting.repeat_dependence import estimate_dependence
+from hwgpt_blackbox.convert.fitting.ridge import empirical_bayes, ridge
+from hwgpt_blackbox.convert.source.measurements import Measurements
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
+from hwgpt_blackbox.domain.objectives import METRICS
+from hwgpt_blackbox.domain.spaces import Space
+from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.fronts import standard_problems
+from hwgpt_blackbox.models.additive import AdditiveModel, array_key
+from hwgpt_blackbox.models.ideal_and_nadir import bounds
+from hwgpt_blackbox.models.surrogate import LEVELS, Surrogate
+from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.manifest import write_manifest
+from hwgpt_blackbox.storage.surrogates import ARRAYS
+
+Published = Callable[[IntMatrix], NDArray[np.float64]]
+
+PUBLISHED_SAMPLE, PUBLISHED_SEED = 20_000, 1
+"""Architectures on which a perplexity model learns from the published MLP, and their seed."""
+
+ENOUGH_PERPLEXITIES = 2_000
+"""With fewer measured perplexities the model learns from the published MLP, if there is one."""
+
+MIN_PERPLEXITIES = 20
+"""Perplexities that an embed_dim needs."""
+
+MEMORIES = ("memory_float16", "memory_bfloat16")
+
+
+def fit_least_squares(sample: Sample, values: Array) -> AdditiveModel:
+    """Least squares for each (embed_dim, bias): an intercept and an effect of each pair.
+
+    The model of memory, and the floor that models of noisy metrics are measured against.
+
+    :param values: shape (n,)
+    """
+    space = sample.space
+    counts = np.column_stack([np.ones(len(sample)), pair_counts(sample)])
+    intercept = np.zeros((len(space.embed_dims), 1, 2))
+    effect = np.zeros((len(space.embed_dims), 1, 2, 1, 3, 3))
+    for e in range(len(space.embed_dims)):
+        for b in (0, 1):
+            rows = (sample.embed == e) & (sample.bias == b)
+            solution = np.linalg.lstsq(counts[rows], values[rows], rcond=None)[0]
+            intercept[e, 0, b] = solution[0]
+            effect[e, 0, b, 0] = solution[1:].reshape(3, 3)
+    return on_grid(AdditiveModel("identity", intercept, effect, None), space)
+
+
+def fit_perplexity(sample: Sample, values: Array) -> AdditiveModel:
+    """Log-additive model for each embed_dim, every block of effects shrunk by its own penalty.
+
+    :param values: shape (n,), positive
+    :raises DataError: an embed_dim has too few architectures
+    """
+    weights = perplexity_weights(sample, values, perplexity_features)
+    return additive_model(sample.space, perplexity_features, weights, "log")
+
+
+def perplexity_weights(sample: Sample, values: Array, features: FeatureFunction) -> list[Array]:
+    """Weights of features of log-perplexity, for each embed_dim.
+
+    :param values: shape (n,), positive
+    :param features: see :mod:`hwgpt_blackbox.convert.fitting.features`
+    :raises DataError: an embed_dim has too few architectures
+    """
+    mlp, heads, active = sample.layers
+    depth = sample.matrix[:, 0].astype(np.intp)
+    weights = []
+    for e, embed_dim in enumerate(sample.space.embed_dims):
+        rows = np.flatnonzero(sample.embed == e)
+        if len(rows) < MIN_PERPLEXITIES:
+            raise DataError(
+                f"only {len(rows)} perplexities with embed_dim {embed_dim}; a fit needs "
+                f"{MIN_PERPLEXITIES}: measure more"
+            )
+        found = features(mlp[rows], heads[rows], active[rows], depth[rows], sample.bias[rows])
+        x, y = found.values, np.log(values[rows])
+        middle = float(y.mean())
+        gram, moment = x.T @ x, x.T @ (y - middle)
+        square = float(((y - middle) ** 2).sum())
+        penalty = empirical_bayes(gram, moment, square, len(rows), found.block, iterations=60)
+        solution = ridge(gram, moment, penalty)
+        solution[0] += middle
+        weights.append(solution)
+    return weights
+
+
+def tables_of(fit: Location, space: Space) -> AdditiveModel:
+    """The artifact's tables of a fitted location."""
+    return additive_model(space, hardware_features, fit.weights, fit.design.link, fit.log_scale)
+
+
+def is_positive(fit: Location, space: Space) -> bool:
+    """Whether a fit predicts a positive value for every architecture of the space."""
+    return fit.design.link == "log" or tables_of(fit, space).sum_range(space)[0] > 0.0
+
+
+def fit_noisy(
+    problem: Problem,
+    folds: list[Fold],
+    repeats: Array,
+    length: int,
+    levels: Array,
+    designs: Sequence[Design] = DESIGNS,
+) -> tuple[AdditiveModel, Choice]:
+    """Model of one noisy metric of one device, and how it was chosen.
+
+    :param repeats: measurements, shape (n, r), positive
+    :param length: number of positions while profiling
+    :param levels: levels of the noise tables
+    :param designs: to choose from
+    """
+    space = problem.sample.space
+    choice = choose_location(problem, repeats, folds, lambda fit: is_positive(fit, space), designs)
+    unseen = align_folds(choice.fit.predict(problem), choice.out_of_fold, folds, problem.cell)
+    ratio, scale = fit_ratios(repeats, unseen, problem.cell, problem.order, length, levels)
+    choice = replace(choice, fit=choice.fit.scaled(scale))
+    return replace(tables_of(choice.fit, space), ratio=ratio), choice
+
+
+def noisy_targets(data: Measurements) -> dict[str, Array]:
+    """Measurements of every noisy metric of every device, shape (n, repeats that were measured)."""
+    targets = {}
+    for name in ("latency", "energy"):
+        measured: dict[str, int] = getattr(data, f"{name}_repeats")
+        for index, device in enumerate(DEVICES):
+            targets[f"{name}@{device}"] = getattr(data, name)[index][:, : measured[device]]
+    return targets
+
+
+def fit_models(
+    data: Measurements,
+    rows: NDArray[np.intp] | None = None,
+    *,
+    published: Published | None = None,
+    progress: Callable[[str], None] | None = None,
+    designs: Sequence[Design] = DESIGNS,
+) -> tuple[Surrogate, dict[str, Any]]:
+    """Every model of a space, and what to say of each in the manifest.
+
+    :param data: measurements of the space
+    :param rows: fit on these architectures only, ascending; default: all
+    :param published: perplexities of the published MLP with its offset removed, for any choice
+        indices; used where too few were measured
+    :param progress: called with the name of each step
+    :param designs: that models of noisy metrics are chosen from
+    :raises DataError: too few architectures or perplexities
+    """
+    say = progress or (lambda step: None)
+    order = np.arange(len(data)) if rows is None else np.asarray(rows)
+    sample = Sample(data.space, data.matrix[order])
+    problem = Problem(sample, order)
+    problem.check()
+    levels = quantile_levels()
+    models: dict[str, AdditiveModel] = {}
+    say("perplexity")
+    models["perplexity"], perplexity = _perplexity(sample, data.perplexity[order], published)
+    notes: dict[str, Any] = {"perplexity": perplexity}
+    for name in MEMORIES:
+        say(name)
+        models[name] = fit_least_squares(sample, getattr(data, name)[order])
+    folds = make_folds(problem)
+    expected: dict[str, Array] = {}
+    noisy = {target: repeats[order] for target, repeats in noisy_targets(data).items()}
+    for target, repeats in noisy.items():
+        say(target)
+        models[target], choice = fit_noisy(problem, folds, repeats, len(data), levels, designs)
+        expected[target] = choice.fit.predict(problem)
+        notes[target] = {
+            "design": str(choice.fit.design),
+            "drift_window": 2 * choice.fit.drift.half,
+            "drift_by_embed_dim": choice.fit.drift.by_embed,
+        }
+    say("dependence of measurements")
+    surrogate = Surrogate(data.space, models, levels, {})
+    for target, found in estimate_dependence(surrogate, sample.matrix, expected, noisy).items():
+        models[target] = replace(models[target], dependence=found)
+        notes[target]["dependence"] = asdict(found)
+    return Surrogate(data.space, models, levels, {}), notes
+
+
+def fit_surrogate(
+    data: Measurements,
+    folder: Path,
+    *,
+    published: Published | None,
+    progress: Callable[[str], None] | None = None,
+) -> None:
+    """Fit every model of a space and write the artifact.
+
+    :param data: measurements of the space
+    :param folder: existing empty folder that becomes the artifact
+    :param published: see :func:`fit_models`
+    :param progress: called with the name of each step
+    :raises DataError: too few architectures or perplexities
+    """
+    surrogate, notes = fit_models(data, published=published, progress=progress)
+    manifest: dict[str, Any] = {
+        "kind": "surrogate",
+        "name": artifact_name(data.space.name),
+        "space": data.space.name,
+        "units": {row.name: row.unit for row in METRICS.values()},
+        "links": {target: model.link for target, model in surrogate.models.items()},
+        "fit": notes,
+        "bounds": bounds(surrogate),
+        "source": dict(data.source),
+    }
+    if progress:
+        progress("reference fronts")
+    surrogate = Surrogate(data.space, surrogate.models, surrogate.levels, manifest)
+    manifest["problems"] = standard_problems(surrogate)
+    write_surrogate(surrogate, folder, manifest)
+
+
+def write_surrogate(surrogate: Surrogate, folder: Path, manifest: dict[str, Any]) -> None:
+    """Write the arrays and the manifest of a surrogate artifact into an existing folder."""
+    arrays: dict[str, NDArray[Any]] = {LEVELS: surrogate.levels}
+    for target, model in surrogate.models.items():
+        arrays[array_key(target, "intercept")] = model.intercept
+        arrays[array_key(target, "effect")] = model.effect
+        for number, part in enumerate(model.corrections, start=1):
+            arrays[array_key(target, f"correction{number}")] = part
+        if model.ratio is not None:
+            arrays[array_key(target, "ratio")] = model.ratio.astype(np.float32)
+            dependence = astuple(model.dependence)
+            arrays[array_key(target, "dependence")] = np.array(dependence, dtype=np.float64)
+    np.savez_compressed(folder / ARRAYS, **arrays)  # type: ignore[arg-type]
+    write_manifest(folder, manifest)
+
+
+def _perplexity(
+    sample: Sample, values: Array, published: Published | None
+) -> tuple[AdditiveModel, dict[str, Any]]:
+    """The perplexity model and what it was fitted on."""
+    measured = np.isfinite(values)
+    count = int(measured.sum())
+    if count >= ENOUGH_PERPLEXITIES or published is None:
+        source: dict[str, Any] = {"fitted_on": "measurements", "architectures": count}
+        return fit_perplexity(sample.take(np.flatnonzero(measured)), values[measured]), source
+    rng = np.random.default_rng(PUBLISHED_SEED)
+    drawn = Sample(sample.space, Encoding(sample.space).sample(PUBLISHED_SAMPLE, rng))
+    source = {
+        "fitted_on": "predictions of the published MLP, its offset to the measurements removed",
+        "architectures": PUBLISHED_SAMPLE,
+        "seed": PUBLISHED_SEED,
+        "measured": count,
+    }
+    return fit_perplexity(drawn, published(drawn.matrix)), source

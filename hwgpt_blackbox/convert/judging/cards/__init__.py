@@ -1,0 +1,1 @@
+"""Report cards: their content, file, text and figures."""

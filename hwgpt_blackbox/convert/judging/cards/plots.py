@@ -1,0 +1,213 @@
+"""The drawings of a report card: each shows a tidy table of ``card_tables``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from hwgpt_blackbox.convert.judging.cards.plot_data import (
+    FACTOR,
+    FAMILY,
+    GROUP,
+    LEVEL,
+    MEASURE,
+    MEASURED,
+    PREDICTED,
+    TARGET,
+    VALUE,
+)
+from hwgpt_blackbox.convert.judging.measures import COVERAGES
+from hwgpt_blackbox.plotting.style import BLUE, GREEN, VERMILION, new_figure, scale, unit_suffix
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = (BLUE, VERMILION, GREEN)
+
+PANEL_COLUMNS = 5
+
+FEW_POINTS = 300
+"""Up to so many points are drawn larger."""
+
+_TICKS = 7
+"""Size of the font at the ticks, points."""
+
+
+# -- predicted against measured --------------------------------------------------------------
+
+
+def draw_predicted(table: pd.DataFrame, title: str) -> Figure:
+    """Draw what :func:`predicted_table` computed, one panel per target."""
+
+    def draw(axes: Axes, part: pd.DataFrame, name: str) -> None:
+        axes.scatter(
+            part[MEASURED],
+            part[PREDICTED],
+            s=3 if len(part) > FEW_POINTS else 10,
+            color=COLOURS[0],
+            alpha=0.35,
+            linewidths=0,
+            rasterized=True,
+        )
+        low, high = _limits(part)
+        axes.plot([low, high], [low, high], color="black", linewidth=0.7)
+        for axis in ("x", "y"):
+            getattr(axes, f"set_{axis}lim")(low, high)
+            scale(axes, axis, part[MEASURED], linear=True)
+        axes.set_title(_label(name), fontsize=8)
+        points = part[[MEASURED, PREDICTED]]
+        outside = int(((points < low) | (points > high)).any(axis=1).sum())
+        if outside:
+            said = f"{outside} outside"
+            axes.text(0.97, 0.03, said, transform=axes.transAxes, ha="right", fontsize=7)
+
+    return _panels(table, draw, title, "measured", "predicted")
+
+
+def _limits(part: pd.DataFrame) -> tuple[float, float]:
+    """Ends of both axes: where all but a few of the architectures are."""
+    values = part[[MEASURED, PREDICTED]].to_numpy()
+    low, high = np.quantile(values, (0.002, 0.998))
+    room = 0.1 * (high - low) + 1e-3 * abs(high)
+    return max(low - room, values.min() - room / 5), min(high + room, values.max() + room / 5)
+
+
+# -- calibration -----------------------------------------------------------------------------
+
+
+def draw_calibration(table: pd.DataFrame, title: str) -> Figure:
+    """Draw what :func:`calibration_table` computed: Q-Q in standard deviations of a normal."""
+    normal = NormalDist()
+
+    def probit(levels: Any) -> list[float]:
+        return [normal.inv_cdf(min(max(float(level), 1e-5), 1 - 1e-5)) for level in levels]
+
+    def draw(axes: Axes, part: pd.DataFrame, name: str) -> None:
+        axes.plot([-3.5, 3.5], [-3.5, 3.5], color="black", linewidth=0.7)
+        axes.plot(probit(part[LEVEL]), probit(part[MEASURED]), ".-", color=COLOURS[0], ms=3, lw=1.0)
+        axes.set_xlim(-3.5, 3.5)
+        axes.set_ylim(-4.3, 4.3)
+        axes.set_title(name, fontsize=8)
+
+    return _panels(table, draw, title, "nominal quantile (normal score)", "measured (normal score)")
+
+
+def draw_coverage(table: pd.DataFrame, title: str) -> Figure:
+    """Draw what :func:`coverage_table` computed: a row per target, a panel per level."""
+    names = list(dict.fromkeys(table[TARGET]))[::-1]
+    size = (9.0, 1.4 + 0.2 * len(names))
+    figure, panels = new_figure(1, len(COVERAGES), size, ticks=_TICKS, sharey=True)
+    for axes, level, colour in zip(panels[0], COVERAGES, COLOURS, strict=True):
+        part = table[table[LEVEL] == level].set_index(TARGET)[MEASURED].reindex(names)
+        axes.axvline(level, color="black", linewidth=0.8)
+        axes.plot(part.to_numpy(), range(len(names)), "o", color=colour, ms=4)
+        axes.set_yticks(range(len(names)), names, fontsize=7)
+        room = 1.15 * float(np.nanmax(np.abs(part - level), initial=(1.0 - level) / 10.0))
+        axes.set_xlim(level - room, min(level + room, 1.0 + room / 20))
+        axes.set_xlabel(f"share within the central {100 * level:g} %", fontsize=8)
+        axes.grid(axis="y", linewidth=0.3)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+# -- empirical distributions -----------------------------------------------------------------
+
+
+def draw_distributions(table: pd.DataFrame, title: str) -> Figure:
+    """Draw what :func:`distribution_table` computed: a row per target, a panel per factor."""
+    names, factors = (list(dict.fromkeys(table[key])) for key in (TARGET, FACTOR))
+    size = (9.0, 0.8 + 1.7 * len(names))
+    figure, panels = new_figure(len(names), len(factors), size, ticks=_TICKS, sharey=True)
+    for i, name in enumerate(names):
+        mine = table[table[TARGET] == name]
+        # A few repeats are a thousand times the median: the axis ends where 99 % do.
+        inner = mine[(mine[LEVEL] > 0.005) & (mine[LEVEL] < 0.995)][MEASURED]
+        for axes, factor in zip(panels[i], factors, strict=True):
+            part = mine[mine[FACTOR] == factor]
+            for colour, (label, curve) in zip(
+                COLOURS, part.groupby(GROUP, sort=False), strict=False
+            ):
+                axes.plot(curve[MEASURED], curve[LEVEL], color=colour, lw=1.3, label=str(label))
+                axes.plot(curve[PREDICTED], curve[LEVEL], color="black", lw=0.8, ls=":")
+            axes.set_xlim(inner.min() * 0.97, inner.max() * 1.03)
+            scale(axes, "x", inner)
+            axes.set_xlabel(_label(name), fontsize=7, labelpad=1)
+            if i == 0:  # the groups are the same in every row
+                axes.legend(
+                    loc="lower center",
+                    bbox_to_anchor=(0.5, 1.0),
+                    ncols=len(COLOURS),
+                    title=factor,
+                    frameon=False,
+                    fontsize=7,
+                    title_fontsize=8,
+                    handlelength=1.2,
+                    columnspacing=0.8,
+                )
+    figure.suptitle(title, fontsize=10)
+    figure.supylabel("share of measurements below", fontsize=8)
+    return figure
+
+
+# -- families side by side -------------------------------------------------------------------
+
+
+def draw_families(table: pd.DataFrame, title: str) -> Figure:
+    """Draw what :func:`families_table` computed: a row per target, a panel per measure."""
+    targets, measures, families = (
+        list(dict.fromkeys(table[key])) for key in (TARGET, MEASURE, FAMILY)
+    )
+    size = (9.0, 1.0 + len(targets) * (0.5 + 0.2 * len(families)))
+    figure, panels = new_figure(len(targets), len(measures), size, ticks=_TICKS, sharey=True)
+    places = {name: len(families) - k for k, name in enumerate(families)}
+    for i, target in enumerate(targets):
+        for axes, measure in zip(panels[i], measures, strict=True):
+            part = table[(table[TARGET] == target) & (table[MEASURE] == measure)]
+            axes.plot(part[VALUE], part[FAMILY].map(places), "o", color=COLOURS[0], ms=4)
+            axes.set_xlim(0.0, 1.15 * float(np.nanmax(part[VALUE], initial=1e-12)))
+            axes.set_yticks(list(places.values()), list(places), fontsize=7)
+            axes.set_ylim(0.5, len(families) + 0.5)
+            axes.grid(axis="y", linewidth=0.3)
+            if i == 0:
+                axes.set_title(measure, fontsize=8)
+            if measure == measures[0]:
+                axes.set_ylabel(target, fontsize=7)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+# -- what they share -------------------------------------------------------------------------
+
+
+def _panels(
+    table: pd.DataFrame,
+    draw: Callable[[Axes, pd.DataFrame, str], None],
+    title: str,
+    across: str,
+    upright: str,
+) -> Figure:
+    """A grid with a panel per target."""
+    names = list(dict.fromkeys(table[TARGET]))
+    columns = min(PANEL_COLUMNS, len(names))
+    rows = math.ceil(len(names) / columns)
+    size = (max(2.2 * columns, 4.0) + 0.4, 2.1 * rows + 0.7)
+    figure, panels = new_figure(rows, columns, size, ticks=_TICKS)
+    for axes, name in zip(panels.flat, names, strict=False):
+        draw(axes, table[table[TARGET] == name], name)
+    for axes in panels.flat[len(names) :]:
+        axes.set_visible(False)
+    figure.suptitle(title, fontsize=10)
+    figure.supxlabel(across, fontsize=9)
+    figure.supylabel(upright, fontsize=9)
+    return figure
+
+
+def _label(target: str) -> str:
+    """A target with its unit."""
+    return target + unit_suffix(target.partition("@")[0])

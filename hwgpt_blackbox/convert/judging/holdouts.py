@@ -1,0 +1,255 @@
+"""Architectures held out, and models fitted without them: what a report card is computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.convert.fitting.expected_value import CELLS, DESIGNS, Design
+from hwgpt_blackbox.convert.fitting.features import Array, Sample
+from hwgpt_blackbox.convert.fitting.whole_space import (
+    ENOUGH_PERPLEXITIES,
+    MEMORIES,
+    Published,
+    fit_least_squares,
+    fit_models,
+    noisy_targets,
+)
+from hwgpt_blackbox.convert.judging.measures import block_split, levels_of, random_split
+from hwgpt_blackbox.convert.source.checkout import Checkout
+from hwgpt_blackbox.convert.source.measurements import Measurements
+from hwgpt_blackbox.convert.source.perplexity_checkpoint import fitted_network
+from hwgpt_blackbox.domain.objectives import Column
+from hwgpt_blackbox.errors import InputError, unknown
+from hwgpt_blackbox.models.additive import AdditiveModel
+from hwgpt_blackbox.models.prediction import Network, Predictor
+from hwgpt_blackbox.models.surrogate import COUNTED, Surrogate
+
+IN_SAMPLE = "in sample"
+"""Name of the section on the architectures that the models were fitted to."""
+
+PERPLEXITY = "perplexity"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SplitKind:
+    """A way to hold architectures out.
+
+    :param rows: number of architectures, seed and ``cell=`` (see :func:`random_split`) to the rows
+        to fit on and those held out
+    :param default: seed of the card
+    :param limit: seeds are from 0 to below this
+    :param description: for people
+    """
+
+    rows: Callable[..., tuple[NDArray[np.intp], NDArray[np.intp]]]
+    default: int
+    limit: int
+    description: str
+
+
+SPLIT_KINDS: dict[str, SplitKind] = {
+    "random": SplitKind(random_split, 42, 2**32, "a random fifth held out, as in the paper"),
+    "blocks": SplitKind(block_split, 0, 5, "two tenths of the profiling held out, each in a row"),
+}
+"""Every kind of split by name."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which architectures are held out.
+
+    :param kind: ``random`` or ``blocks``
+    :param seed: of the permutation, or number of the blocks
+    :raises InputError: unknown kind, or a seed that it does not have
+    """
+
+    kind: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.kind not in SPLIT_KINDS:
+            raise unknown("split", self.kind, SPLIT_KINDS)
+        limit = SPLIT_KINDS[self.kind].limit
+        if not 0 <= self.seed < limit:
+            raise InputError(f"seed is {self.seed!r}; the split {self.kind!r} has 0 to {limit - 1}")
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.seed}"
+
+    def rows(
+        self, n: int, cell: NDArray[np.intp] | None = None
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows of ``n`` architectures to fit on, and those held out, each ascending.
+
+        :param cell: of each architecture, shape (n,): split within each cell, so that few
+            architectures stay enough in every one
+        """
+        return SPLIT_KINDS[self.kind].rows(n, self.seed, cell=cell)
+
+
+DEFAULT_SPLITS = tuple(Split(kind, row.default) for kind, row in SPLIT_KINDS.items())
+"""The splits of a card that is stored."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Models, and measured architectures to judge them on.
+
+    :param split: how those were held out; None: in sample
+    :param surrogate: the models
+    :param sample: the architectures, n of them
+    :param exact: values of exact targets, shape (n,), NaN where not measured, natural units
+    :param noisy: measurements of noisy targets, shape (n, repeats), natural units
+    :param floor: plain least squares on the rows that the models were fitted to, by target
+    :param fitted: number of architectures that the models were fitted to; 0: not fitted here
+    :param notes: of the fit, by target
+    :param networks: targets that are answered by something else, see :class:`Predictor`
+    """
+
+    split: Split | None
+    surrogate: Surrogate
+    sample: Sample
+    exact: Mapping[str, Array]
+    noisy: Mapping[str, Array]
+    floor: Mapping[str, AdditiveModel]
+    fitted: int
+    notes: Mapping[str, Any]
+    networks: Mapping[str, Network] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """For instance ``random/42``."""
+        return str(self.split) if self.split else IN_SAMPLE
+
+    def expected(self, targets: Iterable[str]) -> Array:
+        """Expected values, shape (n, targets)."""
+        return self.predictor(targets).expected(self.sample.matrix)
+
+    def predictor(self, targets: Iterable[str]) -> Predictor:
+        """What predicts some targets, one column each."""
+        return predictor_of(self.surrogate, targets, self.networks)
+
+
+def predictor_of(
+    surrogate: Surrogate, targets: Iterable[str], networks: Mapping[str, Network] | None = None
+) -> Predictor:
+    """What predicts some targets of a surrogate, one column each."""
+    columns = [Column(*name.split("@")) for name in targets]
+    return Predictor(surrogate, columns, networks=networks)
+
+
+def _measured(data: Measurements, rows: NDArray[np.intp]) -> dict[str, Any]:
+    """What the architectures of some rows are judged by: arguments of :class:`Trial`."""
+    names = (PERPLEXITY, *MEMORIES, *COUNTED)
+    return {
+        "sample": Sample(data.space, data.matrix[rows]),
+        "exact": {name: getattr(data, name)[rows].astype(np.float64) for name in names},
+        "noisy": {name: values[rows] for name, values in noisy_targets(data).items()},
+    }
+
+
+def refit(
+    data: Measurements,
+    split: Split,
+    *,
+    published: Callable[[NDArray[np.intp]], Published | None] | None = None,
+    progress: Say | None = None,
+    designs: Sequence[Design] = DESIGNS,
+) -> Trial:
+    """Fit without the architectures that a split holds out.
+
+    :param published: from rows to fit on to the published perplexity network with its offset on
+        them removed, or None where enough was measured; default: fit to what was measured
+    :param progress: called with the name of each step
+    :param designs: that models of noisy metrics are chosen from
+    :raises DataError: too few architectures or perplexities
+    """
+    train, test = split.rows(len(data))
+    network = published(train) if published else None
+    surrogate, notes = fit_models(
+        data, train, published=network, progress=progress, designs=designs
+    )
+    floor = _floor(data, train)
+    return Trial(
+        split, surrogate, floor=floor, fitted=len(train), notes=notes, **_measured(data, test)
+    )
+
+
+def _floor(data: Measurements, rows: NDArray[np.intp]) -> dict[str, AdditiveModel]:
+    """Plain least squares of every target on some rows."""
+    learn = Sample(data.space, data.matrix[rows])
+    floor = {
+        name: fit_least_squares(learn, values[rows].mean(axis=1))
+        for name, values in noisy_targets(data).items()
+    }
+    known = np.isfinite(data.perplexity[rows])
+    if np.bincount(learn.cell[known], minlength=CELLS).min() > 0:
+        some = learn.take(np.flatnonzero(known))
+        floor[PERPLEXITY] = fit_least_squares(some, data.perplexity[rows][known])
+    return floor
+
+
+def as_published(
+    data: Measurements,
+    surrogate: Surrogate,
+    targets: Iterable[str],
+    split: Split | None = None,
+    networks: Mapping[str, Network] | None = None,
+) -> Trial:
+    """Models that others fitted, on what a split holds out, or on everything measured.
+
+    Which architectures they have seen is theirs to say.
+
+    :param surrogate: their models, or with networks any of the space
+    :param targets: what is theirs
+    :param networks: targets that are answered by networks
+    """
+    rows = np.arange(len(data))
+    train, test = split.rows(len(data)) if split else (rows, rows)
+    measured, chosen = _measured(data, test), set(targets)
+    for part in ("exact", "noisy"):
+        measured[part] = {name: v for name, v in measured[part].items() if name in chosen}
+    floor = {name: m for name, m in _floor(data, train).items() if name in chosen} if split else {}
+    return Trial(
+        split, surrogate, floor=floor, fitted=0, notes={}, networks=networks or {}, **measured
+    )
+
+
+def in_sample(data: Measurements, surrogate: Surrogate) -> Trial:
+    """Models that were fitted to measurements, and the same measurements."""
+    rows = np.arange(len(data))
+    return Trial(None, surrogate, floor={}, fitted=len(data), notes={}, **_measured(data, rows))
+
+
+def published_for(
+    checkout: Checkout, data: Measurements
+) -> Callable[[NDArray[np.intp]], Published | None]:
+    """The published perplexity network where a fit needs it: see :func:`refit`.
+
+    The published network itself has seen architectures that are held out; its offset has not.
+    """
+
+    def network(rows: NDArray[np.intp]) -> Published | None:
+        measured = np.isfinite(data.perplexity)
+        if measured.all() or measured[rows].sum() >= ENOUGH_PERPLEXITIES:
+            return None
+        return fitted_network(checkout, data.matrix[rows], data.perplexity[rows])
+
+    return network
+
+
+def pit_levels(trial: Trial, target: str) -> Array:
+    """Level of every measurement in its predictive distribution: uniform if calibrated.
+
+    :param target: a noisy target
+    :return: shape (n, repeats), from 0 to 1
+    """
+    ratio = trial.noisy[target] / trial.expected([target])
+    return levels_of(trial.surrogate, target, trial.sample.matrix, ratio)

@@ -1,0 +1,176 @@
+"""Reading a user's table of measurements: one row for each architecture, or for each repeat."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.convert.fitting.features import Array
+from hwgpt_blackbox.convert.source.parquet import parquet_as_csv
+from hwgpt_blackbox.domain.encoding import FIRST_LAYER, NUM_LAYERS, Encoding
+from hwgpt_blackbox.domain.spaces import Space
+from hwgpt_blackbox.errors import DataError, InputError, printable
+from hwgpt_blackbox.storage.user_devices import NOISY
+
+UNITS: dict[str, dict[str, float]] = {
+    "latency": {"ms": 1.0, "s": 1000.0, "us": 1e-3},
+    "energy": {"Wh": 1.0, "kWh": 1000.0, "mWh": 1e-3, "J": 1.0 / 3600.0, "mJ": 1e-3 / 3600.0},
+}
+"""Units that a table may be in to their factor to ms and Wh."""
+
+CSV, PARQUET = ".csv", ".parquet"
+ENDINGS = (CSV, PARQUET)
+"""Endings of the tables that are read."""
+
+MAX_TABLE_BYTES = 1 << 30
+"""A table beyond this is refused unread."""
+
+_BIAS: dict[Any, int] = {"true": 1, "1": 1, "1.0": 1, "false": 0, "0": 0, "0.0": 0}
+_SECOND = re.compile(r"\.\d+")
+_VALUE = re.compile(r"(latency|energy)(?:_(\d{1,6}))?")
+
+Rows = Mapping[str, list[tuple[Any, Array]]]
+"""Metric to (choice indices, measurements) in profiling order."""
+
+
+def read_table(path: Path, space: Space, units: Mapping[str, str]) -> tuple[Rows, dict[str, Any]]:
+    """Rows of a table, in ms and Wh, and a record of it for the manifest.
+
+    :param path: a file with an ending of ``ENDINGS``
+    :param units: of latency and energy, of ``UNITS``
+    :raises InputError: a unit is unknown
+    :raises DataError: it is no table, or a column or cell is not what it must be
+    """
+    factors = {metric: _factor(metric, unit) for metric, unit in units.items()}
+    frame = _read_frame(path)
+    matrix = _architectures(frame, space, path)
+    values = {
+        metric: _values(frame, columns, path) * factors[metric]
+        for metric, columns in _value_columns(frame, space, path).items()
+    }
+    files = {path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}}
+    rows = {m: list(zip(matrix, v, strict=True)) for m, v in values.items()}
+    return rows, {"files": files, "units": {metric: units[metric] for metric in values}}
+
+
+def _factor(metric: str, unit: str) -> float:
+    if unit not in UNITS[metric]:
+        raise InputError(f"unit of {metric} is {unit!r}; choose one of {', '.join(UNITS[metric])}")
+    return UNITS[metric][unit]
+
+
+def _read_frame(path: Path) -> pd.DataFrame:
+    size = path.stat().st_size
+    if size > MAX_TABLE_BYTES:
+        raise DataError(
+            f"{path} has {size} bytes, more than {MAX_TABLE_BYTES}: is it the right file? 10,000 "
+            "architectures with 60 repeats take 15 MB"
+        )
+    if path.suffix.lower() == PARQUET:
+        with parquet_as_csv(path, MAX_TABLE_BYTES) as csv:
+            frame = _read_csv(csv, path, float_precision="round_trip")
+    else:
+        frame = _read_csv(path, path)
+    if not len(frame):
+        raise DataError(f"{path} has no rows; write one for every architecture")
+    frame.columns = [str(name).strip() for name in frame.columns]
+    if frame.shape[1] == 1:
+        raise DataError(
+            f"{path} has one column, {frame.columns[0]!r:.80}; separate columns with commas"
+        )
+    for name in frame.columns:  # pandas renames the second
+        first = _SECOND.sub("", name)
+        if first != name and first in frame.columns:
+            raise DataError(f"{path} has the column {first!r} twice; rename or remove one")
+    return frame
+
+
+def _read_csv(file: Path, path: Path, **options: Any) -> pd.DataFrame:
+    """The table in a CSV file; errors name ``path``."""
+    try:
+        return pd.read_csv(file, **options)  # type: ignore[no-any-return]
+    except Exception as error:  # readers of foreign bytes raise many kinds
+        first_line = printable(str(error).strip().partition("\n")[0][:200])
+        raise DataError(
+            f"{path} cannot be read as a table ({first_line}); expected Parquet, or CSV in UTF-8 "
+            "with commas, and the same number of cells in every row"
+        ) from None
+
+
+def _value_columns(frame: pd.DataFrame, space: Space, path: Path) -> dict[str, list[str]]:
+    """Columns of the repeats of each metric, in order of their numbers."""
+    found: dict[str, list[tuple[int, str]]] = {metric: [] for metric in NOISY}
+    for name in map(str, frame.columns):
+        match = _VALUE.fullmatch(name)
+        if match:
+            found[match[1]].append((int(match[2] or -1), name))
+        elif name not in space.choices:
+            raise DataError(
+                f"{path} has the column {name!r}, which is no hyperparameter of space "
+                f"{space.name} and no measurement (latency, latency_0 …, energy, energy_0 …); "
+                "rename or remove it"
+            )
+    if not found["latency"]:
+        raise DataError(f"{path} has no column latency, nor latency_0, latency_1 …")
+    return {metric: [name for _, name in sorted(names)] for metric, names in found.items() if names}
+
+
+def _values(frame: pd.DataFrame, columns: list[str], path: Path) -> Array:
+    found = []
+    for name in columns:
+        column = frame[name]
+        parsed = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        bad = ~np.isfinite(parsed) | (column.dtype.kind not in "iufO")
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise DataError(
+                f"{path}: {_row(row)}: {name} is {column.tolist()[row]!r}; expected a number: "
+                "measure it again, or leave the row out"
+            )
+        found.append(parsed)
+    return np.stack(found, axis=1)
+
+
+def _row(index: int) -> str:
+    """How messages call a row: the first after the heading is 1."""
+    return f"row {index + 1} of the data"
+
+
+def _architectures(frame: pd.DataFrame, space: Space, path: Path) -> NDArray[np.uint8]:
+    """Canonical choice indices of the rows; cells of inactive layers may be empty."""
+    missing = [name for name in space.choices if name not in frame.columns]
+    if missing:
+        raise DataError(
+            f"{path} lacks {len(missing)} of the {len(space.choices)} hyperparameters of space "
+            f"{space.name}: {', '.join(missing[:5])}{' …' * (len(missing) > 5)}; add them (cells "
+            "of layers that a network does not have may be empty)"
+        )
+    matrix = np.zeros((len(frame), len(space.choices)), dtype=np.int64)
+    for column, (name, choices) in enumerate(space.choices.items()):
+        index: dict[Any, int] = {float(value): i for i, value in enumerate(choices)}
+        index = _BIAS if name == "bias" else index
+        cells = frame[name].tolist()
+        layer = (column - FIRST_LAYER) % space.max_layers if column >= FIRST_LAYER else -1
+        for i, cell in enumerate(cells):
+            if layer >= space.num_layers[matrix[i, NUM_LAYERS]]:
+                continue
+            key = str(cell).strip().lower() if name == "bias" else _number(cell)
+            if key not in index:
+                shown = ", ".join(map(str, choices))
+                raise DataError(f"{path}: {_row(i)}: {name} is {cell!r:.80}; choose one of {shown}")
+            matrix[i, column] = index[key]
+    return Encoding(space).canonical(matrix.astype(np.uint8)).astype(np.uint8)
+
+
+def _number(cell: Any) -> float | None:
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,1 @@
+"""What can be searched: spaces, devices, objectives, the encoding, counts, costs."""

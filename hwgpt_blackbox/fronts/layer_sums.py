@@ -1,0 +1,240 @@
+"""Objectives as monotone functions of sums over layers: what makes exact optima possible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.domain.devices import ALL_DEVICES
+from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, FIRST_LAYER, NUM_LAYERS, Encoding
+from hwgpt_blackbox.domain.evaluation_cost import CostModel
+from hwgpt_blackbox.domain.objectives import (
+    ELAPSED_TIME,
+    METRICS,
+    Column,
+    OwnDevices,
+    parse_objective,
+)
+from hwgpt_blackbox.domain.spaces import get_space
+from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.models.ideal_and_nadir import (
+    SAMPLE_SEED,
+    SAMPLE_SIZE,
+    check_bounds,
+    stated_bounds,
+)
+from hwgpt_blackbox.models.portable_arithmetic import exp
+from hwgpt_blackbox.models.prediction import Predictor
+from hwgpt_blackbox.models.surrogate import COUNTED, PAIRS, Surrogate
+from hwgpt_blackbox.storage.surrogates import ARRAYS
+from hwgpt_blackbox.storage.user_devices import load_surrogate as read_installed
+from hwgpt_blackbox.storage.user_devices import measured_on_own
+
+_EXACT_BITS = 53
+_LOG_STEP = -49
+"""Sums that differ by 2^-49 or more have exponentials in the same order: ``portable.exp`` is right
+to 2 units in the last place, 2^-51 of the value, so two values err by 2^-50 together."""
+
+
+def own_devices_of(space: str, surrogate: Surrogate | None) -> OwnDevices:
+    """Users' devices that objectives may name: the surrogate's, or the installed ones."""
+    return measured_on_own(space) if surrogate is None else surrogate.own_devices
+
+
+def parse_columns(
+    objectives: Sequence[str], *, least: int = 1, own: OwnDevices | None = None
+) -> list[Column]:
+    """The columns that objectives name, each a function of one sum over layers.
+
+    :param objectives: ``("perplexity", "energy@rtx2080")``
+    :param least: fewest that are accepted
+    :param own: users' devices that may be named
+    :raises InputError: unknown, repeated, too few, or not a function of a sum
+    """
+    if isinstance(objectives, str) or not isinstance(objectives, Sequence):
+        raise InputError(
+            f"objectives is {objectives!r}; expected names, for instance "
+            "('perplexity', 'energy@rtx2080')"
+        )
+    for text in objectives:
+        if text == f"{ELAPSED_TIME}@{ALL_DEVICES}":
+            raise InputError(
+                f"objective {text!r} is the slowest device's: no function of one sum over layers, "
+                f"so its optimum is not known; name a device, for instance {ELAPSED_TIME}@rtx2080"
+            )
+    columns = [parse_objective(text, own) for text in objectives]
+    if len(columns) < least or len(set(columns)) < len(columns):
+        raise InputError(
+            f"objectives are {tuple(objectives)!r}; expected {least} or more, distinct"
+        )
+    return columns
+
+
+def load_surrogate(space: str, surrogate: Surrogate | None, columns: Sequence[Column]) -> Surrogate:
+    """The surrogate to ask: the caller's, the installed one, or for counts alone one of formulas.
+
+    :raises InputError: unknown space, the surrogate is of another space, or the space has no
+        measurements of an objective
+    """
+    if surrogate is not None:
+        if surrogate.space.name != space:
+            raise InputError(
+                f"space is {space!r}, but the surrogate is of space {surrogate.space.name!r}"
+            )
+        return surrogate
+    row = get_space(space)
+    if row.measured:
+        return read_installed(row.name)
+    for column in columns:
+        if column.metric not in COUNTED:
+            raise InputError(
+                f"space {space} has no measurements, so no {column.target}; it has "
+                f"{' and '.join(COUNTED)}"
+            )
+    return Surrogate(row, {}, np.array([0.0, 0.5, 1.0]), {})
+
+
+@dataclass(frozen=True)
+class Range:
+    """Ideal and nadir of objectives, natural units, each of shape (objectives,)."""
+
+    ideal: NDArray[np.float64]
+    nadir: NDArray[np.float64]
+
+    def normalise(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Map the ideal to 0 and the nadir to 1.
+
+        :param values: shape (n, objectives), natural units
+        :raises InputError: an ideal is not below its nadir
+        """
+        width = self.nadir - self.ideal
+        if not (width > 0).all():
+            raise InputError(
+                f"ideal {self.ideal.tolist()} is not below nadir {self.nadir.tolist()}"
+            )
+        return (values - self.ideal) / width
+
+
+class LayerSums:
+    """Some objectives of one space as sums: of a group's start and of one term per layer.
+
+    A group is an (embed_dim, num_layers, bias). Every objective is a non-decreasing function, the
+    same for all groups, of its sum; so architectures may be compared by their sums. Sums are exact:
+    the coefficients lie on a binary grid, which is checked.
+
+    :param surrogate: the models
+    :param columns: the objectives
+    :param cost: cost model of elapsed time; default: :class:`CostModel`
+    :raises DataError: the coefficients are too fine for exact sums
+    """
+
+    def __init__(
+        self, surrogate: Surrogate, columns: Sequence[Column], cost: CostModel | None = None
+    ) -> None:
+        self.surrogate = surrogate
+        self.space = surrogate.space
+        self.columns = tuple(columns)
+        self.cost = cost or CostModel()
+        self.encoding = Encoding(surrogate.space)
+        targets = [_summed(column) for column in columns]
+        terms = [surrogate.terms(target) for target in targets]
+        self.start = np.stack([start for start, _ in terms], axis=-1)
+        """Shape (groups, objectives)"""
+        self.layers = np.stack([layer[:, :, : PAIRS - 1] for _, layer in terms], axis=-1)
+        """Shape (groups, max_layers, 9, objectives); code = 3 * MLP ratio index + heads index"""
+        for j, target in enumerate(targets):
+            self._check_exact(j, target)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The objectives as users write them."""
+        return tuple(column.target for column in self.columns)
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Unit of each objective."""
+        return tuple(METRICS[column.metric].unit for column in self.columns)
+
+    @property
+    def artifact_sha256(self) -> str | None:
+        """SHA-256 of the arrays of the artifact that the surrogate was read from, if it was."""
+        files = self.surrogate.manifest.get("files", {})
+        return files.get(ARRAYS, {}).get("sha256") if isinstance(files, dict) else None
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """What ``expected_values`` of a blackbox asks."""
+        return Predictor(self.surrogate, self.columns, self.cost)
+
+    def depth(self, group: int) -> int:
+        """Number of layers of a group."""
+        return self.space.num_layers[self._parts(group)[1]]
+
+    def _parts(self, group: int) -> tuple[int, int, int]:
+        e, n, b = np.unravel_index(group, self.surrogate.group_shape)
+        return int(e), int(n), int(b)
+
+    def matrix(self, group: int, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Canonical choice indices of architectures of one group.
+
+        :param codes: code of each layer, shape (n, depth of the group)
+        :return: shape (n, hyperparameters)
+        """
+        out = np.zeros((len(codes), self.encoding.num_columns), dtype=np.uint8)
+        out[:, EMBED_DIM], out[:, NUM_LAYERS], out[:, BIAS] = self._parts(group)
+        heads, depth = FIRST_LAYER + self.space.max_layers, codes.shape[1]
+        out[:, FIRST_LAYER : FIRST_LAYER + depth] = codes // 3
+        out[:, heads : heads + depth] = codes % 3
+        return out
+
+    def natural(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Objectives in natural units, the predictor's bits, from sums of shape (n, objectives)."""
+        return np.stack([self.natural_one(j, column) for j, column in enumerate(sums.T)], axis=-1)
+
+    def natural_one(self, objective: int, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """One objective in natural units from its sums, shape (n,)."""
+        column = self.columns[objective]
+        values = exp(sums) if self.surrogate.link(_summed(column)) == "log" else sums
+        return self.cost.seconds(values) if column.metric == ELAPSED_TIME else values
+
+    def range(self) -> Range:
+        """Ideal and nadir of the objectives: the artifact's own, else computed the same way."""
+        recorded = stated_bounds(self.surrogate.manifest)
+        targets = [_summed(column) for column in self.columns]
+        if all(target in recorded for target in targets):
+            ends = np.array([check_bounds(recorded[t], t, "the manifest") for t in targets]).T
+            for j, column in enumerate(self.columns):
+                if column.metric == ELAPSED_TIME:  # monotone: the range's ends stay its ends
+                    ends[:, j] = self.cost.seconds(ends[:, j])
+            return Range(ends[0], ends[1])
+        sample = self.encoding.sample(SAMPLE_SIZE, np.random.default_rng(SAMPLE_SEED))
+        values = self.predictor.expected(sample)
+        return Range(values.min(axis=0), values.max(axis=0))
+
+    def _check_exact(self, objective: int, target: str) -> None:
+        """Raise unless every sum of one objective is exact, and exponentials keep the order."""
+        start, layers = self.start[:, objective], self.layers[..., objective]
+        parts = np.concatenate([start.ravel(), layers.ravel()])
+        parts = parts[parts != 0]
+        if not len(parts):
+            return
+        mantissa, exponent = np.frexp(parts)
+        whole = np.abs(np.ldexp(mantissa, _EXACT_BITS)).astype(np.int64)
+        step = int((np.frexp((whole & -whole).astype(np.float64))[1] + exponent).min())
+        step -= _EXACT_BITS + 1
+        largest = (np.abs(start) + np.abs(layers).max(axis=2).sum(axis=1)).max()
+        log = self.surrogate.link(target) == "log"
+        if largest > 2.0 ** (step + _EXACT_BITS) or (log and step < _LOG_STEP):
+            raise DataError(
+                f"the coefficients of {target} have a step of 2^{step}, too fine for exact sums up "
+                f"to {largest:g}; fit and convert the artifact again"
+            )
+
+
+def _summed(column: Column) -> str:
+    """The target whose sum over layers determines a column."""
+    return f"latency@{column.device}" if column.metric == ELAPSED_TIME else column.target

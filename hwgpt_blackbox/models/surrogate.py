@@ -1,0 +1,203 @@
+"""The models of one space, read from an artifact and checked. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS
+from hwgpt_blackbox.domain.parameter_counts import count_terms
+from hwgpt_blackbox.domain.spaces import Space
+from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.models.additive import (
+    LINKS,
+    MAX_CORRECTIONS,
+    AdditiveModel,
+    array_key,
+    check_shape,
+)
+from hwgpt_blackbox.models.noise import Dependence
+
+LEVELS = "levels"
+COUNTED = ("flops", "params")
+"""Metrics that are computed by formula."""
+
+PAIRS = 10
+"""Codes of a layer: the nine (mlp_ratio, num_heads) pairs, and inactive."""
+
+
+def modelled_targets() -> list[str]:
+    """Names of the additive models that every surrogate artifact holds."""
+    names: list[str] = []
+    for row in METRICS.values():
+        if row.name in COUNTED or row.name == ELAPSED_TIME:
+            continue
+        names += [f"{row.name}@{device}" for device in DEVICES] if row.per_device else [row.name]
+    return names
+
+
+class Surrogate:
+    """The models of one space.
+
+    :param space: its space
+    :param models: by target (``perplexity``, ``latency@a100`` …)
+    :param levels: levels of the ratio quantiles, ascending from 0 to 1
+    :param manifest: what the artifact says of itself
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        models: Mapping[str, AdditiveModel],
+        levels: NDArray[np.float64],
+        manifest: Mapping[str, Any],
+    ) -> None:
+        self.space = space
+        self.models = dict(models)
+        self.levels = levels
+        self.manifest = manifest
+        self.group_shape = (len(space.embed_dims), len(space.num_layers), 2)
+        self.num_groups = len(space.embed_dims) * len(space.num_layers) * 2
+
+    def model(self, target: str) -> AdditiveModel:
+        """The model of one target: of the artifact, or the formula of a count."""
+        return count_model(self.space, target) if target in COUNTED else self.models[target]
+
+    def terms(self, target: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Start and layer terms of one target, over every group.
+
+        :return: shapes (groups,) and (groups, max_layers, 10); the last code, an inactive layer,
+            adds nothing
+        """
+        model, groups = self.model(target), self.num_groups
+        layer = np.zeros((groups, self.space.max_layers, PAIRS))
+        effect = model.effects((*self.group_shape, self.space.max_layers, 3, 3))
+        layer[:, :, : PAIRS - 1] = effect.reshape(groups, -1, PAIRS - 1)
+        return np.broadcast_to(model.intercept, self.group_shape).reshape(groups), layer
+
+    @property
+    def own_devices(self) -> dict[str, tuple[str, ...]]:
+        """Users' devices beside the 13, in order, with the noisy metrics measured on each."""
+        found: dict[str, tuple[str, ...]] = {}
+        for target in self.models:
+            metric, _, device = target.partition("@")
+            if device and device not in DEVICES:
+                found[device] = (*found.get(device, ()), metric)
+        return found
+
+    def link(self, target: str) -> str:
+        """Link of one target."""
+        return self.model(target).link
+
+    def is_noisy(self, target: str) -> bool:
+        """Whether a target is measured with noise."""
+        return self.model(target).ratio is not None
+
+    def quantiles(self, target: str) -> NDArray[np.float64]:
+        """Ratio quantiles of a noisy target, shape (groups, levels)."""
+        ratio = self.model(target).ratio
+        if ratio is None:
+            raise ValueError(f"{target} has no noise")
+        full = (*self.group_shape, len(self.levels))
+        return np.broadcast_to(ratio, full).reshape(self.num_groups, -1)
+
+
+@cache
+def count_model(space: Space, what: str) -> AdditiveModel:
+    """The exact model of a count: parameters, or FLOPs per forward pass of one batch."""
+    start, layer = count_terms(space, what)
+    return AdditiveModel(
+        "identity",
+        start[:, None, None].astype(np.float64),
+        layer[:, None, :, None].astype(np.float64),
+        None,
+    )
+
+
+def read_models(
+    space: Space, links: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], targets: list[str]
+) -> tuple[NDArray[np.float64], dict[str, AdditiveModel]]:
+    """Levels and checked models of an artifact.
+
+    :param links: link by target
+    :param arrays: of the artifact's npz
+    :raises DataError: an array has a wrong shape or value
+    :raises KeyError: one is missing
+    """
+    levels = _as_levels(arrays[LEVELS])
+    return levels, {t: _as_model(t, links[t], arrays, space, len(levels)) for t in targets}
+
+
+def _as_levels(levels: NDArray[Any]) -> NDArray[np.float64]:
+    levels = levels.astype(np.float64)
+    ascending = levels.ndim == 1 and len(levels) >= 3 and bool((np.diff(levels) > 0).all())
+    if not ascending or levels[0] != 0.0 or levels[-1] != 1.0:
+        raise DataError("the quantile levels do not ascend from 0 to 1")
+    return levels
+
+
+def _as_model(
+    target: str, link: str, arrays: Mapping[str, NDArray[Any]], space: Space, levels: int
+) -> AdditiveModel:
+    group = (len(space.embed_dims), len(space.num_layers), 2)
+    intercept, effect = arrays[array_key(target, "intercept")], arrays[array_key(target, "effect")]
+    check_shape(intercept.shape, group, f"intercept of {target}")
+    check_shape(effect.shape, (*group, space.max_layers, 3, 3), f"effect of {target}")
+    if link not in LINKS:
+        raise DataError(f"link of {target} is {link!r:.100}; expected one of {', '.join(LINKS)}")
+    ratio = None
+    if METRICS[target.partition("@")[0]].noisy:
+        ratio = arrays[array_key(target, "ratio")].astype(np.float64)
+        check_shape(ratio.shape, (*group, levels), f"ratio of {target}")
+        if ratio.shape[-1] != levels:
+            raise DataError(f"ratio of {target} has {ratio.shape[-1]} levels; expected {levels}")
+        if (ratio <= 0).any() or (np.diff(ratio, axis=-1) < 0).any():
+            raise DataError(f"the ratios of {target} are not positive and ascending")
+    corrections = []
+    for number in range(1, MAX_CORRECTIONS + 1):
+        key = array_key(target, f"correction{number}")
+        if key in arrays:
+            check_shape(arrays[key].shape, (*group, space.max_layers, 3, 3), key)
+            corrections.append(arrays[key].astype(np.float64))
+    model = AdditiveModel(
+        link,
+        intercept.astype(np.float64),
+        effect.astype(np.float64),
+        ratio,
+        tuple(corrections),
+        _as_dependence(target, arrays.get(array_key(target, "dependence"))),
+    )
+    _check_range(target, model, space)
+    return model
+
+
+def _as_dependence(target: str, stored: NDArray[Any] | None) -> Dependence:
+    """Spread, coupling and sign as stored; without them, measurements are independent."""
+    if stored is None:
+        return Dependence()
+    if stored.shape != (3,) or not ((stored[:2] >= 0) & (stored[:2] <= 1)).all():
+        raise DataError(f"dependence of {target} is {stored!s:.100}; expected three, 0 to 1")
+    if stored[2] not in (-1, 1):
+        raise DataError(f"sign of the dependence of {target} is {stored[2]}; expected 1 or -1")
+    return Dependence(*(float(x) for x in stored))
+
+
+_RANGES = {"identity": (0.0, 1e300), "log": (-600.0, 600.0)}
+"""Sums of each link between which values are positive and finite."""
+
+
+def _check_range(target: str, model: AdditiveModel, space: Space) -> None:
+    """Raise unless every architecture has a positive, finite value: exact, as models are additive.
+
+    :raises DataError: one has not
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = model.sum_range(space)
+    floor, ceiling = _RANGES[model.link]
+    if not (floor < low and high < ceiling):
+        raise DataError(f"{target} of some architectures is not positive and finite")

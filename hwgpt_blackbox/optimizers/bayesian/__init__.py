@@ -1,0 +1,1 @@
+"""The Bayesian methods: RSBO, LSBO, EHVI."""

@@ -1,0 +1,225 @@
+"""The measured table on disk, in Syne Tune's own format: its files, read and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
+from hwgpt_blackbox.domain.objectives import METRICS, PREFIX
+from hwgpt_blackbox.domain.spaces import Space, get_space
+from hwgpt_blackbox.errors import DataError, MissingArtifactError
+from hwgpt_blackbox.storage.locations import is_artifact
+from hwgpt_blackbox.storage.manifest import (
+    MAX_MANIFEST_BYTES,
+    check_files,
+    read_arrays,
+    read_manifest,
+    read_small,
+    read_whole,
+)
+from hwgpt_blackbox.storage.safe_npz import map_numbers, read_numbers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ARCHITECTURES, MATRIX = "architectures.npz", "matrix"
+"""Choice indices of the rows, as the array ``matrix``. Syne Tune reads ``hyperparameters.parquet``,
+which holds the same; we do not, because fastparquet crashes the process on hostile bytes."""
+
+OBJECTIVES = "objectives_evaluations.npy"
+METADATA = "metadata.json"
+HYPERPARAMETERS, FIDELITIES, CONFIGSPACE = (
+    "hyperparameters.parquet",
+    "fidelities_values.npy",
+    "configspace.json",
+)
+"""What Syne Tune reads besides, and we do not."""
+
+SIDE = "side.npz"
+"""Which perplexities were filled, and next-token accuracy where it was measured (else NaN)."""
+
+MAX_SIDE_BYTES = 16 << 20
+
+OBJECTIVE_NAMES = [PREFIX + name for name in METRICS]
+"""The stored objectives, in order."""
+
+
+class Table:
+    """A measured table on disk: architectures, and the objectives of every device and repeat.
+
+    :param space: its space
+    :param matrix: canonical choice indices of the rows, shape (n, hyperparameters)
+    :param objectives: shape (devices, n, repeats, 1, objectives), in the order of ``DEVICES``
+        and ``METRICS``; may be mapped from disk
+    :param folder: where it is
+    :param manifest: what the artifact says of itself
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        matrix: IntMatrix,
+        objectives: NDArray[np.float64],
+        folder: Path,
+        manifest: Mapping[str, Any],
+    ) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.space = space
+        self.encoding = Encoding(space)
+        self.matrix = matrix
+        self.objectives = objectives
+        self.rows = {row.tobytes(): i for i, row in enumerate(matrix)}
+
+    @cached_property
+    def hyperparameters(self) -> pd.DataFrame:
+        """Configurations of the rows, one column per hyperparameter."""
+        import pandas as pd
+
+        return pd.DataFrame(self.encoding.decode(self.matrix))
+
+    @classmethod
+    def read(cls, folder: Path) -> Table:
+        """Map a table from disk and check its form, and its files against the manifest.
+
+        The sha256 of the objectives takes 0.3 to 0.5 s for the 416 MB of a whole table that is in
+        the memory of the system, the rest 0.01 s. So it is computed once for a file in a process,
+        not by every read. What a query returns is checked to be positive and finite besides.
+
+        :raises DataError: the folder is no sound table
+        """
+        return read_whole(folder, cls._read)
+
+    @classmethod
+    def _read(cls, folder: Path) -> Table:
+        manifest = read_manifest(folder, kind="tabular")
+        check_files(folder, manifest, [ARCHITECTURES, METADATA])
+        try:
+            space = get_space(manifest.get("space", ""), measured=True)
+            metadata = json.loads(read_small(folder / METADATA, MAX_MANIFEST_BYTES))
+            objectives = map_numbers(folder / OBJECTIVES)
+            encoding = Encoding(space)
+            matrix = encoding.as_matrix(read_arrays(folder / ARCHITECTURES)[MATRIX])
+            matrix = matrix.astype(np.uint8)
+        except Exception as error:  # readers of hostile bytes raise many kinds
+            raise DataError(
+                f"{folder} is no sound table ({type(error).__name__}: {error!s:.200}); "
+                "convert or pull it again"
+            ) from error
+        if not isinstance(metadata, dict) or metadata.get("task_names") != list(DEVICES):
+            raise DataError(
+                f"{folder / METADATA}: task_names are not the 13 devices in order; "
+                "convert or pull it again"
+            )
+        if metadata.get("objectives_names") != OBJECTIVE_NAMES:
+            raise DataError(
+                f"{folder / METADATA}: objectives_names are not {OBJECTIVE_NAMES}; "
+                "convert or pull it again"
+            )
+        shape = (len(DEVICES), len(matrix), *objectives.shape[2:3], 1, len(OBJECTIVE_NAMES))
+        if objectives.shape != shape or objectives.dtype.kind != "f" or not objectives.size:
+            raise DataError(
+                f"{folder / OBJECTIVES} has shape {objectives.shape} and dtype {objectives.dtype}; "
+                f"expected floats, ({shape[0]}, {shape[1]}, repeats, 1, {shape[-1]}); "
+                "convert or pull it again"
+            )
+        if (encoding.canonical(matrix) != matrix).any():
+            raise DataError(
+                f"{folder / ARCHITECTURES} has rows that are not canonical; "
+                "convert or pull it again"
+            )
+        table = cls(space, matrix, objectives, folder, manifest)
+        if len(table.rows) != len(matrix):
+            raise DataError(
+                f"{folder / ARCHITECTURES} has the same architecture twice; "
+                "convert or pull it again"
+            )
+        _check_objectives(folder, manifest)
+        return table
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickle holds the folder and what tells the table from others, not its 420 MB."""
+        return _reopen, (self.folder.absolute(), self.digests)
+
+    @property
+    def digests(self) -> dict[str, Any]:
+        """sha256 of the files whose content the table is."""
+        files = self.manifest["files"]
+        return {name: files[name]["sha256"] for name in (ARCHITECTURES, OBJECTIVES, METADATA)}
+
+    def check(self) -> None:
+        """Read every value, one device at a time, and look for the files that Syne Tune reads.
+
+        :raises DataError: a value is not positive and finite, or a file is missing or broken
+        """
+        for name in (HYPERPARAMETERS, FIDELITIES, CONFIGSPACE):
+            if not (self.folder / name).is_file():
+                raise DataError(_unsound(self.folder / name, "it is missing"))
+        for device, values in zip(DEVICES, self.objectives, strict=True):
+            for name, column in zip(OBJECTIVE_NAMES, np.moveaxis(values, -1, 0), strict=True):
+                if not (np.isfinite(column).all() and (column > 0).all()):
+                    reason = f"{name} of {device} has values that are not positive and finite"
+                    raise DataError(_unsound(self.folder / OBJECTIVES, reason))
+        self.read_side()
+
+    def read_side(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Whether each perplexity was filled, and accuracies (NaN: not measured), each (n,).
+
+        :raises DataError: the file is not sound
+        """
+        path, shape = self.folder / SIDE, (len(self.matrix),)
+        check_files(self.folder, self.manifest, [SIDE])
+        try:
+            arrays = read_numbers(path, MAX_SIDE_BYTES, missing=True)
+            filled, accuracy = arrays["perplexity_filled"], arrays["accuracy"]
+        except Exception as error:  # readers of hostile bytes raise many kinds
+            raise DataError(_unsound(path, f"{type(error).__name__}: {error}")) from error
+        kinds = (filled.dtype.kind, accuracy.dtype.kind)
+        if filled.shape != shape or accuracy.shape != shape or kinds != ("b", "f"):
+            raise DataError(
+                _unsound(path, f"expected truth values and floats, each of shape {shape}")
+            )
+        return filled, accuracy.astype(np.float64)
+
+
+_checked: set[tuple[Any, ...]] = set()
+"""Files of objectives that were found to be what a manifest says."""
+
+
+def _check_objectives(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Compare the objectives with the manifest, once for a file in this process.
+
+    :raises DataError: they are not what it says
+    """
+    found, listed = (folder / OBJECTIVES).stat(), manifest["files"].get(OBJECTIVES)
+    key = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, str(listed))
+    if key not in _checked:
+        check_files(folder, manifest, [OBJECTIVES], limit=None)
+        _checked.add(key)
+
+
+def _reopen(folder: Path, digests: Mapping[str, Any]) -> Table:
+    """The table that was pickled.
+
+    :raises DataError: another table is in its folder, or it is not sound
+    :raises MissingArtifactError: the folder is gone
+    """
+    cure = "put it back, or load the blackbox anew and give it to a new tuner"
+    if not is_artifact(folder):
+        raise MissingArtifactError(f"the table of a pickled blackbox was in {folder}: {cure}")
+    table = Table.read(folder)
+    if table.digests != digests:
+        raise DataError(f"{folder} holds another table than when a blackbox was pickled; {cure}")
+    return table
+
+
+def _unsound(path: Path, reason: str) -> str:
+    return f"{path} is no sound part of a table ({reason}); convert or pull it again"
