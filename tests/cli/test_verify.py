@@ -13,8 +13,8 @@ from synthetic_checkout import make_source
 
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.convert import read_measurements
+from hwgpt_blackbox.convert.judging import holdouts as holdout
 from hwgpt_blackbox.convert.judging.cards.file import read_card
-from hwgpt_blackbox.convert.judging.judge_artifact import holdouts as holdout
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.domain.spaces import SPACES
 

@@ -1,4 +1,4 @@
-"""Makes ``synthetic_checkout``, the writer of synthetic checkouts, importable in every import mode."""
+"""Makes the helpers of these tests importable in every import mode."""
 
 from __future__ import annotations
 

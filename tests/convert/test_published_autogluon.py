@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import embedded, rewrite_manifest
-from hwgpt_blackbox.convert.judging.judge_artifact.cards import card as report_card
 from synthetic_checkout import make_source
 
 import hwgpt_blackbox
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.convert import autogluon as module
 from hwgpt_blackbox.convert.autogluon import convert_autogluon, distil
+from hwgpt_blackbox.convert.judging.cards import card as report_card
 from hwgpt_blackbox.convert.judging.cards.file import read_card
 from hwgpt_blackbox.convert.source.autogluon_predictors import (
     BELOW_ROOT,

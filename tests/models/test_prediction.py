@@ -178,7 +178,7 @@ FINGERPRINT = """
 import hashlib, numpy as np
 from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.storage.locations import EMBEDDED
-from hwgpt_blackbox.models.surrogate import Surrogate
+from hwgpt_blackbox.storage.surrogates import read_surrogate
 from hwgpt_blackbox.domain.objectives import dataset_columns
 digest = hashlib.sha256()
 for space in ("s", "m", "l"):

@@ -227,7 +227,7 @@ def test_errors_of_the_system_say_what_to_do(number: int, cure: str) -> None:
 KILLED = """
 import errno, os, signal, sys
 from pathlib import Path
-from hwgpt_blackbox import output
+from hwgpt_blackbox.storage import atomic_writes as output
 
 def die(*ignored):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -401,7 +401,7 @@ def test_the_umask_is_never_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 REPLACE = """
 import errno, shutil, sys
 from pathlib import Path
-from hwgpt_blackbox import output
+from hwgpt_blackbox.storage import atomic_writes as output
 
 home, exchange, versions = Path(sys.argv[1]), sys.argv[2], [Path(path) for path in sys.argv[3:]]
 def refuse(one, two):

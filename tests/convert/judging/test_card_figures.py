@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hwgpt_blackbox.convert.judging.judge_artifact.cards import figures as module
 from quick import quick_fit
 from synthetic_checkout import make_source
 
 from hwgpt_blackbox.convert import read_measurements
+from hwgpt_blackbox.convert.judging import holdouts as holdout
+from hwgpt_blackbox.convert.judging.cards import figures as module
 from hwgpt_blackbox.convert.judging.cards.card import measure, section
 from hwgpt_blackbox.convert.judging.cards.figures import make_figures
 from hwgpt_blackbox.convert.judging.cards.plot_data import (
@@ -22,7 +23,6 @@ from hwgpt_blackbox.convert.judging.cards.plot_data import (
     predicted_table,
 )
 from hwgpt_blackbox.convert.judging.holdouts import Split, Trial, in_sample, refit
-from hwgpt_blackbox.convert.judging.judge_artifact import holdouts as holdout
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.domain.encoding import FIRST_LAYER
 from hwgpt_blackbox.domain.spaces import SPACES

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import random_surrogate, write_random_surrogate
-from hwgpt_blackbox.convert.judging.judge_artifact.cards import card as module
-from hwgpt_blackbox.convert.judging.judge_artifact.cards import file as card_store
 from quick import quick_fit, quick_surrogate, surrogate_of
 from synthetic_checkout import make_source
 
 from hwgpt_blackbox.convert import convert, read_measurements
 from hwgpt_blackbox.convert.fitting.features import Sample
 from hwgpt_blackbox.convert.fitting.whole_space import fit_models
+from hwgpt_blackbox.convert.judging import holdouts as holdout
+from hwgpt_blackbox.convert.judging.cards import card as module
+from hwgpt_blackbox.convert.judging.cards import file as card_store
 from hwgpt_blackbox.convert.judging.cards.card import judge, measure, section, summary
 from hwgpt_blackbox.convert.judging.cards.file import (
     REPORT,
@@ -39,7 +40,6 @@ from hwgpt_blackbox.convert.judging.holdouts import (
     published_for,
     refit,
 )
-from hwgpt_blackbox.convert.judging.judge_artifact import holdouts as holdout
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.domain.devices import DEVICES

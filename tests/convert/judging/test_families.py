@@ -11,6 +11,7 @@ from synthetic_checkout import make_source
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.cli.convert import FAMILIES as OFFERED
 from hwgpt_blackbox.convert import read_measurements
+from hwgpt_blackbox.convert.judging import families
 from hwgpt_blackbox.convert.judging.cards.text import comparison_table
 from hwgpt_blackbox.convert.judging.families import FAMILIES, Prediction, Task
 from hwgpt_blackbox.convert.judging.family_comparison import (
@@ -21,7 +22,6 @@ from hwgpt_blackbox.convert.judging.family_comparison import (
     compare,
     judge,
 )
-from hwgpt_blackbox.convert.judging.judge_artifact import families
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.domain.spaces import SPACES
