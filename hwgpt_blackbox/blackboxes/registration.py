@@ -18,7 +18,7 @@ from typing import Any
 import wrapt
 
 from hwgpt_blackbox.errors import MissingArtifactError, MissingExtraError
-from hwgpt_blackbox.storage.artifact_names import BLACKBOXES
+from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES
 from hwgpt_blackbox.storage.locations import find
 
 REPOSITORY = "syne_tune.blackbox_repository.repository"

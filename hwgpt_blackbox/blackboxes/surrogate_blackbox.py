@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from numbers import Number
 from typing import Any
 
@@ -73,11 +74,17 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         self.space = surrogate.space
         self.dataset = dataset
         self.noise = noise
-        self.predictor = Predictor(surrogate, list(columns.values()), cost_model, networks)
+        self._surrogate, self._networks, self._cost_model = surrogate, networks, cost_model
+        self._columns = tuple(columns.values())
         self._elapsed = [c.metric == ELAPSED_TIME for c in columns.values()]
         self._noisy = [METRICS[c.metric].noisy for c in columns.values()]
         self._rng = np.random.default_rng()
         self._drawn: dict[tuple[int, ...], int] = {}
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """What computes the values; made when first used, so that 15 datasets load at once."""
+        return Predictor(self._surrogate, self._columns, self._cost_model, self._networks)
 
     @property
     def encoding(self) -> Encoding:

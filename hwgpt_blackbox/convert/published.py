@@ -33,11 +33,11 @@ from hwgpt_blackbox.models.published_network import (
     Network,
     array_names,
 )
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import NETWORK, artifact_name
 from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
 from hwgpt_blackbox.storage.locations import find, home
 from hwgpt_blackbox.storage.manifest import write_manifest
-from hwgpt_blackbox.storage.networks import ARRAYS, KIND
+from hwgpt_blackbox.storage.networks import ARRAYS
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 CHECKPOINTS = "data_collection/gpt_datasets/predictor_ckpts"
@@ -189,7 +189,7 @@ def _write(
             arrays[weight], arrays[bias] = network.weights[k], network.biases[k]
     np.savez_compressed(folder / ARRAYS, **arrays)  # type: ignore[arg-type]
     manifest = {
-        "kind": KIND,
+        "kind": NETWORK,
         "name": name,
         "space": checkout.space.name,
         "networks": {t: {"inputs": n.inputs, "unit": n.unit} for t, n in networks.items()},

@@ -23,7 +23,7 @@ from hwgpt_blackbox.dropin.names import (
 from hwgpt_blackbox.dropin.samples import Samples
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.models.surrogate import COUNTED
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.manifest import read_manifest
 from hwgpt_blackbox.storage.measured_table import Table

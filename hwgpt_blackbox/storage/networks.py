@@ -10,28 +10,31 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.domain.spaces import Space, get_space
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.models.published_network import Network, array_names
+from hwgpt_blackbox.models.published_network import NETWORK_TARGETS, Network, array_names
+from hwgpt_blackbox.storage.artifact_kinds import NETWORK
+from hwgpt_blackbox.storage.locations import MANIFEST
 from hwgpt_blackbox.storage.manifest import check_files, read_arrays, read_manifest, read_whole
-
-KIND = "network"
-"""Kind of the artifact."""
-
 
 ARRAYS = "networks.npz"
 
 
-def read_networks(folder: Path, targets: Sequence[str]) -> dict[str, Network]:
+def read_networks(folder: Path, targets: Sequence[str] | None = None) -> dict[str, Network]:
     """Networks of an artifact, read and checked.
 
-    :param targets: which, of ``NETWORK_TARGETS``
+    :param targets: which, of ``NETWORK_TARGETS``; None: all that it has
     :return: by target
     :raises DataError: the folder is no sound artifact of networks, or lacks one
     """
     return read_whole(folder, lambda folder: _read(folder, targets))
 
 
-def _read(folder: Path, targets: Sequence[str]) -> dict[str, Network]:
-    manifest = read_manifest(folder, kind=KIND)
+def _read(folder: Path, targets: Sequence[str] | None) -> dict[str, Network]:
+    manifest = read_manifest(folder, kind=NETWORK)
+    if targets is None:
+        listed = manifest.get("networks")
+        targets = [name for name in NETWORK_TARGETS if isinstance(listed, dict) and name in listed]
+        if not targets:
+            raise DataError(f"{folder / MANIFEST} lists no networks; convert or pull it again")
     check_files(folder, manifest, [ARRAYS])
     arrays = read_arrays(folder / ARRAYS)
     try:

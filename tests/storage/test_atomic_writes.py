@@ -23,8 +23,7 @@ from hwgpt_blackbox.storage import atomic_writes as output
 from hwgpt_blackbox.storage.atomic_writes import Outputs, apply_umask, write_file, writing
 from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.measured_table import Table
-from hwgpt_blackbox.storage.surrogates import read_surrogate
-from hwgpt_blackbox.storage.user_devices import with_own_devices
+from hwgpt_blackbox.storage.surrogates import read_surrogate, with_own_devices
 
 
 def make(outputs: Outputs, name: str, content: str) -> None:

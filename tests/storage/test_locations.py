@@ -10,7 +10,7 @@ from helpers import write_random_surrogate, write_table
 
 from hwgpt_blackbox.blackboxes.loading import load, load_all
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError, MissingArtifactError
-from hwgpt_blackbox.storage.artifact_names import BLACKBOXES
+from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES
 from hwgpt_blackbox.storage.locations import EMBEDDED, find, home
 
 

@@ -25,9 +25,8 @@ from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.perplexity_checkpoint import fitted_network
 from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.errors import InputError, unknown
-from hwgpt_blackbox.models.additive import AdditiveModel
 from hwgpt_blackbox.models.prediction import Network, Predictor
-from hwgpt_blackbox.models.surrogate import COUNTED, Surrogate
+from hwgpt_blackbox.models.surrogate import COUNTED, AdditiveModel, Surrogate
 
 IN_SAMPLE = "in sample"
 """Name of the section on the architectures that the models were fitted to."""

@@ -16,7 +16,7 @@ from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.storage.artifact_kinds import check_artifact
+from hwgpt_blackbox.storage.artifact_check import check_artifact
 from hwgpt_blackbox.storage.measured_table import Table
 
 

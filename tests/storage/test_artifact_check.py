@@ -15,7 +15,7 @@ from helpers import rewrite_manifest, write_random_surrogate, write_table
 
 from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
-from hwgpt_blackbox.storage.artifact_kinds import check_artifact, locate
+from hwgpt_blackbox.storage.artifact_check import check_artifact, locate
 from hwgpt_blackbox.storage.locations import EMBEDDED
 from hwgpt_blackbox.storage.measured_table import HYPERPARAMETERS, OBJECTIVES, SIDE
 
