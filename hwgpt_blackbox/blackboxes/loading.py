@@ -11,7 +11,7 @@ from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
 from hwgpt_blackbox.domain.objectives import dataset_columns
 from hwgpt_blackbox.errors import UnknownDatasetError, unknown
-from hwgpt_blackbox.models.published_network import PUBLISHED_MLP, Network
+from hwgpt_blackbox.models.published_network import PUBLISHED_MLP, PublishedNetwork
 from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, artifact_name
 from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.measured_table import Table
@@ -114,7 +114,7 @@ def load_all(name: str, folder: Path | None = None) -> Datasets:
     )
 
 
-def _read_published(space: str, targets: list[str]) -> dict[str, Network]:
+def _read_published(space: str, targets: list[str]) -> dict[str, PublishedNetwork]:
     """The published networks of targets."""
     path = find(artifact_name(space, part="published")).path
     networks = read_networks(path, targets)

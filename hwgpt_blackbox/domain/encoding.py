@@ -91,7 +91,10 @@ class Encoding:
         if isinstance(configurations, Mapping):
             return self._encode_dicts([configurations])
         if _is_frame(configurations):
-            return self._encode_dicts(self._records(configurations))
+            if not configurations.columns.is_unique:
+                twice = configurations.columns[configurations.columns.duplicated()][0]
+                raise InputError(f"the DataFrame has the column {twice!r} twice; give it once")
+            return self._encode_dicts(configurations.to_dict("records"))
         if hasattr(configurations, "__array__"):
             array = _as_array(configurations)
             if array.ndim != 1 or array.dtype != object:
@@ -127,14 +130,6 @@ class Encoding:
             except InputError as error:
                 raise InputError(f"configuration {i}: {error}") from None
         return matrix
-
-    def _records(self, frame: Any) -> list[Configuration]:
-        """The rows of a DataFrame as dicts."""
-        if not frame.columns.is_unique:
-            twice = frame.columns[frame.columns.duplicated()][0]
-            raise InputError(f"the DataFrame has the column {twice!r} twice; give it once")
-        records: list[Configuration] = frame.to_dict("records")
-        return records
 
     def _stack(self, rows: list[Any]) -> NDArray[Any]:
         """Rows of choice indices as one array."""

@@ -34,20 +34,20 @@ class ArtifactKind:
     :param name: of the artifact
     :param kind: what its manifest says
     :param reader: function in this folder that reads and checks everything in it
-    :param has_card: whether it may have a report card
-    :param source: what it is made from
-    :param convert: options of ``convert`` that make it
     :param load: Python that loads it
+    :param convert: options of ``convert`` that make it
+    :param source: what it is made from
+    :param has_card: whether it may have a report card
     :param space: name of its space
     """
 
     name: str
     kind: str
     reader: str
-    has_card: bool
-    source: str
-    convert: str
     load: str
+    convert: str = "--space {space}"
+    source: str = CHECKOUT
+    has_card: bool = True
     space: str = "{space}"
 
     def read(self, folder: Path) -> Any:
@@ -64,46 +64,37 @@ KINDS = (
         "hwgpt-{space}",
         SURROGATE,
         "surrogates.read_surrogate",
-        True,
-        CHECKOUT,
-        "--space {space}",
         'load_blackbox("hwgpt-{space}")["rtx2080"]',
     ),
     ArtifactKind(
         "hwgpt-{space}-tabular",
         TABULAR,
         "measured_table.read_and_check",
-        False,
-        CHECKOUT,
-        "--space {space}",
         'load_blackbox("hwgpt-{space}-tabular")["rtx2080"]',
+        has_card=False,
     ),
     ArtifactKind(
         "hwgpt-{space}-published",
         NETWORK,
         "networks.read_networks",
-        True,
-        CHECKOUT,
-        "--space {space} --only published",
         'hwgpt_blackbox.load("{space}", "rtx2080", perplexity="published-mlp")',
+        "--space {space} --only published",
     ),
     ArtifactKind(
         "hwgpt-{space}-autogluon",
         SURROGATE,
         "surrogates.read_surrogate",
-        True,
-        "published predictors",
-        "--space {space} --only autogluon --trust-pickles",
         'hwgpt_blackbox.load("{space}", "rtx2080", models="autogluon")',
+        "--space {space} --only autogluon --trust-pickles",
+        "published predictors",
     ),
     ArtifactKind(
         "hwgpt-{space}-device-{device}",
         DEVICE,
         "surrogates.read_own_device",
-        True,
-        "your measurements",
-        "--space {space} --device {device}",
         'load_blackbox("hwgpt-{space}")["{device}"]',
+        "--space {space} --device {device}",
+        "your measurements",
     ),
 )
 """Every kind of artifact, one row for each form of its name."""

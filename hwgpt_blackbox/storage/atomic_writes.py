@@ -17,7 +17,6 @@ import secrets
 import shutil
 import signal
 import socket
-import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -281,7 +280,7 @@ class Outputs:
             self._check(target)
         for target in targets:
             with writing(target, self.other):
-                sync(self._work / _NEW / target.name)
+                _sync(self._work / _NEW / target.name)
                 self._put(self._work / _NEW / target.name, target)
         self._built.clear()
         return targets
@@ -290,7 +289,7 @@ class Outputs:
         """Give ``new`` the name ``target``, whatever other processes do there meanwhile.
 
         In one step where the file system can exchange two folders. Elsewhere there is a moment
-        between two renames, for which readers wait (see ``places.is_artifact``).
+        between two renames, for which readers wait (see ``locations.is_artifact``).
         """
         old = self._work / OLD / target.name
         try:
@@ -359,7 +358,7 @@ def discard(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def sync(folder: Path) -> None:
+def _sync(folder: Path) -> None:
     """Have the files on the disk before their folder gets its name."""
     for path in (*folder.iterdir(), folder):
         _to_disk(path)
@@ -371,19 +370,6 @@ def _to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def apply_umask(folder: Path) -> None:
-    """Give a folder, which its maker alone may read, the rights of any new folder.
-
-    They are read off one: the umask cannot be read without changing it for all threads.
-    """
-    probe = folder / f".{secrets.token_hex(4)}"
-    probe.mkdir()
-    try:
-        folder.chmod(stat.S_IMODE(probe.stat().st_mode))
-    finally:
-        probe.rmdir()
 
 
 @contextlib.contextmanager

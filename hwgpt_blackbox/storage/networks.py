@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.domain.spaces import Space, get_space
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.models.published_network import NETWORK_TARGETS, Network, array_names
+from hwgpt_blackbox.models.published_network import NETWORK_TARGETS, PublishedNetwork, array_names
 from hwgpt_blackbox.storage.artifact_kinds import NETWORK
 from hwgpt_blackbox.storage.locations import MANIFEST
 from hwgpt_blackbox.storage.manifest import check_files, read_arrays, read_manifest, read_whole
@@ -18,7 +18,9 @@ from hwgpt_blackbox.storage.manifest import check_files, read_arrays, read_manif
 ARRAYS = "networks.npz"
 
 
-def read_networks(folder: Path, targets: Sequence[str] | None = None) -> dict[str, Network]:
+def read_networks(
+    folder: Path, targets: Sequence[str] | None = None
+) -> dict[str, PublishedNetwork]:
     """Networks of an artifact, read and checked.
 
     :param targets: which, of ``NETWORK_TARGETS``; None: all that it has
@@ -28,7 +30,7 @@ def read_networks(folder: Path, targets: Sequence[str] | None = None) -> dict[st
     return read_whole(folder, lambda folder: _read(folder, targets))
 
 
-def _read(folder: Path, targets: Sequence[str] | None) -> dict[str, Network]:
+def _read(folder: Path, targets: Sequence[str] | None) -> dict[str, PublishedNetwork]:
     manifest = read_manifest(folder, kind=NETWORK)
     if targets is None:
         listed = manifest.get("networks")
@@ -49,7 +51,7 @@ def _read(folder: Path, targets: Sequence[str] | None) -> dict[str, Network]:
 
 def _network(
     space: Space, entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], target: str
-) -> Network:
+) -> PublishedNetwork:
     names = array_names(target)
     weights, biases = [arrays[w] for w, _ in names], [arrays[b] for _, b in names]
-    return Network(space, entry["inputs"], weights, biases, float(entry["unit"]))
+    return PublishedNetwork(space, entry["inputs"], weights, biases, float(entry["unit"]))
