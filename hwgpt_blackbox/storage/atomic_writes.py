@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 from hwgpt_blackbox.errors import HWGPTError, OutputError
-from hwgpt_blackbox.storage.locations import MANIFEST, OLD, TEMPORARY
+from hwgpt_blackbox.storage.locations import MANIFEST, OLD, TEMPORARY, is_artifact
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +208,8 @@ class Outputs:
             raise OutputError(
                 f"{target} exists; replace it with --overwrite (overwrite=True), or {self.other}"
             )
-        if not (target / MANIFEST).is_file():
+        # Another process may set it aside between two looks: is_artifact() waits for that.
+        if not is_artifact(target) and os.path.lexists(target):
             raise OutputError(
                 f"{target} exists and is no artifact (it has no {MANIFEST}), so it is not "
                 f"replaced; move it away, or {self.other}"

@@ -83,16 +83,13 @@ def test_every_kind_reads_its_own_and_no_other(tmp_path: Path) -> None:
                     row.read(folder)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", list(NAMES)[1:])  # the first is shipped
 def test_a_missing_artifact_names_what_makes_it(name: str, artifacts: Path) -> None:
     name = name.format(space="s")
-    if name == "hwgpt-s":
-        return
     row = kind_of(name)
     assert row is not None
     with pytest.raises(MissingArtifactError) as error:
         find(name)
-    assert f"from {row.source} with: hwgpt-blackbox convert SOURCE {row.convert};" in str(
-        error.value
-    )
+    made = f"from {row.source} with: hwgpt-blackbox convert SOURCE {row.convert};"
+    assert made in str(error.value)
     assert f"pull {name} --from" in str(error.value)
