@@ -11,13 +11,12 @@ from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
 from hwgpt_blackbox.domain.objectives import dataset_columns
 from hwgpt_blackbox.errors import UnknownDatasetError, unknown
-from hwgpt_blackbox.models.published_network import PUBLISHED_MLP, PublishedNetwork
+from hwgpt_blackbox.models.published_network import PUBLISHED_MLP
 from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, artifact_name
 from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.measured_table import Table
 from hwgpt_blackbox.storage.networks import read_networks
 from hwgpt_blackbox.storage.surrogates import (
-    check_space,
     load_surrogate,
     read_surrogate,
     with_own_devices,
@@ -71,7 +70,8 @@ def load(
     networks = None
     if targets:
         dataset_columns(device, surrogate.own_devices)  # unknown? said before a file is missing
-        networks = _read_published(space, targets)
+        path = find(artifact_name(space, part="published")).path
+        networks = read_networks(path, targets, space)
     return HWGPTBlackbox(
         surrogate,
         device,
@@ -102,9 +102,7 @@ def load_all(name: str, folder: Path | None = None) -> Datasets:
     row = BLACKBOXES[name]
     path = find(row.artifact).path if folder is None else folder
     if row.tabular:
-        table = Table.read(path)
-        check_space(path, table.space.name, row.space)
-        return Datasets(blackboxes_of(table))
+        return Datasets(blackboxes_of(Table.read(path, row.space)))
     surrogate = with_own_devices(read_surrogate(path, row.space))
     return Datasets(
         {
@@ -112,12 +110,3 @@ def load_all(name: str, folder: Path | None = None) -> Datasets:
             for dataset in (*DEVICES, *surrogate.own_devices, ALL_DEVICES)
         }
     )
-
-
-def _read_published(space: str, targets: list[str]) -> dict[str, PublishedNetwork]:
-    """The published networks of targets."""
-    path = find(artifact_name(space, part="published")).path
-    networks = read_networks(path, targets)
-    for network in networks.values():
-        check_space(path, network.space.name, space)
-    return networks

@@ -108,15 +108,25 @@ def identity(folder: Path) -> tuple[int, ...] | None:
     return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
-def read_manifest(folder: Path, *, kind: str | Collection[str]) -> dict[str, Any]:
+def read_manifest(
+    folder: Path, *, kind: str | Collection[str], space: str | None = None
+) -> dict[str, Any]:
     """The manifest of an artifact, its form checked.
 
     :param kind: the kind it must have, or several of which it must have one
-    :raises DataError: it is unreadable, of a future version or of another kind
+    :param space: the space it must be of; None: any
+    :raises DataError: it is unreadable, of a future version, of another kind, or of another space,
+        as after copying the folder under a new name
     """
     path = folder / MANIFEST
     content = read_small(path, MAX_MANIFEST_BYTES)
-    return parse_manifest(content, str(path), kind=kind)
+    manifest = parse_manifest(content, str(path), kind=kind)
+    if space is not None and manifest.get("space") != space:
+        raise DataError(
+            f"{folder} holds the space {manifest.get('space')!r:.100}, its name says {space!r}; "
+            "rename it, or convert or pull it again"
+        )
+    return manifest
 
 
 def parse_manifest(content: bytes, where: str, *, kind: str | Collection[str]) -> dict[str, Any]:

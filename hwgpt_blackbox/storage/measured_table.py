@@ -16,6 +16,7 @@ from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.domain.objectives import METRICS, PREFIX
 from hwgpt_blackbox.domain.spaces import Space, get_space
 from hwgpt_blackbox.errors import DataError, MissingArtifactError
+from hwgpt_blackbox.storage.artifact_kinds import TABULAR
 from hwgpt_blackbox.storage.locations import is_artifact
 from hwgpt_blackbox.storage.manifest import (
     MAX_MANIFEST_BYTES,
@@ -89,20 +90,21 @@ class Table:
         return pd.DataFrame(self.encoding.decode(self.matrix))
 
     @classmethod
-    def read(cls, folder: Path) -> Table:
+    def read(cls, folder: Path, space: str | None = None) -> Table:
         """Map a table from disk and check its form, and its files against the manifest.
 
         The sha256 of the objectives takes 0.3 to 0.5 s for the 416 MB of a whole table that is in
         the memory of the system, the rest 0.01 s. So it is computed once for a file in a process,
         not by every read. What a query returns is checked to be positive and finite besides.
 
-        :raises DataError: the folder is no sound table
+        :param space: of which it must be; None: any
+        :raises DataError: the folder is no sound table, or of another space
         """
-        return read_whole(folder, cls._read)
+        return read_whole(folder, lambda folder: cls._read(folder, space))
 
     @classmethod
-    def _read(cls, folder: Path) -> Table:
-        manifest = read_manifest(folder, kind="tabular")
+    def _read(cls, folder: Path, of: str | None) -> Table:
+        manifest = read_manifest(folder, kind=TABULAR, space=of)
         check_files(folder, manifest, [ARCHITECTURES, METADATA])
         try:
             space = get_space(manifest.get("space", ""), measured=True)

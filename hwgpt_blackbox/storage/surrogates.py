@@ -61,13 +61,12 @@ def read_surrogate(folder: Path, space: str | None = None) -> Surrogate:
     :param space: of which they must be; None: any
     :raises DataError: the folder is no sound surrogate artifact, or of another space
     """
-    surrogate = read_whole(folder, _read_surrogate)
-    check_space(folder, surrogate.space.name, space or surrogate.space.name)
-    return surrogate
 
+    def read(folder: Path) -> Surrogate:
+        manifest = read_manifest(folder, kind=SURROGATE, space=space)
+        return _read_models(folder, manifest, modelled_targets())
 
-def _read_surrogate(folder: Path) -> Surrogate:
-    return _read_models(folder, read_manifest(folder, kind=SURROGATE), modelled_targets())
+    return read_whole(folder, read)
 
 
 def _read_models(folder: Path, manifest: Mapping[str, Any], targets: list[str]) -> Surrogate:
@@ -85,18 +84,6 @@ def _read_models(folder: Path, manifest: Mapping[str, Any], targets: list[str]) 
             "convert or pull it again"
         ) from error
     return Surrogate(space, models, levels, manifest)
-
-
-def check_space(path: Path, found: str, expected: str) -> None:
-    """Raise when a folder's name and manifest disagree, as after copying it under a new name.
-
-    :raises DataError: they do
-    """
-    if found != expected:
-        raise DataError(
-            f"{path} holds the space {found!r}, its name says {expected!r}; "
-            "rename it, or convert or pull it again"
-        )
 
 
 # -- users' devices --------------------------------------------------------------------------------
@@ -154,12 +141,12 @@ def read_own_device(folder: Path) -> Surrogate:
 
     :raises DataError: the artifact is not sound
     """
-    return read_whole(folder, _read_own_device)
 
+    def read(folder: Path) -> Surrogate:
+        manifest = read_manifest(folder, kind=DEVICE)
+        return _read_models(folder, manifest, _as_device(folder, manifest).targets)
 
-def _read_own_device(folder: Path) -> Surrogate:
-    manifest = read_manifest(folder, kind=DEVICE)
-    return _read_models(folder, manifest, _as_device(folder, manifest).targets)
+    return read_whole(folder, read)
 
 
 def _read_device(folder: Path) -> OwnDevice:
