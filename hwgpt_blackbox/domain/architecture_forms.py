@@ -202,7 +202,7 @@ def _boolean(key: str, value: Any) -> bool:
 
 
 def _check_indices(indices: Any, layers: int) -> None:
-    """Other layers than the first have other perplexities, which nobody measured."""
+    """Only networks of the first layers were measured; raise on a choice of other layers."""
     if not _is_list(indices) or list(indices) != list(range(layers)):
         raise InputError(
             f"{_INDICES} is {indices!r}; expected 0 to {layers - 1} ({_SAMPLE.num_layers}), which "
@@ -211,7 +211,7 @@ def _check_indices(indices: Any, layers: int) -> None:
 
 
 def _check_others(space: Space, given: Mapping[str, Any]) -> None:
-    """Check the keys that are no choices: they must say what holds for the space.
+    """Check the keys that are no choices: they must agree with the space.
 
     :raises InputError: one is unknown, or says otherwise
     """

@@ -44,7 +44,7 @@ class AdditiveModel:
     :param ratio: quantiles of measurement over expected value at the artifact's levels, shape
         (embed_dims, num_layers, 2, levels), leading axes full or 1; None for an exact metric
     :param corrections: further effects, each shaped like ``effect``
-    :param dependence: how measurements hang together
+    :param dependence: how measurements depend on one another
     """
 
     link: str

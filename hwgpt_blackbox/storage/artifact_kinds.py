@@ -103,7 +103,7 @@ BY_MANIFEST = {row.kind: row for row in KINDS}
 """What a manifest calls its kind, to a row that reads it."""
 
 CARD_KINDS = tuple(kind for kind, row in BY_MANIFEST.items() if row.has_card)
-"""What the manifests of artifacts say that may have a report card."""
+"""The kinds that may have a report card."""
 
 
 def kind_of(artifact: str) -> ArtifactKind | None:

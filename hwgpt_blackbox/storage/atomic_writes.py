@@ -177,8 +177,8 @@ def write_file(path: Path, content: bytes | str | Callable[[Path], object]) -> N
 class Outputs:
     """Artifacts that are built in temporary folders beside their places, and then put there.
 
-    A context manager: whatever ends it early, no temporary folder stays and what was there before
-    is untouched.
+    A context manager. If it ends early, no temporary folder stays, and what was there before is as
+    it was.
 
     :param folder: the folder that will hold the artifacts; made if need be
     :param names: their names
@@ -287,7 +287,7 @@ class Outputs:
         return targets
 
     def _put(self, new: Path, target: Path) -> None:
-        """Give ``new`` the name ``target``, whatever other processes do there meanwhile.
+        """Rename ``new`` to ``target``, while other processes may rename there, too.
 
         In one step where the file system can exchange two folders. Elsewhere there is a moment
         between two renames, for which readers wait (see ``locations.is_artifact``).

@@ -79,8 +79,8 @@ class Location:
 def find(name: str) -> Location:
     """The folder of artifact ``name``: the one in :func:`home`, else the embedded one.
 
-    Of a pulled artifact it is the folder of the version in use now, so that who reads several files
-    of it reads one version, whatever becomes the one in use meanwhile.
+    A pulled artifact is found as the folder of its version in use. Several files that are read from
+    there are of one version, even if another one is put in use in between.
 
     :raises MissingArtifactError: there is none; the message says which commands make or get one
     """
@@ -111,7 +111,7 @@ def is_artifact(folder: Path) -> bool:
         if (folder / MANIFEST).is_file():
             return True
         names, aside = _listing(folder.parent)
-        if not aside and folder.name not in names:  # one listing shows both, whatever happens
+        if not aside and folder.name not in names:  # one listing shows both
             return False
         if any((old / folder.name).exists() for old in aside):
             time.sleep(_PAUSE)

@@ -42,7 +42,7 @@ HYPERPARAMETERS, FIDELITIES, CONFIGSPACE = (
     "fidelities_values.npy",
     "configspace.json",
 )
-"""What Syne Tune reads besides, and we do not."""
+"""Further files that Syne Tune reads, and we do not."""
 
 SIDE = "side.npz"
 """Which perplexities were filled, and next-token accuracy where it was measured (else NaN)."""
@@ -95,7 +95,7 @@ class Table:
 
         The sha256 of the objectives takes 0.3 to 0.5 s for the 416 MB of a whole table that is in
         the memory of the system, the rest 0.01 s. So it is computed once for a file in a process,
-        not by every read. What a query returns is checked to be positive and finite besides.
+        not by every read. Every query checks, too, that what it returns is positive and finite.
 
         :param space: of which it must be; None: any
         :raises DataError: the folder is no sound table, or of another space

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -393,6 +394,32 @@ def test_the_umask_is_never_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 # -- while an artifact is replaced -------------------------------------------------------------
+
+
+def test_a_writer_waits_for_what_another_writer_has_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It said that there is no artifact: the other had set it aside between two looks.
+    with Outputs(tmp_path, ["a"], overwrite=False) as outputs:
+        make(outputs, "a", "1")
+        outputs.publish()
+    aside = tmp_path / f".a{output.TEMPORARY}other.0.tmp" / output.OLD / "a"
+    aside.parent.mkdir(parents=True)
+    exists = os.path.lexists
+
+    def move_after_the_first_look(path: Path) -> bool:
+        found = exists(path)
+        monkeypatch.setattr(os.path, "lexists", exists)
+        path.rename(aside)
+        threading.Timer(0.1, lambda: aside.rename(path)).start()
+        return found
+
+    monkeypatch.setattr(os.path, "lexists", move_after_the_first_look)
+    with Outputs(tmp_path, ["a"], overwrite=True) as outputs:
+        make(outputs, "a", "2")
+        outputs.publish()
+    assert (tmp_path / "a" / "manifest.json").read_text() == "2"
+
 
 REPLACE = """
 import errno, shutil, sys
