@@ -110,5 +110,6 @@ class Predictions:
 
         :raises MissingArtifactError: it is not on this machine
         """
-        folder = find(artifact_name(self.surrogate.space.name, part="published")).path
-        return read_networks(folder, ["perplexity"])["perplexity"](matrix)
+        space = self.surrogate.space.name
+        folder = find(artifact_name(space, part="published")).path
+        return read_networks(folder, ["perplexity"], space)["perplexity"](matrix)
