@@ -149,7 +149,17 @@ def _parse_yaml(text: str) -> Any:
     require("yaml", extra="clusters")
     import yaml
 
-    return yaml.safe_load(text)
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        """Refuses a key that is given twice."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [key.value for key, _ in node.value]
+            twice = sorted({str(key) for key in keys if keys.count(key) > 1})
+            if twice:
+                raise InputError(f"{', '.join(twice)} is given twice; leave one")
+            return super().construct_mapping(node, deep)
+
+    return yaml.load(text, Loader)  # noqa: S506, a safe loader
 
 
 def _texts(key: str, value: Any) -> tuple[str, ...]:
