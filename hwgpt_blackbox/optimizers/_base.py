@@ -287,7 +287,7 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
                 f"{name}: {wrong!r} is not in the configuration space; its constants "
                 f"are {self.space.constants!r}"
             )
-        floats = {d.name: float(point[d.name]) for d in self.space.dimensions if not d.levels}
+        floats = {d.name: float(point[d.name]) for d in self.space.dimensions if not d.choices}
         return self.space.decode(codes) | floats
 
     def _next_point(self) -> dict[str, Any] | None:

@@ -106,7 +106,7 @@ def _predict(objectives: Sequence[Objective], features: Features) -> tuple[Tenso
 
 
 @dataclass
-class Surrogate:
+class ObjectiveModels:
     """The models, as they last from one suggestion to the next; picklable.
 
     :param limit: most observations a model is made of; bounds the time per suggestion
@@ -132,7 +132,7 @@ class Surrogate:
         :param values: (n, objectives), finite, minimised
         :param pending: (k, columns), trials that run
         :param failed: (f, columns), trials that failed
-        :param make_prior: see ``_kernels.MakePrior``
+        :param make_prior: see ``kernels.MakePrior``
         """
         if not self.models:
             self.models = [OutcomeModel() for _ in range(values.shape[1])]
