@@ -10,8 +10,6 @@ Arguments are the same everywhere: ``gram`` is X'X, shape (p, p); ``moment`` is 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,38 +22,21 @@ _NOISE_FLOOR = 1e-13
 """Share of y'y that is noise at least: rounding."""
 _MIN_EFFECTIVE, _MIN_EFFECTIVE_SHARE = 0.05, 0.02
 """A block of which the data determine fewer parameters, or a smaller share of them, is dropped."""
+_MIN_KNOWN = 1e-9
+"""Share of a weight that the data determine, at least: rounding."""
 
 
-class Regression(NamedTuple):
-    """What the data say of a regression with given penalties.
+def posterior(
+    gram: Array, moment: Array, precision: Array, noise: float = 1.0
+) -> tuple[Array, Array]:
+    """Mean and variance of each weight, given prior and noise: both of shape (p,).
 
-    :param weights: posterior means, shape (p,); 0 in blocks that are dropped
-    :param effective: how many parameters of each block the data determine, shape (blocks,)
-    :param squares: sum of the squared weights of each block, shape (blocks,)
-    :param residual: sum of the squared residuals
+    :param precision: one over the prior variance of each feature, shape (p,). A penalty, if
+        ``noise`` is 1: the variance returned is then a share of that of the noise.
+    :param noise: variance of the noise
     """
-
-    weights: Array
-    effective: Array
-    squares: Array
-    residual: float
-
-
-def regress(gram: Array, moment: Array, square: float, penalty: Array, block: Blocks) -> Regression:
-    """One step of the evidence: the regression for given penalties.
-
-    :param penalty: of each block, shape (blocks,)
-    """
-    alive = np.isfinite(penalty)
-    keep = alive[block]
-    finite = np.where(alive, penalty, 0.0)
-    diagonal = finite[block[keep]] + _jitter(gram)
-    found, leverage, residual = _solve(gram[np.ix_(keep, keep)], moment[keep], square, diagonal)
-    weights, leverages = np.zeros(len(moment)), np.zeros(len(moment))
-    weights[keep], leverages[keep] = found, leverage
-    sizes = np.bincount(block[keep], minlength=len(penalty))
-    effective = sizes - finite * _block_sums(leverages, block, len(penalty))
-    return Regression(weights, effective, _block_sums(weights**2, block, len(penalty)), residual)
+    covariance = np.linalg.inv(gram / noise + np.diag(precision))
+    return covariance @ moment / noise, np.diag(covariance)
 
 
 def ridge(gram: Array, moment: Array, penalty: Array) -> Array:
@@ -81,21 +62,53 @@ def empirical_bayes(
     :param iterations: most steps
     """
     penalty, variance = _start(gram, moment, square, rows, block)
-    least = np.maximum(_MIN_EFFECTIVE_SHARE * np.bincount(block), _MIN_EFFECTIVE)
+    sizes, blocks = np.bincount(block), len(penalty)
+    least = np.maximum(_MIN_EFFECTIVE_SHARE * sizes, _MIN_EFFECTIVE)
     least[0] = -np.inf
     for _ in range(iterations):
-        found = regress(gram, moment, square, penalty, block)
-        new = np.maximum(found.effective, 1e-12) * variance / np.maximum(found.squares, 1e-300)
+        alive = np.isfinite(penalty)
+        keep, finite = alive[block], np.where(alive, penalty, 0.0)
+        system, target, kept = gram[np.ix_(keep, keep)], moment[keep], block[keep]
+        weights, leverage = posterior(system, target, finite[kept] + _jitter(gram))
+        effective = alive * sizes - finite * _block_sums(leverage, kept, blocks)
+        new = np.maximum(effective, 1e-12) * variance
+        new /= np.maximum(_block_sums(weights**2, kept, blocks), 1e-300)
         new[0] = 0.0
-        new[found.effective < least] = np.inf
-        known = float(np.cumsum(found.effective)[-1])  # in order: fits repeat to the last bit
-        variance = _variance(found.residual, square, max(rows - known, 1.0))
-        kept = np.flatnonzero(np.isfinite(new))[1:]
-        ratio = np.maximum(new[kept], 1e-300) / np.maximum(penalty[kept], 1e-300)
+        new[effective < least] = np.inf
+        known = float(np.cumsum(effective)[-1])  # in order: fits repeat to the last bit
+        variance = _variance(system, target, square, weights, max(rows - known, 1.0))
+        left = np.flatnonzero(np.isfinite(new))[1:]
+        ratio = np.maximum(new[left], 1e-300) / np.maximum(penalty[left], 1e-300)
         penalty = new
         if np.abs(np.log(ratio)).max(initial=0.0) < _CONVERGED:
             break
     return np.asarray(penalty[block])
+
+
+def improve_variances(
+    features: Array, target: Array, block: Blocks, variances: Array, iterations: int
+) -> tuple[Array, Array]:
+    """Some steps towards the prior variances of the largest evidence. No block is dropped.
+
+    :param features: X, centred, shape (n, p)
+    :param target: y, of mean 0 and variance 1, shape (n,)
+    :param variances: prior variance of each block and, last, of the noise, to start from, shape
+        (blocks + 1,)
+    :param iterations: how many steps; at least 1
+    :return: weights, shape (p,), and the variances after these steps
+    """
+    gram, moment = features.T @ features, features.T @ target
+    weights = np.zeros(features.shape[1])
+    for _ in range(iterations):
+        prior = variances[block]
+        weights, variance = posterior(gram, moment, 1 / prior, variances[-1])
+        known = np.clip(1 - variance / prior, _MIN_KNOWN, 1)  # told by the data
+        own = np.bincount(block, weights**2) / np.bincount(block, known)
+        # From the rows, since the sums cancel where there is next to no noise.
+        residual = float(((target - features @ weights) ** 2).sum())
+        rest = residual / max(len(target) - float(known.sum()), 1.0)
+        variances = np.clip(np.append(own, rest), 1e-8, 1e4)
+    return weights, variances
 
 
 def _start(
@@ -104,9 +117,9 @@ def _start(
     """First penalties by moments: a block's mean square weight less the noise's share."""
     # With more features than rows a tiny penalty would interpolate and leave no residual.
     small = (1e-6 if rows > 2 * len(gram) else 1e-2) * np.trace(gram) / len(gram)
-    diagonal = np.where(block > 0, small, _jitter(gram))
-    weights, leverage, residual = _solve(gram, moment, square, diagonal)
-    variance = _variance(residual, square, max(rows - len(weights), rows // 2))
+    weights, leverage = posterior(gram, moment, np.where(block > 0, small, _jitter(gram)))
+    freedom = max(rows - len(weights), rows // 2)
+    variance = _variance(gram, moment, square, weights, freedom)
     penalty = np.zeros(int(block.max()) + 1)
     for k in range(1, len(penalty)):
         members = block == k
@@ -116,17 +129,9 @@ def _start(
     return penalty, variance
 
 
-def _solve(
-    gram: Array, moment: Array, square: float, diagonal: Array
-) -> tuple[Array, Array, float]:
-    """Weights (p,), diagonal of the inverse (p,) and squared residuals, penalties on a diagonal."""
-    inverse = np.linalg.inv(gram + np.diag(diagonal))
-    weights = inverse @ moment
-    residual = square - 2.0 * weights @ moment + weights @ gram @ weights
-    return weights, np.diag(inverse), float(residual)
-
-
-def _variance(residual: float, square: float, freedom: float) -> float:
+def _variance(gram: Array, moment: Array, square: float, weights: Array, freedom: float) -> float:
+    """Variance of what the weights leave of y, over so many degrees of freedom."""
+    residual = float(square - 2.0 * weights @ moment + weights @ gram @ weights)
     return max(residual, _NOISE_FLOOR * square) / freedom
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from hwgpt_blackbox.models.evidence import Blocks, regress
+from hwgpt_blackbox.models.evidence import improve_variances
 from hwgpt_blackbox.optimizers._canonical import Canonicaliser
 from hwgpt_blackbox.optimizers._features import FeatureMap, Features, infer_groups
 from hwgpt_blackbox.optimizers._pareto import Values
@@ -75,28 +75,6 @@ class RegressionFeatures:
             parts += [np.hstack(products)] if products else []
             parts += [np.hstack(singles) * part for part in shared]
         return parts
-
-
-def learn_variances(
-    features: Features, target: Vector, blocks: Blocks, variances: Vector, iterations: int
-) -> tuple[Vector, Vector]:
-    """Bayesian linear regression; prior variances by maximal evidence.
-
-    :param features: (n, columns), centred
-    :param target: (n,), of mean 0 and variance 1
-    :param blocks: (columns,), which prior variance each coefficient has
-    :param variances: (blocks + 1,), prior variances and, last, that of the noise, to start from
-    :param iterations: steps; at least 1
-    :return: coefficients (columns,) and the variances after these steps
-    """
-    gram, moment, square = features.T @ features, features.T @ target, float(target @ target)
-    beta = np.zeros(features.shape[1])
-    for _ in range(iterations):
-        penalty = variances[-1] / variances[:-1]
-        beta, known, squares, residual = regress(gram, moment, square, penalty, blocks)
-        rest = residual / max(len(target) - float(known.sum()), 1.0)
-        variances = np.append(squares / known.clip(_TINY), rest).clip(1e-8, 1e4)
-    return beta, variances
 
 
 def noise_share(residuals: Vector, distances: Features) -> float:
@@ -228,7 +206,9 @@ class _Denoised:
         target = warp(values, sign)
         self._warp, self._mean, scale = sign, float(target.mean()), float(target.std())
         standard = (target - self._mean) / scale
-        beta, self._variances = learn_variances(features, standard, self._blocks, start, iterations)
+        beta, self._variances = improve_variances(
+            features, standard, self._blocks, start, iterations
+        )
         self._beta = beta * scale
         return standard - features @ beta, float(self._variances[-1])
 
