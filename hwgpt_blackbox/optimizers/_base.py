@@ -1,7 +1,7 @@
-"""What every method shares: which trials are out, what came back, what was seen.
+"""What every method shares: which trials are out, what came back, what was seen. And RS.
 
 A method is a subclass of :class:`MultiObjectiveSearcher` that answers one question,
-:meth:`~MultiObjectiveSearcher._propose`: which architecture next? ``_factory`` makes it a Syne
+:meth:`~MultiObjectiveSearcher._propose`: which architecture next? ``_scheduler`` makes it a Syne
 Tune scheduler. Everything inside works on *codes* (``_space``) and *minimised* values: maximised
 metrics have changed sign before a searcher sees them.
 """
@@ -315,3 +315,14 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
                 return self._suggested.pop(i)
         self._seen.add(key)
         return Suggestion(self.space.encode(config), key)
+
+
+class RS(MultiObjectiveSearcher):
+    """Random search (Bergstra and Bengio, 2012), without repeating an architecture.
+
+    Every hyperparameter is drawn from its own distribution. Small spaces are exhausted: after the
+    last architecture ``suggest`` returns None. No options.
+    """
+
+    def _propose(self) -> Codes | None:
+        return self.random_new()

@@ -17,7 +17,7 @@ from syne_tune.optimizer.schedulers.ask_tell_scheduler import AskTellScheduler
 from hwgpt_blackbox import optimizers
 from hwgpt_blackbox.errors import InputError, MissingExtraError
 from hwgpt_blackbox.optimizers import METHODS, Method, MultiObjectiveSearcher, make_scheduler
-from hwgpt_blackbox.optimizers._factory import read_metrics
+from hwgpt_blackbox.optimizers._scheduler import read_metrics
 
 SPACE = {"x": choice(list(range(50)))}
 METRICS = ["a", "b"]
