@@ -105,7 +105,7 @@ def make_scheduler(
     :param allow_repeats: whether an architecture may be suggested again
     :param known_metrics: what results will hold, for instance ``blackbox.objectives_names``: a
         misspelt metric is an error at once then, else when the first result arrives
-    :param **options: options of the method: see its class
+    :param options: options of the method: see its class
     :return: the scheduler
     :raises InputError: an unknown name or option, or an argument that does not fit
     :raises MissingExtraError: the method's dependencies are not installed

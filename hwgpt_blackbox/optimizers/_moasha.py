@@ -66,7 +66,7 @@ class MOASHA(DirectedScheduler, syne_tune_moasha.MOASHA):  # type: ignore[misc]
     :param reduction_factor: ratio of the rungs; one of so many trials goes on
     :param brackets: number of brackets, each with a higher lowest rung. This default and the four
         above are those of Syne Tune's MOASHA.
-    :param **common: arguments of :class:`MultiObjectiveSearcher`
+    :param common: arguments of :class:`MultiObjectiveSearcher`
     :raises InputError: metrics or directions that do not fit, or a rung setting out of range
     """
 

@@ -56,7 +56,7 @@ class BayesianSearcher(MultiObjectiveSearcher):
     All computation is in double precision with one thread, draws come from ``rng`` alone, and the
     state is arrays: pickling goes on exactly, and machines agree.
 
-    :param config_space: see :class:`MultiObjectiveSearcher`, as for ``**common``
+    :param config_space: see :class:`MultiObjectiveSearcher`
     :param initial: random architectures before the first model. 10: of the usual 100 trials a tenth
     :param kernel: ``"plain"``, BoTorch's default; ``"additive"`` for architectures made of repeated
         parts (:class:`~hwgpt_blackbox.optimizers.bayesian.kernels.AdditiveKernel`); or ``"auto"``:
