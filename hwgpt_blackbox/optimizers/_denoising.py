@@ -231,7 +231,7 @@ class DenoisingSearcher(MultiObjectiveSearcher):
 
     :param config_space: see :class:`MultiObjectiveSearcher`
     :param denoise: whether to compare what results would be without noise, as far as all of them
-        tell (:class:`Denoiser`). Values without noise stay as they are. RE on m with measured
+        tell. Values without noise stay as they are. RE on m with measured
         energy, 1,000 trials, 5 seeds: hypervolume 0.882, against 0.802 without and 0.805 by random
         search.
     :param common: arguments of :class:`MultiObjectiveSearcher`
