@@ -238,7 +238,7 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
         self._observed(suggestion.codes, values)
 
     def on_trial_error(self, trial_id: int, config: Mapping[str, Any] | None = None) -> None:
-        """A trial failed: it is pending no more, and its architecture is not tried again.
+        """A trial failed: it is no longer pending, and its architecture is not tried again.
 
         :param trial_id: the trial
         :param config: its configuration: says what failed if :meth:`on_trial_add` was not called
@@ -248,7 +248,7 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
             self._failed(suggestion.codes)
 
     def on_trial_remove(self, trial_id: int, config: Mapping[str, Any] | None = None) -> None:
-        """The scheduler stopped the trial: it is pending no more, and it is neither a failure.
+        """The scheduler stopped the trial: it is no longer pending, and did not fail.
 
         Arguments as for :meth:`on_trial_error`.
         """
@@ -298,7 +298,7 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
         return None
 
     def _end(self, trial_id: int, config: Mapping[str, Any] | None) -> Suggestion | None:
-        """What a trial that is over carried out; None if it was over before, or nobody knows."""
+        """What an ending trial carried out; None if it had ended before, or is unknown."""
         if trial_id in self._finished:
             return None
         suggestion = self._running.pop(trial_id, None)

@@ -30,7 +30,7 @@ from hwgpt_blackbox.optimizers._warping import unwarp, warp, warp_sign
 Vector = npt.NDArray[np.float64]
 
 _LEAST = 30  # results below which there is nothing to regress
-_GROWTH = 0.1  # share of new results after which the regression is made anew, as in ``_gp``
+_GROWTH = 0.1  # share of new results after which the regression is made anew, as in ``bayesian``
 _FIRST, _FURTHER = 20, 5  # iterations of the evidence: at first, and from the last regression
 _RECENT = 120  # results among which neighbours are compared: the latest, near each other
 _SINGLES = 8  # hyperparameters outside groups up to which their products are effects too

@@ -17,13 +17,6 @@ from hwgpt_blackbox.optimizers._space import Codes, Dimension, SearchSpace
 Features = npt.NDArray[np.float64]
 
 
-def _numbers(dimension: Dimension) -> Features | None:
-    """Choices as numbers where they are numbers, else None."""
-    if all(isinstance(choice, int | float | np.number) for choice in dimension.choices):
-        return np.array(dimension.choices, dtype=float)
-    return None
-
-
 @dataclass(frozen=True)
 class ModelInput:
     """How the codes of one hyperparameter become inputs of a model.
@@ -64,9 +57,9 @@ def _model_input(dimension: Dimension) -> ModelInput:
     """Only categories are looked at one by one: ranges may be long, and are in order."""
     if dimension.kind != "categorical":
         return ModelInput(dimension.size)
-    numbers = _numbers(dimension)
-    if numbers is None:
+    if not all(isinstance(choice, int | float | np.number) for choice in dimension.choices):
         return ModelInput(dimension.size, ordered=dimension.size <= 2)
+    numbers = np.array(dimension.choices, dtype=float)
     order = np.argsort(np.argsort(numbers, kind="stable"), kind="stable")
     return ModelInput(dimension.size, places=order)
 
@@ -112,7 +105,13 @@ def checked_groups(
                 "pass groups={'name': [hyperparameters that share effects], ...}"
             )
         return inferred
-    listed = _listed(groups)
+    lists = isinstance(groups, Mapping) and all(
+        isinstance(members, Sequence) and not isinstance(members, str)
+        for members in groups.values()
+    )
+    if not lists or not groups:
+        raise InputError(f"groups={groups!r}: expected {{'name': [hyperparameters], ...}}")
+    listed = {group: list(members) for group, members in groups.items()}
     names = [name for members in listed.values() for name in members]
     unknown = [name for name in names if name not in space.names]
     if unknown or len(set(names)) != len(names) or not all(listed.values()):
@@ -125,20 +124,6 @@ def checked_groups(
         if not all(_same_values(first, other) for other in others):
             raise InputError(f"groups[{group!r}]={members}: its members take different values")
     return listed
-
-
-def _listed(groups: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """The groups as a dict of lists.
-
-    :raises InputError: they are something else, or none
-    """
-    lists = isinstance(groups, Mapping) and all(
-        isinstance(members, Sequence) and not isinstance(members, str)
-        for members in groups.values()
-    )
-    if not lists or not groups:
-        raise InputError(f"groups={groups!r}: expected {{'name': [hyperparameters], ...}}")
-    return {group: list(members) for group, members in groups.items()}
 
 
 @dataclass(frozen=True)

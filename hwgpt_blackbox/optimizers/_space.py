@@ -40,32 +40,12 @@ Codes = npt.NDArray[np.float64]
 """Encoded configurations, shape (d,) or (n, d)."""
 
 
-def _identity(x: Codes) -> Codes:
-    return x
-
-
-def _log(x: Codes) -> Codes:
-    return np.log(x)
-
-
-def _exp(x: Codes) -> Codes:
-    return np.exp(x)
-
-
-def _reverse_log(x: Codes) -> Codes:
-    return -np.log1p(-x)
-
-
-def _reverse_exp(x: Codes) -> Codes:
-    return -np.expm1(-x)
-
-
-# How a range is stretched before it is mapped to [0, 1]: forward and back.
 _SCALES: dict[str, tuple[Callable[[Codes], Codes], Callable[[Codes], Codes]]] = {
-    "linear": (_identity, _identity),
-    "log": (_log, _exp),
-    "reverse_log": (_reverse_log, _reverse_exp),
+    "linear": (lambda x: x, lambda x: x),
+    "log": (np.log, np.exp),
+    "reverse_log": (lambda x: -np.log1p(-x), lambda x: -np.expm1(-x)),
 }
+"""How a range is stretched before it is mapped to [0, 1]: forward and back."""
 
 
 def _whole(value: Any) -> int:
@@ -82,9 +62,10 @@ class Dimension:
     :param name: its key in the configuration space
     :param kind: ``"categorical"`` (no order), ``"ordinal"`` (ordered values), ``"integer"`` or
         ``"float"``. Syne Tune's ``choice`` is categorical even when its values are numbers.
-    :param choices: the values of a discrete hyperparameter, in the order of their codes; none for a
-        float
-    :param lower, upper: the bounds of a range before scaling (0 and 1 where there is none)
+    :param choices: the values of a discrete hyperparameter, in the order of their codes. A float
+        has none.
+    :param lower: the lower bound of a range before scaling; 0 where there is none
+    :param upper: the upper bound; 1 where there is none
     :param scale: ``"linear"``, ``"log"`` or ``"reverse_log"``; how the range is stretched
     :param edges: for ``ordinal(kind="nn")``: where, on [0, 1], one choice ends and the next begins,
         shape (size - 1,). None for all else.

@@ -72,9 +72,10 @@ class Posterior:
 class OutcomeModel:
     """Model of one outcome: what of it lasts from one suggestion to the next.
 
-    :param state: hyperparameters of the last fit; None before.
-    :param fitted_at: number of observations at the last fit; 0 before
-    :param shift, scale: what was taken from, then divided out of, the outcome last modelled
+    :param state: hyperparameters of the last fit; None before the first
+    :param fitted_at: number of observations at the last fit; 0 before the first
+    :param shift: what was taken from the outcome last modelled
+    :param scale: what it was then divided by
     """
 
     state: dict[str, Tensor] | None = None
