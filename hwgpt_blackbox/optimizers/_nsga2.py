@@ -73,8 +73,14 @@ def _parts(space: SearchSpace) -> list[tuple[npt.NDArray[np.int64], Problem, _Op
     return parts
 
 
-def _rounded(space: SearchSpace, codes: Codes) -> Codes:
-    return np.where(space.sizes > 0, np.rint(codes), codes)
+def _varied(
+    space: SearchSpace, X: Codes, operator: Callable[[_Operators], Any], **kwargs: Any
+) -> Codes:
+    """Codes (..., d) after the operator of each group of hyperparameters, rounded if discrete."""
+    children = X.astype(float)
+    for columns, part, group in _parts(space):
+        children[..., columns] = operator(group)._do(part, X[..., columns], **kwargs)
+    return np.where(space.sizes > 0, np.rint(children), children)
 
 
 class MixedCrossover(Crossover):  # type: ignore[misc]
@@ -85,10 +91,7 @@ class MixedCrossover(Crossover):  # type: ignore[misc]
         self.space = space
 
     def _do(self, problem: Problem, X: Codes, *args: Any, **kwargs: Any) -> Codes:
-        children = X.astype(float)
-        for columns, part, group in _parts(self.space):
-            children[..., columns] = group.crossover._do(part, X[..., columns], **kwargs)
-        return _rounded(self.space, children)
+        return _varied(self.space, X, lambda group: group.crossover, **kwargs)
 
 
 class MixedMutation(Mutation):  # type: ignore[misc]
@@ -99,11 +102,8 @@ class MixedMutation(Mutation):  # type: ignore[misc]
         self.space = space
 
     def _do(self, problem: Problem, X: Codes, *args: Any, **kwargs: Any) -> Codes:
-        children = X.astype(float)
-        for columns, part, group in _parts(self.space):
-            mutation = group.mutation(1 / len(self.space))
-            children[:, columns] = mutation._do(part, X[:, columns], **kwargs)
-        return _rounded(self.space, children)
+        probability = 1 / len(self.space)
+        return _varied(self.space, X, lambda group: group.mutation(probability), **kwargs)
 
 
 class NewArchitectures(DuplicateElimination):  # type: ignore[misc]
