@@ -222,8 +222,8 @@ def test_a_corrupt_file_is_set_aside_and_its_run_made_anew(results, frame, how, 
     assert results.paths() == [path]
 
 
-def test_random_bytes_never_reach_the_parser(results, frame, monkeypatch):
-    """fastparquet's C code crashes the whole process on them."""
+def test_random_bytes_are_refused_and_never_reach_fastparquet(results, frame, monkeypatch):
+    """Its C code crashes the whole process on them."""
     path = results.write(settings(), frame)
     data = path.read_bytes()
     rng = np.random.default_rng(0)
@@ -261,7 +261,8 @@ def rewrite(path, frame, change):
     metadata = json.loads(fastparquet.ParquetFile(str(path)).key_value_metadata[METADATA_KEY])
     change(metadata)
     text = json.dumps({**metadata, "seal": records._OPEN_SEAL})
-    fastparquet.write(str(path), frame, write_index=False, custom_metadata={METADATA_KEY: text})
+    options = {"write_index": False, "has_nulls": False}
+    fastparquet.write(str(path), frame, **options, custom_metadata={METADATA_KEY: text})
     path.write_bytes(records._sealed(path.read_bytes()))
 
 
