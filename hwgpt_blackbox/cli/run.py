@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from hwgpt_blackbox.experiments.grid_definition import Grid
     from hwgpt_blackbox.experiments.problems import Problem
-    from hwgpt_blackbox.experiments.results.store import ResultStore, StoredRun
+    from hwgpt_blackbox.experiments.results.run_file import StoredRun
+    from hwgpt_blackbox.experiments.results.store import ResultStore
     from hwgpt_blackbox.experiments.runs import RunSettings
 
 _EXAMPLES = """examples:
@@ -257,8 +258,9 @@ def _report(store: ResultStore, problems: list[Problem], results: list[StoredRun
 
     Without the libraries for that, say so: the results are what took time.
     """
-    from hwgpt_blackbox.experiments.figures import draw_front, front_table, save_figure
+    from hwgpt_blackbox.experiments.figures import draw_front, front_table
     from hwgpt_blackbox.experiments.results.scores import labelled, summarise, write_summary
+    from hwgpt_blackbox.plotting.style import save_figure
 
     results = labelled(results)
     missing = [name for name in ("moocore", "matplotlib") if find_spec(name) is None]

@@ -10,15 +10,10 @@ from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
 from hwgpt_blackbox.experiments.dask_cluster import check_cluster, on_cluster
 from hwgpt_blackbox.experiments.methods import check_methods
 from hwgpt_blackbox.experiments.results.files import AnyPath
+from hwgpt_blackbox.experiments.results.run_file import OtherVersionError, StoredRun
 from hwgpt_blackbox.experiments.results.scores import expected_columns
-from hwgpt_blackbox.experiments.results.store import (
-    OtherVersionError,
-    ResultStore,
-    StoredRun,
-    UnreadableError,
-    read,
-)
-from hwgpt_blackbox.experiments.run_task import Outcome, in_processes, in_this_process, make_task
+from hwgpt_blackbox.experiments.results.store import ResultStore, UnreadableError, read
+from hwgpt_blackbox.experiments.run_task import RunOutcome, in_processes, in_this_process, make_task
 from hwgpt_blackbox.experiments.runs import SIMULATED_TIME, RunSettings
 
 logger = logging.getLogger(__name__)
@@ -131,7 +126,7 @@ def _outcomes(
     jobs: int,
     cluster: str | None,
     progress: Progress | None,
-) -> Iterator[Outcome]:
+) -> Iterator[RunOutcome]:
     tasks = [make_task(run, store) for run in missing]
     if not tasks:
         return

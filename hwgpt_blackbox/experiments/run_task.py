@@ -25,7 +25,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Task:
+class RunTask:
     """A run, and what a process needs to store it.
 
     :param run: what to run
@@ -50,7 +50,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What became of a run.
 
     :param run: the run
@@ -65,12 +65,12 @@ class Outcome:
     failure: str | None = None
 
 
-def make_task(run: RunSettings, store: ResultStore) -> Task:
+def make_task(run: RunSettings, store: ResultStore) -> RunTask:
     """The task of a run for a store."""
-    return Task(run, str(store.folder), store.identity, provenance(run))
+    return RunTask(run, str(store.folder), store.identity, provenance(run))
 
 
-def attempt(task: Task, progress: Callable[[int], None] | None = None) -> Outcome:
+def attempt(task: RunTask, progress: Callable[[int], None] | None = None) -> RunOutcome:
     """Run a task and store its result, or return it if the store is not within reach.
 
     A method that fails, ours or a user's, is an outcome and no exception.
@@ -89,19 +89,19 @@ def attempt(task: Task, progress: Callable[[int], None] | None = None) -> Outcom
             frame = execute(run, progress)
         data = encode(run, frame)
     except HWGPTError as error:
-        return Outcome(run, task.key, failure=str(error))
+        return RunOutcome(run, task.key, failure=str(error))
     except Exception as error:  # a method of a user raises anything
         logger.debug("%s failed", run.name, exc_info=True)
         failure = f"{_place(error)}{type(error).__name__}: {error}"
-        return Outcome(run, task.key, failure=failure)
+        return RunOutcome(run, task.key, failure=failure)
     try:
         store = ResultStore(task.folder)
         if task.identity is not None and store.identity == task.identity:
             store.put(run, data)
-            return Outcome(run, task.key)
+            return RunOutcome(run, task.key)
     except Exception as error:  # whoever asks may be able to store it
         logger.info("%s is not stored from here (%s)", run.name, error)
-    return Outcome(run, task.key, data=data)
+    return RunOutcome(run, task.key, data=data)
 
 
 def _place(error: Exception) -> str:
@@ -113,14 +113,14 @@ def _place(error: Exception) -> str:
 
 
 def in_this_process(
-    tasks: Sequence[Task], progress: Callable[[int], None] | None
-) -> Iterator[Outcome]:
+    tasks: Sequence[RunTask], progress: Callable[[int], None] | None
+) -> Iterator[RunOutcome]:
     """Outcomes of tasks, one after the other; progress is called trial by trial."""
     for task in tasks:
         yield attempt(task, progress)
 
 
-def in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
+def in_processes(tasks: Sequence[RunTask], jobs: int) -> Iterator[RunOutcome]:
     """Outcomes of tasks in local processes, as they come.
 
     When a process is killed, for instance because memory runs out, what it lost is tried again.

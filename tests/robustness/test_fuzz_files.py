@@ -29,8 +29,8 @@ from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.experiments.grid_definition import all_runs
 from hwgpt_blackbox.experiments.grid_definition import read_experiment as read_grids
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.results.run_file import _OPEN_SEAL, _sealed, encode
-from hwgpt_blackbox.experiments.results.store import MARKER, METADATA_KEY, ResultStore, read
+from hwgpt_blackbox.experiments.results.run_file import _OPEN_SEAL, METADATA_KEY, _sealed, encode
+from hwgpt_blackbox.experiments.results.store import MARKER, ResultStore, read
 from hwgpt_blackbox.experiments.results.syne_tune_folder import read_experiment
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
 from hwgpt_blackbox.storage.locations import EMBEDDED

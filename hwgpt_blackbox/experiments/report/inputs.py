@@ -20,7 +20,8 @@ from hwgpt_blackbox.errors import (
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.results.files import BROKEN
 from hwgpt_blackbox.experiments.results.provenance import artifact_digests, changed
-from hwgpt_blackbox.experiments.results.store import RUNS, ResultStore, StoredRun, read
+from hwgpt_blackbox.experiments.results.run_file import StoredRun
+from hwgpt_blackbox.experiments.results.store import RUNS, ResultStore, read
 from hwgpt_blackbox.experiments.results.syne_tune_folder import (
     METADATA_FILE,
     UNKNOWN_SEED,

@@ -79,6 +79,12 @@ class StoredRun:
     path: AnyPath
     frame: pd.DataFrame
 
+    @property
+    def expected(self) -> NDArray[np.float64]:
+        """Expected objectives of the trials, natural units, shape (trials, objectives)."""
+        columns = [EXPECTED + target for target in self.run.problem.targets]
+        return self.frame[columns].to_numpy(dtype=np.float64)
+
 
 class _Buffer(io.BytesIO):
     """A file in memory that keeps its bytes when the writer closes it."""

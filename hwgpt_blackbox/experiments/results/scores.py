@@ -17,7 +17,8 @@ from hwgpt_blackbox.errors import InputError, require
 from hwgpt_blackbox.experiments.results.cumulative_hypervolume import cumulative
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import EXPECTED, SIMULATED_TIME, RunSettings
-from hwgpt_blackbox.experiments.results.store import StoredRun, write_atomically
+from hwgpt_blackbox.experiments.results.files import write_atomically
+from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.optimizers import METHODS
 
@@ -85,6 +86,12 @@ def expected_columns(run: RunSettings) -> list[str]:
     return [EXPECTED + target for target in run.problem.targets]
 
 
+def by_method(stored: Sequence[StoredRun]) -> dict[str, list[StoredRun]]:
+    """The runs of each method, methods sorted."""
+    methods = sorted({result.run.method for result in stored})
+    return {name: [r for r in stored if r.run.method == name] for name in methods}
+
+
 DENOISED = "{} (denoised)"
 """How a method is called that selects by other values than it sees."""
 
@@ -131,9 +138,7 @@ def summarise(stored: Sequence[StoredRun]) -> pd.DataFrame:
             "seed": result.run.seed,
             "trials": result.run.trials,
             "workers": result.run.workers,
-            "hypervolume": hypervolume(
-                result.run.problem, result.frame[expected_columns(result.run)].to_numpy()
-            ),
+            "hypervolume": hypervolume(result.run.problem, result.expected),
             "simulated_hours": float(result.frame[SIMULATED_TIME].max()) / SECONDS_PER_HOUR,
         }
         for result in labelled(stored)

@@ -25,13 +25,11 @@ from hwgpt_blackbox.experiments.results.files import (
     as_path,
     clean_temporaries,
     set_aside,
-    write_atomically,
     write_bytes_atomically,
 )
 from hwgpt_blackbox.experiments.methods import file_part
 from hwgpt_blackbox.experiments.results.provenance import changed, provenance
 from hwgpt_blackbox.experiments.results.run_file import (
-    METADATA_KEY,
     SCHEMA_VERSION,
     OtherVersionError,
     StoredRun,
@@ -41,17 +39,6 @@ from hwgpt_blackbox.experiments.results.run_file import (
     encode,
 )
 from hwgpt_blackbox.experiments.runs import RunSettings
-
-__all__ = [
-    "MARKER",
-    "METADATA_KEY",
-    "OtherVersionError",
-    "ResultStore",
-    "StoredRun",
-    "UnreadableError",
-    "read",
-    "write_atomically",
-]
 
 logger = logging.getLogger(__name__)
 

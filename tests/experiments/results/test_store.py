@@ -17,7 +17,8 @@ from hwgpt_blackbox.experiments import grid_execution as grid, methods, run_task
 from hwgpt_blackbox.experiments.results import provenance, run_file as records, store
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
-from hwgpt_blackbox.experiments.results.store import METADATA_KEY, ResultStore, read
+from hwgpt_blackbox.experiments.results.run_file import METADATA_KEY
+from hwgpt_blackbox.experiments.results.store import ResultStore, read
 from hwgpt_blackbox.storage.locations import MANIFEST, find
 
 PROBLEM = ("s", ["perplexity", "energy@rtx2080"])
