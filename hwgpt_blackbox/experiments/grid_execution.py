@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
 from hwgpt_blackbox.experiments.dask_cluster import check_cluster, on_cluster
-from hwgpt_blackbox.experiments.methods import check_methods
+from hwgpt_blackbox.experiments.methods import get_method
 from hwgpt_blackbox.experiments.results.files import AnyPath
 from hwgpt_blackbox.experiments.results.run_file import OtherVersionError, StoredRun
 from hwgpt_blackbox.experiments.results.scores import expected_columns
@@ -53,7 +53,8 @@ def check_runs(runs: Sequence[RunSettings], *, jobs: int = 1, cluster: str | Non
     for name, times in Counter(run.name for run in runs).items():
         if times > 1:
             raise InputError(f"run {name} is asked for twice; ask for it once")
-    check_methods(list(dict.fromkeys(run.method for run in runs)))
+    for method in dict.fromkeys(run.method for run in runs):
+        get_method(method)
 
 
 def make_runs(

@@ -49,7 +49,13 @@ def hypervolume(problem: Problem, values: ArrayLike) -> float:
     :return: at least 0; above 1.1 to the number of objectives if values are better than the ideal
     :raises InputError: wrong shape, or values that are not finite
     """
-    return _hypervolume(_finite_matrix(problem.normalise(values)))
+    require("moocore", extra="analysis")
+    import moocore
+
+    points = _finite_matrix(problem.normalise(values))
+    if not len(points):
+        return 0.0
+    return float(moocore.hypervolume(points, ref=[REFERENCE_POINT] * points.shape[1]))
 
 
 def cumulative_hypervolume(problem: Problem, values: ArrayLike) -> NDArray[np.float64]:
@@ -60,15 +66,6 @@ def cumulative_hypervolume(problem: Problem, values: ArrayLike) -> NDArray[np.fl
     :raises InputError: wrong shape, or values that are not finite
     """
     return cumulative(_finite_matrix(problem.normalise(values)), REFERENCE_POINT)
-
-
-def _hypervolume(points: NDArray[np.float64]) -> float:
-    require("moocore", extra="analysis")
-    import moocore
-
-    if not len(points):
-        return 0.0
-    return float(moocore.hypervolume(points, ref=[REFERENCE_POINT] * points.shape[1]))
 
 
 def _finite_matrix(values: ArrayLike) -> NDArray[np.float64]:
