@@ -52,7 +52,7 @@ def front_table(
     :param reference: the front of all architectures, if it shall be there
     :return: columns ``kind`` (``random``: 5,000 uniform architectures, or ``measured``: as many of
         the table, where one is at hand; ``exact``: the reference; ``front``), ``method`` (as
-        ``analysis.labelled`` names it) and ``seeds`` (number of runs whose trials were pooled; both
+        ``scores.labelled`` names it) and ``seeds`` (number of runs whose trials were pooled; both
         for fronts only), and a column per objective: expected values in natural units
     :raises InputError: a result is of another problem
     """
@@ -94,21 +94,34 @@ def draw_front(problem: Problem, table: pd.DataFrame) -> Figure:
     :return: a figure that no global state knows
     :raises MissingExtraError: matplotlib is not installed
     """
-    pairs = list(combinations(range(len(problem.objectives)), 2))
-    figure, panels = new_figure(1, len(pairs), (5.4 * len(pairs), 4.4), ticks=9)
-    for axes, pair in zip(panels[0], pairs, strict=True):
-        # What comes first, perplexity as a rule, is upright; hardware costs run across.
-        upright, across = (problem.objectives[i] for i in pair)
-        _draw_pair(axes, problem.space, table, across, upright, len(pairs) == 1)
+    figure, panels = pair_panels(problem, height=4.4, ticks=9)
+    for axes, upright, across in panels:
+        _draw_pair(axes, problem.space, table, across, upright, len(panels) == 1)
     shared_legend(
         figure,
-        panels[0, 0],
-        _LEGEND_COLUMNS * len(pairs),
+        panels[0][0],
+        _LEGEND_COLUMNS * len(panels),
         markerscale=1.5,
         handletextpad=0.3,
         columnspacing=1.2,
     )
     return figure
+
+
+def pair_panels(
+    problem: Problem, *, height: float, ticks: float = 8
+) -> tuple[Figure, list[tuple[Axes, Column, Column]]]:
+    """A figure with a panel for each pair of objectives.
+
+    :param height: inches
+    :param ticks: size of the font at the ticks, points
+    :return: the figure; and of each panel the axes, the objective that is upright (the first,
+        perplexity as a rule) and the one that runs across
+    :raises MissingExtraError: matplotlib is not installed
+    """
+    pairs = list(combinations(problem.objectives, 2))
+    figure, panels = new_figure(1, len(pairs), (5.4 * len(pairs), height), ticks=ticks)
+    return figure, [(axes, *pair) for axes, pair in zip(panels[0], pairs, strict=True)]
 
 
 def _draw_pair(

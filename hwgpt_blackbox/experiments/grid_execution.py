@@ -13,7 +13,7 @@ from hwgpt_blackbox.experiments.results.files import AnyPath
 from hwgpt_blackbox.experiments.results.run_file import OtherVersionError, StoredRun
 from hwgpt_blackbox.experiments.results.scores import expected_columns
 from hwgpt_blackbox.experiments.results.store import ResultStore, UnreadableError, read
-from hwgpt_blackbox.experiments.run_task import RunOutcome, in_processes, in_this_process, make_task
+from hwgpt_blackbox.experiments.run_task import RunOutcome, attempt, in_processes, make_task
 from hwgpt_blackbox.experiments.runs import SIMULATED_TIME, RunSettings
 
 logger = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def _outcomes(
     if not tasks:
         return
     if cluster is None and (jobs == 1 or len(tasks) == 1):
-        yield from in_this_process(tasks, progress)
+        yield from (attempt(task, progress) for task in tasks)
         return
     for outcome in on_cluster(tasks, cluster) if cluster else in_processes(tasks, jobs):
         yield outcome

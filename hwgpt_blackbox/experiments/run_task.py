@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -106,18 +107,8 @@ def attempt(task: RunTask, progress: Callable[[int], None] | None = None) -> Run
 
 def _place(error: Exception) -> str:
     """Where an exception was raised: ``file.py:12: ``."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}: "
-
-
-def in_this_process(
-    tasks: Sequence[RunTask], progress: Callable[[int], None] | None
-) -> Iterator[RunOutcome]:
-    """Outcomes of tasks, one after the other; progress is called trial by trial."""
-    for task in tasks:
-        yield attempt(task, progress)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename}:{last.lineno}: "
 
 
 def in_processes(tasks: Sequence[RunTask], jobs: int) -> Iterator[RunOutcome]:

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.errors import require
+from hwgpt_blackbox.experiments.figures import pair_panels
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.experiments.results.scores import by_method, nondominated
@@ -62,6 +64,11 @@ def _named(
     return part.assign(**names)[[*names, *part]]
 
 
+def _of_pair(table: pd.DataFrame, upright: Column, across: Column) -> pd.DataFrame:
+    """The rows of a pair of objectives."""
+    return table[(table["objective_0"] == upright.target) & (table["objective_1"] == across.target)]
+
+
 def attainment_table(problem: Problem, results: Sequence[StoredRun]) -> pd.DataFrame:
     """Points that 25, 50 and 75 % of the runs of a method attain, in each pair of objectives.
 
@@ -94,14 +101,10 @@ def draw_attainment(problem: Problem, table: pd.DataFrame) -> Figure:
     """
     from matplotlib.lines import Line2D
 
-    pairs = objective_pairs(problem)
-    figure, panels = new_figure(1, len(pairs), (5.4 * len(pairs), 4.2))
+    figure, panels = pair_panels(problem, height=4.2)
     styles = method_styles(table["method"])
-    for axes, pair in zip(panels[0], pairs, strict=True):
-        upright, across = (problem.objectives[i] for i in pair)
-        part = table[
-            (table["objective_0"] == upright.target) & (table["objective_1"] == across.target)
-        ]
+    for axes, upright, across in panels:
+        part = _of_pair(table, upright, across)
         for _, rows in part.groupby(["method", "percentile"], sort=True):
             method = str(rows["method"].iloc[0])
             percentile = int(rows["percentile"].iloc[0])
@@ -119,11 +122,11 @@ def draw_attainment(problem: Problem, table: pd.DataFrame) -> Figure:
             )
         dress(axes, "x", across, part["value_1"])
         dress(axes, "y", upright, part["value_0"])
-    shared_legend(figure, panels[0, 0])
+    shared_legend(figure, panels[0][0])
     if int(table["seeds"].max()) > 1:
         lines = [Line2D([], [], color=DARK_GREY, linestyle=s) for s in _PERCENTILE_STYLES.values()]
         names = [f"{p} % of the runs" for p in _PERCENTILE_STYLES]
-        panels[0, 0].legend(lines, names, frameon=False, fontsize=8)
+        panels[0][0].legend(lines, names, frameon=False, fontsize=8)
     return figure
 
 
@@ -176,7 +179,7 @@ def draw_differences(problem: Problem, table: pd.DataFrame, first: str | None = 
     from matplotlib.collections import PolyCollection
 
     upright, across = problem.objectives[:2]
-    part = table[(table["objective_0"] == upright.target) & (table["objective_1"] == across.target)]
+    part = _of_pair(table, upright, across)
     pairs = sorted(
         part.groupby(["method_a", "method_b"], sort=True), key=lambda item: first not in item[0]
     )[:MAX_PANELS]
