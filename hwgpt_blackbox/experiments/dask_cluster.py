@@ -86,7 +86,7 @@ def _connect(cluster: str) -> Any:
 def _outcomes(client: Any, tasks: Sequence[RunTask], cluster: str) -> Iterator[RunOutcome]:
     from distributed import as_completed
 
-    # Whoever uses the same scheduler gets the outcome of the task that already has that key.
+    # Dask returns the outcome of the first task with a key, whichever client submitted that.
     futures = {
         client.submit(attempt, task, pure=False, key=f"hwgpt-{task.key}"): task for task in tasks
     }

@@ -42,7 +42,7 @@ class RunTask:
 
     @property
     def key(self) -> str:
-        """What tells this task from any other: its store, and all that its result depends on."""
+        """Unique key of the task: a digest of its store and of all that its result depends on."""
         problem = self.run.problem
         bounds = [*problem.ideal, *problem.nadir]
         stated = [self.folder, self.identity, self.run.settings(), bounds, dict(self.provenance)]
@@ -52,11 +52,11 @@ class RunTask:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What became of a run.
+    """The end of a run: its result is stored, or returned here, or it failed.
 
     :param run: the run
     :param key: of its task
-    :param data: its result file, if the process could not store it
+    :param data: the result file, if the process could not store it
     :param failure: why there is no result
     """
 
@@ -100,7 +100,7 @@ def attempt(task: RunTask, progress: Callable[[int], None] | None = None) -> Run
         if task.identity is not None and store.identity == task.identity:
             store.put(run, data)
             return RunOutcome(run, task.key)
-    except Exception as error:  # whoever asks may be able to store it
+    except Exception as error:  # the process that asked may be able to store it
         logger.info("%s is not stored from here (%s)", run.name, error)
     return RunOutcome(run, task.key, data=data)
 

@@ -2,7 +2,7 @@
 
 A file states the settings, the constants of the problem, what made it, the versions of the
 libraries, a digest of every column, and a seal: a digest of the whole file but itself. fastparquet
-writes it. :mod:`.storage.safe_parquet` reads it: a forged file crashes the process of fastparquet.
+writes it. ``storage.safe_parquet`` reads it, because a forged file crashes fastparquet's reader.
 """
 
 from __future__ import annotations
@@ -52,8 +52,9 @@ METADATA_KEY = "hwgpt_blackbox"
 MAX_METHOD_NAME = 120
 """Characters of the name of a method."""
 
-_SEAL_BYTES = 16
-_OPEN_SEAL = "0" * 2 * _SEAL_BYTES
+_DIGEST_BYTES = 16
+_OPEN_SEAL = "0" * 2 * _DIGEST_BYTES
+"""Stands in a file for its seal while that is computed."""
 
 _LIBRARIES = ("hwgpt-blackbox", "syne-tune", "numpy", "pandas", "torch", "botorch", "pymoo")
 
@@ -127,8 +128,7 @@ def _sealed(data: bytes) -> bytes:
     """The file with its seal closed."""
     if data.count(_OPEN_SEAL.encode()) != 1:
         raise AssertionError("a result file states its seal once")
-    seal = hashlib.blake2b(data, digest_size=_SEAL_BYTES).hexdigest()
-    return data.replace(_OPEN_SEAL.encode(), seal.encode())
+    return data.replace(_OPEN_SEAL.encode(), _digest_of(data).encode())
 
 
 def _check_seal(data: bytes, seal: str) -> None:
@@ -137,9 +137,15 @@ def _check_seal(data: bytes, seal: str) -> None:
     :param seal: as the file states it
     :raises DataError: they are not
     """
-    opened = data.replace(seal.encode(), _OPEN_SEAL.encode())
-    if hashlib.blake2b(opened, digest_size=_SEAL_BYTES).hexdigest() != seal:
+    # To replace a shorter text could multiply the bytes.
+    if len(seal) != len(_OPEN_SEAL) or seal != _digest_of(
+        data.replace(seal.encode(), _OPEN_SEAL.encode())
+    ):
         raise DataError("its bytes are not those that were written")
+
+
+def _digest_of(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def decode(
@@ -219,7 +225,8 @@ def _rules(run: RunSettings) -> dict[str, tuple[Callable[[NDArray[Any]], Any], s
 
 
 def _ascend(times: NDArray[Any]) -> Any:
-    return np.isfinite(times) & (times >= 0) & (np.diff(times, prepend=times[:1]) >= 0)
+    before = np.concatenate([times[:1], times[:-1]])
+    return np.isfinite(times) & (times >= 0) & (times >= before)
 
 
 def _positive(values: NDArray[Any]) -> Any:
@@ -240,7 +247,7 @@ def _digest(column: pd.Series[Any]) -> str:
     """Digest of the values of a column, the same on every machine."""
     values = column.to_numpy()
     little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
-    return hashlib.blake2b(little.tobytes(), digest_size=16).hexdigest()
+    return _digest_of(little.tobytes())
 
 
 def _versions() -> dict[str, str]:

@@ -103,7 +103,7 @@ class ResultStore:
 
     @property
     def identity(self) -> str | None:
-        """What tells this folder from any other, from wherever it is looked at; None: not ours."""
+        """Random text that the marker states, the same on every machine; None: the folder is not ours."""
         try:
             stated = as_object((self.folder / MARKER).read_bytes(), self.folder)
         except (OSError, DataError):

@@ -320,6 +320,16 @@ def test_values_that_no_run_has(results, frame, column, value, message):
     assert str(path) in str(raised.value)
 
 
+@pytest.mark.parametrize("seal", ["", "0", "é" * 16, 7, None])
+def test_a_seal_that_is_none_is_refused(results, frame, seal):
+    path = results.write(settings(), frame)
+    metadata = json.loads(fastparquet.ParquetFile(str(path)).key_value_metadata[METADATA_KEY])
+    text = json.dumps({**metadata, "seal": seal})
+    fastparquet.write(str(path), frame, write_index=False, custom_metadata={METADATA_KEY: text})
+    with pytest.raises(DataError, match="no sound result file"):
+        read(path)
+
+
 @pytest.mark.parametrize("name", ["", "RS\x1b[2J", "\ud800", "x" * 121])
 def test_a_method_whose_name_cannot_be_shown(results, frame, name):
     path = results.write(settings(), frame)
