@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 from hwgpt_blackbox.errors import DataError, HWGPTError, OutputError, require
+from hwgpt_blackbox.experiments.results.files import RemotePath
 from hwgpt_blackbox.experiments.results.provenance import changed, provenance
 from hwgpt_blackbox.experiments.results.run_file import encode
 from hwgpt_blackbox.experiments.results.store import ResultStore
@@ -68,7 +69,8 @@ class RunOutcome:
 
 def make_task(run: RunSettings, store: ResultStore) -> RunTask:
     """The task of a run for a store."""
-    return RunTask(run, str(store.folder), store.identity, provenance(run))
+    folder = store.folder.url if isinstance(store.folder, RemotePath) else str(store.folder)
+    return RunTask(run, folder, store.identity, provenance(run))
 
 
 def attempt(task: RunTask, progress: Callable[[int], None] | None = None) -> RunOutcome:
