@@ -1,4 +1,4 @@
-"""A space without any search: correlations of its metrics, and distributions by hyperparameter."""
+"""Correlations of the metrics of a space, and their distributions by hyperparameter."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def by_method(stored: Sequence[StoredRun]) -> dict[str, list[StoredRun]]:
 
 
 DENOISED = "{} (denoised)"
-"""How a method is called that selects by other values than it sees."""
+"""Name of a method that selects by other values than it sees."""
 
 
 def labelled(stored: Sequence[StoredRun]) -> list[StoredRun]:

@@ -47,7 +47,7 @@ MAX_FILE_BYTES = 4 << 30
 
 
 class UnreadableError(DataError):
-    """A file is there but cannot be opened: nothing is known of what it holds."""
+    """A file cannot be opened, so that we cannot say whether it is broken."""
 
 
 class ResultStore:
