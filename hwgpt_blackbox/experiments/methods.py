@@ -122,16 +122,6 @@ def file_part(name: str) -> str:
     return name.replace(":", "+")
 
 
-def check_methods(names: Sequence[str]) -> None:
-    """Check that methods exist and can be loaded, before anything is run.
-
-    :raises InputError: an unknown one, or one that cannot be used
-    :raises MissingExtraError: what a method needs is not installed
-    """
-    for name in names:
-        get_method(name)
-
-
 def _imported(path: str) -> RunMethod:
     module, _, name = path.partition(":")
     try:

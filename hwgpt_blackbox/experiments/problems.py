@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -215,19 +214,15 @@ def evaluating_devices(
 
 
 def _artifact_bounds(space: str, columns: Sequence[Column]) -> list[tuple[float, float]]:
+    """Ideal and nadir of each objective, out of the manifests of the artifacts in use."""
     found = []
     for column in columns:
         own = bool(column.device) and column.device not in DEVICES
         name = device_artifact(space, str(column.device)) if own else artifact_name(space)
-        path, table = _bounds_table(name, DEVICE if own else SURROGATE)
+        path = find(name).path / MANIFEST
+        table = stated_bounds(read_manifest(path.parent, kind=DEVICE if own else SURROGATE))
         try:
             found.append(check_bounds(table.get(column.target), column.target, path))
         except DataError as error:
             raise DataError(f"{error}; convert or pull the artifact again") from None
     return found
-
-
-def _bounds_table(artifact: str, kind: str) -> tuple[Path, Mapping[str, Any]]:
-    """Manifest of an artifact, and the ideals and nadirs that it states by target."""
-    path = find(artifact).path / MANIFEST
-    return path, stated_bounds(read_manifest(path.parent, kind=kind))

@@ -211,9 +211,9 @@ def search(
 
 
 def _run(tuner: Tuner) -> None:
-    """Run the tuner; what interrupts it comes out as what it is.
+    """Run the tuner, and raise the first error, not one that follows from it.
 
-    At its end the tuner stops all trials, for which the backend may be in no state.
+    The tuner stops all trials at its end. After an error the backend may be unable to.
     """
     try:
         tuner.run()
