@@ -65,7 +65,7 @@ def check_bounds(entry: Any, target: str, source: object) -> tuple[float, float]
     numbers = isinstance(entry, list | tuple) and len(entry) == 2
     if numbers and all(type(x) in (int, float) for x in entry):
         low, high = entry
-        if -_MAX < low < high < _MAX:
+        if 0 < low < high < _MAX:
             return float(low), float(high)
     raise DataError(
         f"{source} holds {entry!r:.200} as ideal and nadir of {target}; expected two finite "

@@ -107,8 +107,18 @@ class Surrogate:
         self.num_groups = len(space.embed_dims) * len(space.num_layers) * 2
 
     def model(self, target: str) -> AdditiveModel:
-        """The model of one target: of the artifact, or the formula of a count."""
-        return count_model(self.space, target) if target in COUNTED else self.models[target]
+        """The model of one target: of the artifact, or the formula of a count.
+
+        :raises DataError: there is none
+        """
+        if target in COUNTED:
+            return count_model(self.space, target)
+        if target not in self.models:
+            raise DataError(
+                f"no models of {target} in space {self.space.name} could be read; the log names "
+                "the artifact that was left out: convert it again"
+            )
+        return self.models[target]
 
     def terms(self, target: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Start and layer terms of one target, over every group.

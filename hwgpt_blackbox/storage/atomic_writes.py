@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import json
 import logging
 import os
 import re
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from hwgpt_blackbox.errors import HWGPTError, OutputError
+from hwgpt_blackbox.errors import HWGPTError, OutputError, printable
 from hwgpt_blackbox.storage.locations import MANIFEST, OLD, TEMPORARY, is_artifact
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ def _remove_unless_alive(path: Path) -> bool:
     except (OSError, NotImplementedError):  # held, or not ours to write
         return False
     try:
+        left = {entry.name for entry in path.iterdir()} - {_LOCK, _MARK}
         aside = path / OLD
         for old in aside.iterdir() if aside.is_dir() and not aside.is_symlink() else ():
             target = path.parent / old.name
@@ -107,7 +109,8 @@ def _remove_unless_alive(path: Path) -> bool:
     finally:
         lock.release()
     shutil.rmtree(path, ignore_errors=True)
-    logger.warning("removed %s, left by a process that was killed", path)
+    if left:  # a process that is about to end has emptied its own
+        logger.warning("removed %s, left by a process that was killed", path)
     return True
 
 
@@ -200,6 +203,7 @@ class Outputs:
         clean_up(folder)
         for name in names:
             self._check(folder / name)
+            self._check_files(folder / name)
 
     def _check(self, target: Path) -> None:
         if not os.path.lexists(target):
@@ -213,6 +217,14 @@ class Outputs:
             raise OutputError(
                 f"{target} exists and is no artifact (it has no {MANIFEST}), so it is not "
                 f"replaced; move it away, or {self.other}"
+            )
+
+    def _check_files(self, target: Path) -> None:
+        """Raise if an artifact's folder holds what its manifest does not list."""
+        if others := _others_files(target):
+            raise OutputError(
+                f"{target} holds what its {MANIFEST} does not list ({', '.join(others[:3])}), so "
+                f"it is not replaced; move that away, or {self.other}"
             )
 
     def __enter__(self) -> Outputs:
@@ -315,6 +327,27 @@ class Outputs:
         finally:
             if os.path.lexists(old) and not os.path.lexists(target):
                 old.rename(target)
+
+
+def _others_files(folder: Path) -> list[str]:
+    """What an artifact's folder holds beside the files of its manifest: all, if that is not ours.
+
+    A link goes alone, so what it points to does not matter. Another process may replace the folder
+    between two looks: then it is one of ours.
+    """
+    if folder.is_symlink() or not folder.exists():
+        return []
+    try:
+        before = folder.stat().st_ino
+        names = {path.name for path in folder.iterdir()}
+        try:
+            manifest = json.loads((folder / MANIFEST).read_bytes())
+            names -= {MANIFEST, *manifest["files"]} if "schema_version" in manifest else set()
+        except (ValueError, TypeError, KeyError, RecursionError):
+            pass
+        return sorted(map(printable, names)) if folder.stat().st_ino == before else []
+    except FileNotFoundError:
+        return []
 
 
 def _exchange(one: Path, two: Path) -> None:

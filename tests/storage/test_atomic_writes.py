@@ -45,9 +45,12 @@ def _no_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "_exchange", refuse)
 
 
+OLD_MANIFEST = '{"schema_version": 1, "files": {"stale": {}}}'
+
+
 def existing(folder: Path, name: str = "a") -> Path:
     (folder / name).mkdir(parents=True)
-    (folder / name / "manifest.json").write_text("old")
+    (folder / name / "manifest.json").write_text(OLD_MANIFEST)
     return folder
 
 
@@ -84,7 +87,7 @@ def test_an_artifact_that_exists_is_refused_before_any_work(tmp_path: Path) -> N
     existing(tmp_path)
     with pytest.raises(OutputError, match=r"a exists; replace it with --overwrite"):
         Outputs(tmp_path, ["b", "a"], overwrite=False)
-    assert (tmp_path / "a" / "manifest.json").read_text() == "old"
+    assert (tmp_path / "a" / "manifest.json").read_text() == OLD_MANIFEST
 
 
 def test_an_artifact_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
@@ -104,10 +107,40 @@ def test_overwrite_replaces(tmp_path: Path) -> None:
     (tmp_path / "a" / "stale").write_text("x")
     with Outputs(tmp_path, ["a"], overwrite=True) as outputs:
         make(outputs, "a", "new")
-        assert (tmp_path / "a" / "manifest.json").read_text() == "old"
+        assert (tmp_path / "a" / "manifest.json").read_text() == OLD_MANIFEST
         outputs.publish()
     assert files(tmp_path) == ["a", "a/manifest.json"]
     assert (tmp_path / "a" / "manifest.json").read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "others"),
+    [
+        (OLD_MANIFEST, "notes.txt"),
+        ('{"name": "browser extension"}', "manifest.json, notes.txt"),
+        ("half a manif", "manifest.json, notes.txt"),
+        ("[]", "manifest.json, notes.txt"),
+    ],
+)
+def test_overwrite_keeps_files_of_others_beside_a_manifest(
+    manifest: str, others: str, tmp_path: Path
+) -> None:
+    (existing(tmp_path) / "a" / "manifest.json").write_text(manifest)
+    (tmp_path / "a" / "notes.txt").write_text("years of work")
+    with pytest.raises(OutputError, match=rf"does not list \({others}\), so it is not replaced"):
+        Outputs(tmp_path, ["a"], overwrite=True)
+    assert (tmp_path / "a" / "notes.txt").read_text() == "years of work"
+
+
+def test_a_writer_that_ends_is_not_taken_for_a_killed_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with output.temporary_folder(tmp_path, "a") as folder:
+        mark = (folder / "mark").read_bytes()
+    folder.mkdir()  # empty and its lock free: the moment before its writer removes it
+    (folder / "mark").write_bytes(mark)
+    assert output.clean_up(tmp_path) == 1
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("content", ["folder", "file", "broken link"])
@@ -141,7 +174,7 @@ def test_overwrite_of_a_link_keeps_what_it_points_to(
         outputs.publish()
     assert (out / "a" / "manifest.json").read_text() == "new"
     assert not (out / "a").is_symlink()
-    assert (tmp_path / "elsewhere" / "a" / "manifest.json").read_text() == "old"
+    assert (tmp_path / "elsewhere" / "a" / "manifest.json").read_text() == OLD_MANIFEST
 
 
 @pytest.mark.usefixtures("_no_exchange")
@@ -167,7 +200,7 @@ def test_a_swap_that_fails_puts_the_old_one_back(
         make(outputs, "a", "new")
         outputs.publish()
     assert files(tmp_path) == ["a", "a/manifest.json"]
-    assert (tmp_path / "a" / "manifest.json").read_text() == "old"
+    assert (tmp_path / "a" / "manifest.json").read_text() == OLD_MANIFEST
 
 
 @pytest.mark.usefixtures("_no_exchange")
@@ -278,7 +311,7 @@ def test_what_a_killed_process_had_set_aside_is_put_back(tmp_path: Path) -> None
     with pytest.raises(OutputError, match="hwgpt-s exists"):
         Outputs(tmp_path, ["hwgpt-s"], overwrite=False)
     assert files(tmp_path) == ["hwgpt-s", "hwgpt-s/manifest.json"]
-    assert (killed_at / "manifest.json").read_text() == "old"
+    assert (killed_at / "manifest.json").read_text() == OLD_MANIFEST
 
 
 def test_what_a_living_process_builds_stays(tmp_path: Path) -> None:
@@ -401,7 +434,7 @@ def test_a_writer_waits_for_what_another_writer_has_set_aside(
 ) -> None:
     # It said that there is no artifact: the other had set it aside between two looks.
     with Outputs(tmp_path, ["a"], overwrite=False) as outputs:
-        make(outputs, "a", "1")
+        make(outputs, "a", OLD_MANIFEST)
         outputs.publish()
     aside = tmp_path / f".a{output.TEMPORARY}other.0.tmp" / output.OLD / "a"
     aside.parent.mkdir(parents=True)

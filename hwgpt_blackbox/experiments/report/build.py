@@ -16,11 +16,10 @@ from hwgpt_blackbox.experiments.report.one_space import space_section
 from hwgpt_blackbox.experiments.report.optimum import optimum
 from hwgpt_blackbox.experiments.report.overview import files_section, ranks_section, scores_section
 from hwgpt_blackbox.experiments.report.tables import counted, run_table
-from hwgpt_blackbox.experiments.report.writer import Writer
+from hwgpt_blackbox.experiments.report.writer import PAGE, TITLE, Writer
 from hwgpt_blackbox.experiments.results.scores import labelled
 from hwgpt_blackbox.models.ideal_and_nadir import REFERENCE_POINT
 
-PAGE = "index.html"
 FORMATS = ("svg",)
 
 Progress = Callable[[str], None]
@@ -88,5 +87,5 @@ def write_report(
         "All scores are of expected values; hypervolume is normalised: ideal 0, nadir 1, "
         f"reference point {REFERENCE_POINT} in each objective. hwgpt-blackbox {__version__}."
     )
-    path = writer.text(PAGE, page.html("HW-GPT-Bench experiments", lead, notes, sections))
+    path = writer.text(PAGE, page.html(TITLE, lead, notes, sections))
     return Report(path, tuple(writer.files), tuple(notes))

@@ -8,9 +8,7 @@ from hwgpt_blackbox.experiments.report import page
 from hwgpt_blackbox.experiments.report.page import Section
 from hwgpt_blackbox.experiments.report.ranks import draw_ranks, rank_table
 from hwgpt_blackbox.experiments.report.tables import latex_table, score_table
-from hwgpt_blackbox.experiments.report.writer import Writer
-
-LATEX = "table.tex"
+from hwgpt_blackbox.experiments.report.writer import LATEX, Writer
 
 
 def scores_section(writer: Writer, runs: pd.DataFrame) -> Section:

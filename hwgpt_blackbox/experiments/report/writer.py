@@ -16,7 +16,10 @@ from hwgpt_blackbox.plotting.style import to_bytes
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DATA, FIGURES = "data", "figures"
+DATA, FIGURES, PAGE, LATEX = "data", "figures", "index.html", "table.tex"
+TITLE = "HW-GPT-Bench experiments"
+"""Of the page, which tells a report from a folder of something else."""
+
 SVG_DPI = 120
 """Of the dense layers of a vector figure, which are images."""
 
@@ -32,6 +35,11 @@ class Writer:
     def __init__(self, out: Path, formats: Sequence[str]) -> None:
         self.out, self.formats = out, tuple(formats)
         self.files: list[str] = []
+        if _is_somebody_elses(out):
+            raise OutputError(
+                f"{out} is not empty and holds no report of hwgpt-blackbox; name a new or an empty "
+                "folder"
+            )
         try:
             for folder in (DATA, FIGURES):
                 (out / folder).mkdir(parents=True, exist_ok=True)
@@ -66,3 +74,13 @@ class Writer:
             self._write(f"{FIGURES}/{name}.{kind}", content)
         width, height = figure.get_size_inches()
         return page.image(svg, alt, caption, (float(width), float(height)))
+
+
+def _is_somebody_elses(out: Path) -> bool:
+    """Whether a folder has files that no report has, or a page that is none of ours."""
+    page = out / PAGE
+    if page.is_file():
+        with page.open("rb") as file:
+            return f"<title>{TITLE}</title>".encode() not in file.read(1 << 20)
+    ours = {DATA, FIGURES, PAGE, LATEX}
+    return out.is_dir() and any(p.name not in ours and p.name[0] != "." for p in out.iterdir())

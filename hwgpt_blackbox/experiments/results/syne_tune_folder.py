@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -159,11 +159,11 @@ def _architectures(frame: pd.DataFrame) -> tuple[str, Any]:
     reasons = []
     for name in MEASURED_SPACES:
         choices = {CONFIG + key: known for key, known in get_space(name).choices.items()}
-        if {c for c in map(str, frame) if c.startswith(CONFIG)} != set(choices):
+        if not set(choices) <= set(map(str, frame)):  # others are constants of the space
             continue
         indices = np.array(
             [
-                pd.Index(known, dtype=object).get_indexer(pd.Index(frame[column], dtype=object))
+                _places(known, frame[column])
                 for column, known in choices.items()
             ]
         )
@@ -175,6 +175,15 @@ def _architectures(frame: pd.DataFrame) -> tuple[str, Any]:
         reasons.append(f"{column} holds {wrong!s:.80}, which is no choice of {name}")
     why = "; ".join(reasons) or "its hyperparameters are not those of " + ", ".join(MEASURED_SPACES)
     raise ValueError(why)
+
+
+def _places(known: Sequence[Any], column: pd.Series[Any]) -> list[int]:
+    """Place of each cell among the choices, -1 where it is none.
+
+    A cell may be text where another cell of its column is no number.
+    """
+    places = {spelt: k for k, choice in enumerate(known) for spelt in (choice, str(choice))}
+    return [places.get(cell, -1) for cell in column]
 
 
 def _problem(space: str, metadata: Mapping[str, Any], device: str | None) -> Problem:
