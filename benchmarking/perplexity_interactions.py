@@ -24,9 +24,9 @@ from hwgpt_blackbox.convert.fitting.additive_tables import FeatureFunction
 from hwgpt_blackbox.convert.fitting.features import (
     LINEAR,
     QUADRATIC,
+    ArchitectureSample,
     Array,
     Features,
-    Sample,
     perplexity_features,
 )
 from hwgpt_blackbox.convert.fitting.whole_space import perplexity_weights
@@ -63,7 +63,7 @@ def neighbour_features(
     return Features(np.hstack([base.values, *blocks]), np.r_[base.block, numbers], part)
 
 
-def predict(sample: Sample, weights: list[Array], features: FeatureFunction) -> Array:
+def predict(sample: ArchitectureSample, weights: list[Array], features: FeatureFunction) -> Array:
     """Predicted perplexities, shape (n,)."""
     mlp, heads, active = sample.layers
     depth = sample.matrix[:, 0].astype(np.intp)
@@ -84,7 +84,7 @@ MODELS: dict[str, FeatureFunction] = {
 def compare(data: Measurements, split: Split) -> list[dict[str, Any]]:
     """Held-out measures of both models, where perplexity was measured."""
     train, test = (rows[np.isfinite(data.perplexity[rows])] for rows in split.rows(len(data)))
-    learn, held = (Sample(data.space, data.matrix[rows]) for rows in (train, test))
+    learn, held = (ArchitectureSample(data.space, data.matrix[rows]) for rows in (train, test))
     found = []
     for name, features in MODELS.items():
         weights = perplexity_weights(learn, data.perplexity[train], features)

@@ -147,12 +147,15 @@ def _convert(args: argparse.Namespace) -> list[Path]:
 
 def _compare(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.convert.judging.cards.text import LEGEND, comparison_table
-    from hwgpt_blackbox.convert.judging.family_comparison import Contest, compare_families
+    from hwgpt_blackbox.convert.judging.family_comparison import (
+        ComparisonSettings,
+        compare_families,
+    )
 
     path, comparison = compare_families(
         args.source,
         args.space,
-        Contest(args.fit, args.targets, args.time_limit),
+        ComparisonSettings(args.fit, args.targets, args.time_limit),
         Path(args.out or ".").expanduser(),
         overwrite=args.overwrite,
         progress=not args.quiet,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from hwgpt_blackbox.cli.convert import add_family_options
 
 if TYPE_CHECKING:
-    from hwgpt_blackbox.convert.judging.family_comparison import Contest
-    from hwgpt_blackbox.convert.judging.holdouts import Split, Trial
-    from hwgpt_blackbox.convert.judging.judge_artifact import Judged
-    from hwgpt_blackbox.storage.artifact_kinds import Sound
+    from hwgpt_blackbox.convert.judging.family_comparison import ComparisonSettings
+    from hwgpt_blackbox.convert.judging.holdouts import Evaluation, Split
+    from hwgpt_blackbox.convert.judging.judge_artifact import Verification
+    from hwgpt_blackbox.storage.artifact_kinds import CheckedArtifact
 
 BOTH, NONE = "both", "none"
 SPLITS = ("random", "blocks", BOTH, NONE)
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.convert.judging.cards.file import KINDS, read_card, store_card
     from hwgpt_blackbox.storage.artifact_kinds import check_artifact, locate
 
-    splits, contest = _splits(args), _contest(args)
+    splits, comparison = _splits(args), _contest(args)
     folder = locate(args.artifact)
     sound = check_artifact(folder)
     _check_options(args, sound)
@@ -74,16 +74,16 @@ def run(args: argparse.Namespace) -> int:
     }
     if "workload" in sound.manifest:
         answer["workload"] = sound.manifest["workload"]
-    trials: Sequence[Trial] = ()
+    evaluations: Sequence[Evaluation] = ()
     if args.against is None:
         card = read_card(folder) if sound.kind in KINDS else None
     else:
-        judged = _judge(args, sound, splits, contest)
-        card, trials = judged.card, judged.trials
+        verification = _judge(args, sound, splits, comparison)
+        card, evaluations = verification.card, verification.evaluations
         answer["source"] = str(args.against)
-        answer["made_from_this_source"] = judged.made_from_this_source
-        if judged.differences:
-            answer["differences"] = judged.differences
+        answer["made_from_this_source"] = verification.made_from_this_source
+        if verification.differences:
+            answer["differences"] = verification.differences
     answer["report"] = card
     if args.store and card is not None:
         store_card(folder, card)
@@ -91,30 +91,33 @@ def run(args: argparse.Namespace) -> int:
     if args.store and not args.json:
         print(f"stored the report card in {folder}")
     if args.out is not None and card is not None:
-        paths = _write(Path(args.out).expanduser(), card, trials, args.format)
+        paths = _write(Path(args.out).expanduser(), card, evaluations, args.format)
         if not args.json:
             print("\n".join(f"wrote {path}" for path in paths))
     return 0
 
 
 def _judge(
-    args: argparse.Namespace, sound: Sound, splits: Sequence[Split], contest: Contest | None
-) -> Judged:
+    args: argparse.Namespace,
+    sound: CheckedArtifact,
+    splits: Sequence[Split],
+    comparison: ComparisonSettings | None,
+) -> Verification:
     """What the source says of an artifact."""
     from hwgpt_blackbox.convert.conversion import progress_bar
-    from hwgpt_blackbox.convert.judging.judge_artifact import Asked, judge_artifact
+    from hwgpt_blackbox.convert.judging.judge_artifact import CardOptions, judge_artifact
 
     with progress_bar(not args.quiet) as say:
-        return judge_artifact(sound, args.against, Asked(splits, contest, say))
+        return judge_artifact(sound, args.against, CardOptions(splits, comparison, say))
 
 
-def _contest(args: argparse.Namespace) -> Contest | None:
+def _contest(args: argparse.Namespace) -> ComparisonSettings | None:
     """The families to set beside the artifact, their libraries at hand."""
     if not args.fit:
         return None
-    from hwgpt_blackbox.convert.judging.family_comparison import Contest
+    from hwgpt_blackbox.convert.judging.family_comparison import ComparisonSettings
 
-    return Contest(args.fit, args.targets, args.time_limit)
+    return ComparisonSettings(args.fit, args.targets, args.time_limit)
 
 
 def _splits(args: argparse.Namespace) -> list[Split]:
@@ -133,7 +136,7 @@ def _splits(args: argparse.Namespace) -> list[Split]:
     return [Split(args.split, default if args.seed is None else args.seed)]
 
 
-def _check_options(args: argparse.Namespace, sound: Sound) -> None:
+def _check_options(args: argparse.Namespace, sound: CheckedArtifact) -> None:
     """Raise at once, before a minute of work, when what was asked for cannot be done.
 
     :raises InputError: says what is missing
@@ -168,7 +171,7 @@ def _check_options(args: argparse.Namespace, sound: Sound) -> None:
 
 
 def _write(
-    folder: Path, card: Mapping[str, Any], trials: Sequence[Trial], suffix: str
+    folder: Path, card: Mapping[str, Any], evaluations: Sequence[Evaluation], suffix: str
 ) -> list[Path]:
     """Write the card and every figure.
 
@@ -183,7 +186,7 @@ def _write(
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_file(paths[0], to_json(card) + "\n")
-    for name, make in make_figures(card, trials).items():
+    for name, make in make_figures(card, evaluations).items():
         paths.append(folder / f"{name}.{suffix}")
         save(make(), paths[-1])
     return paths

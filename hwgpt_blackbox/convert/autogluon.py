@@ -18,12 +18,12 @@ import numpy as np
 from hwgpt_blackbox.convert.conversion import SOURCE, progress_bar, read_measurements
 from hwgpt_blackbox.convert.fitting.expected_value import (
     CELLS,
-    Design,
-    Problem,
-    choose_location,
+    FitDesign,
+    Regression,
+    choose_design,
     make_folds,
 )
-from hwgpt_blackbox.convert.fitting.features import Array, Sample
+from hwgpt_blackbox.convert.fitting.features import ArchitectureSample, Array
 from hwgpt_blackbox.convert.fitting.noise_tables import with_unit_mean
 from hwgpt_blackbox.convert.fitting.whole_space import is_positive, tables_of, write_surrogate
 from hwgpt_blackbox.convert.judging.cards.card import plain_row
@@ -54,7 +54,7 @@ from hwgpt_blackbox.storage.surrogates import read_surrogate
 SAMPLE_SIZE, TEST_SIZE, SEED = 4_000, 1_000, 0
 """Uniform architectures to learn from, and to judge the distilled model by, and their seed."""
 
-DESIGNS = (Design("identity", False, False), Design("log", False, False))
+DESIGNS = (FitDesign("identity", False, False), FitDesign("log", False, False))
 """Predictions have neither outliers nor drift."""
 
 UNITS = tuple(1000.0**k for k in (-2, -1, 0, 1, 2))
@@ -138,8 +138,8 @@ def convert_autogluon(
             write_surrogate(surrogate, path, manifest)
         if data is not None:
             splits = (None, *DEFAULT_SPLITS)
-            trials = [as_published(data, surrogate, notes, split) for split in splits]
-            add_report(path, data, trials)
+            evaluations = [as_published(data, surrogate, notes, split) for split in splits]
+            add_report(path, data, evaluations)
         return outputs.publish()[0]
 
 
@@ -170,14 +170,14 @@ def distil(
         )
     variation, logarithmic = _variation(mean, deviation, logarithmic)
     learn, test = slice(0, SAMPLE_SIZE), slice(SAMPLE_SIZE, None)
-    sample = Sample(space, matrix[learn])
-    problem = Problem(sample, np.arange(SAMPLE_SIZE))
+    sample = ArchitectureSample(space, matrix[learn])
+    regression = Regression(sample, np.arange(SAMPLE_SIZE))
 
     values = (mean * unit)[learn, None]
-    choice = choose_location(
-        problem, values, make_folds(problem), lambda fit: is_positive(fit, space), DESIGNS
+    choice = choose_design(
+        regression, values, make_folds(regression), lambda fit: is_positive(fit, space), DESIGNS
     )
-    cell = Sample(space, matrix).cell
+    cell = ArchitectureSample(space, matrix).cell
     tables = np.stack(
         [_gaussian(base.levels, float(np.median(variation[cell == c]))) for c in range(CELLS)]
     )

@@ -98,8 +98,8 @@ def convert_published(
             _write(path, name, chosen, report, checkout)
         base = read_surrogate(find(artifact_name(row.name)).path)
         splits = (None, *DEFAULT_SPLITS)
-        trials = [as_published(data, base, chosen, split, chosen) for split in splits]
-        add_report(path, data, trials)
+        evaluations = [as_published(data, base, chosen, split, chosen) for split in splits]
+        add_report(path, data, evaluations)
         return outputs.publish()[0]
 
 

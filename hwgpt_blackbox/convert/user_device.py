@@ -12,7 +12,7 @@ import numpy as np
 
 from hwgpt_blackbox.convert.conversion import progress_bar
 from hwgpt_blackbox.convert.fitting.expected_value import CELLS, MIN_CELL
-from hwgpt_blackbox.convert.fitting.features import Sample
+from hwgpt_blackbox.convert.fitting.features import ArchitectureSample
 from hwgpt_blackbox.convert.fitting.few_architectures import fit_few
 from hwgpt_blackbox.convert.fitting.noise_tables import quantile_levels
 from hwgpt_blackbox.convert.fitting.repeat_dependence import (
@@ -23,7 +23,7 @@ from hwgpt_blackbox.convert.fitting.repeat_dependence import (
 from hwgpt_blackbox.convert.fitting.whole_space import fit_least_squares, write_surrogate
 from hwgpt_blackbox.convert.judging.cards.card import plain_row
 from hwgpt_blackbox.convert.judging.cards.file import add_report
-from hwgpt_blackbox.convert.judging.holdouts import DEFAULT_SPLITS, Split, Trial
+from hwgpt_blackbox.convert.judging.holdouts import DEFAULT_SPLITS, Evaluation, Split
 from hwgpt_blackbox.convert.judging.measures import levels_of, location_measures
 from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements, read_device
 from hwgpt_blackbox.domain.objectives import METRICS, Column
@@ -124,8 +124,8 @@ def convert_device(
             manifest["workload"] = workload.as_dict()
         with writing(path):
             write_surrogate(surrogate, path, manifest)
-        trials = device_trials(data, surrogate, device, DEFAULT_SPLITS, progress=say)
-        add_report(path, data, trials)
+        evaluations = device_evaluations(data, surrogate, device, DEFAULT_SPLITS, progress=say)
+        add_report(path, data, evaluations)
         return outputs.publish()[0]
 
 
@@ -148,7 +148,7 @@ def fit_device(
             f"only {len(data)} architectures; a fit needs {CELLS * least}, {least} for each "
             "embed_dim with and without bias, and 500 are advised: measure more"
         )
-    sample, levels = Sample(data.space, data.matrix), quantile_levels()
+    sample, levels = ArchitectureSample(data.space, data.matrix), quantile_levels()
     models: dict[str, AdditiveModel] = {}
     report: dict[str, Any] = {}
     for metric, repeats in data.values.items():
@@ -174,14 +174,14 @@ def fit_device(
     return Surrogate(data.space, models, levels, {}), report
 
 
-def device_trials(
+def device_evaluations(
     data: DeviceMeasurements,
     surrogate: Surrogate,
     device: str,
     splits: Sequence[Split],
     *,
     progress: Callable[[str], None] | None = None,
-) -> list[Trial]:
+) -> list[Evaluation]:
     """What the report card of a device is computed from: in sample, then one trial per split.
 
     :param surrogate: models that were fitted to all of the data
@@ -189,9 +189,9 @@ def device_trials(
     :raises DataError: a split holds none out
     """
     say = progress or (lambda step: None)
-    trials = [_trial(data, surrogate, device, len(data), {})]
+    evaluations = [_evaluation(data, surrogate, device, len(data), {})]
     for split in splits:
-        train, test = split.rows(len(data), Sample(data.space, data.matrix).cell)
+        train, test = split.rows(len(data), ArchitectureSample(data.space, data.matrix).cell)
         if not len(test):
             raise DataError(f"{split} holds none of {len(data)} architectures out; choose another")
 
@@ -202,22 +202,22 @@ def device_trials(
         fitted, notes = fit_device(learn, device, progress=step, least=MIN_CELL_HELD_OUT)
         floor = {
             f"{metric}@{device}": fit_least_squares(
-                Sample(learn.space, learn.matrix), values.mean(axis=1)
+                ArchitectureSample(learn.space, learn.matrix), values.mean(axis=1)
             )
             for metric, values in learn.values.items()
         }
-        held = _trial(data.take(test), fitted, device, len(train), notes)
-        trials.append(replace(held, split=split, floor=floor))
-    return trials
+        held = _evaluation(data.take(test), fitted, device, len(train), notes)
+        evaluations.append(replace(held, split=split, floor=floor))
+    return evaluations
 
 
-def _trial(
+def _evaluation(
     data: DeviceMeasurements, surrogate: Surrogate, device: str, fitted: int, notes: dict[str, Any]
-) -> Trial:
+) -> Evaluation:
     """Models of a device on measurements of it."""
     noisy = {f"{metric}@{device}": values for metric, values in data.values.items()}
-    sample = Sample(data.space, data.matrix)
-    return Trial(None, surrogate, sample, {}, noisy, floor={}, fitted=fitted, notes=notes)
+    sample = ArchitectureSample(data.space, data.matrix)
+    return Evaluation(None, surrogate, sample, {}, noisy, floor={}, fitted=fitted, notes=notes)
 
 
 def _dependence(

@@ -48,7 +48,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
 
 
 @dataclass(frozen=True)
-class Sound:
+class CheckedArtifact:
     """An artifact that was found sound.
 
     :param folder: where it is
@@ -88,7 +88,7 @@ def locate(artifact: str) -> Path:
     return folder
 
 
-def check_artifact(folder: Path) -> Sound:
+def check_artifact(folder: Path) -> CheckedArtifact:
     """Check manifest, size and sha256 of every file, that no file is unlisted, and the content.
 
     :raises DataError: says what is wrong
@@ -96,7 +96,7 @@ def check_artifact(folder: Path) -> Sound:
     return read_whole(folder, _check)
 
 
-def _check(folder: Path) -> Sound:
+def _check(folder: Path) -> CheckedArtifact:
     manifest = read_manifest(folder, kind=tuple(READERS))
     listed = manifest.get("files")
     if not isinstance(listed, dict):
@@ -113,4 +113,4 @@ def _check(folder: Path) -> Sound:
         raise DataError(f"{folder / MANIFEST} lists {odd[0]!r}, which is no name of a file in it")
     check_files(folder, manifest, list(listed), limit=None)
     kind = manifest["kind"]
-    return Sound(folder, kind, manifest, READERS[kind](folder))
+    return CheckedArtifact(folder, kind, manifest, READERS[kind](folder))

@@ -18,11 +18,11 @@ from synthetic_checkout import device_entry, energy_row, latency_row, sample_of
 
 import hwgpt_blackbox
 from hwgpt_blackbox.cli import main
-from hwgpt_blackbox.convert.fitting.expected_value import Problem, make_folds
-from hwgpt_blackbox.convert.fitting.features import Sample
+from hwgpt_blackbox.convert.fitting.expected_value import Regression, make_folds
+from hwgpt_blackbox.convert.fitting.features import ArchitectureSample
 from hwgpt_blackbox.convert.judging.cards.file import read_card
 from hwgpt_blackbox.convert.judging.holdouts import Split
-from hwgpt_blackbox.convert.judging.judge_artifact import Asked, judge_artifact
+from hwgpt_blackbox.convert.judging.judge_artifact import CardOptions, judge_artifact
 from hwgpt_blackbox.convert.source import user_table as device_table
 from hwgpt_blackbox.convert.source.user_measurements import read_device
 from hwgpt_blackbox.convert.user_device import MIN_ARCHITECTURES, convert_device
@@ -219,7 +219,7 @@ def test_the_fewest_architectures_suffice_for_the_hold_outs(
         ("blocks", 36, 12),
     ]
     with pytest.raises(DataError, match="blocks/4 holds none of 48 architectures out"):
-        judge_artifact(check_artifact(folder), str(source), Asked([Split("blocks", 4)]))
+        judge_artifact(check_artifact(folder), str(source), CardOptions([Split("blocks", 4)]))
 
 
 def test_hold_outs_take_as_many_of_every_cell() -> None:
@@ -234,8 +234,8 @@ def test_hold_outs_take_as_many_of_every_cell() -> None:
 
 def test_folds_leave_some_of_every_cell(tmp_path: Path) -> None:
     matrix = ENCODING.sample(36, np.random.default_rng(0), stratified=True)
-    problem = Problem(Sample(SPACE, matrix), np.arange(36))
-    for fold in make_folds(problem, by_cell=True):
+    regression = Regression(ArchitectureSample(SPACE, matrix), np.arange(36))
+    for fold in make_folds(regression, by_cell=True):
         assert len(fold.own) == 9
         assert np.bincount(fold.rest.cell, minlength=6).min() >= 4
 

@@ -28,7 +28,7 @@ SHARED, MLP, HEADS = "shared", "mlp", "heads"
 
 
 @dataclass(frozen=True)
-class Sample:
+class ArchitectureSample:
     """Architectures of one space.
 
     :param space: the space
@@ -41,9 +41,9 @@ class Sample:
     def __len__(self) -> int:
         return len(self.matrix)
 
-    def take(self, rows: NDArray[np.intp]) -> Sample:
+    def take(self, rows: NDArray[np.intp]) -> ArchitectureSample:
         """Some of the architectures."""
-        return Sample(self.space, self.matrix[rows])
+        return ArchitectureSample(self.space, self.matrix[rows])
 
     @property
     def embed(self) -> NDArray[np.intp]:
@@ -68,7 +68,7 @@ class Sample:
         return mlp.astype(np.intp), heads.astype(np.intp), encoding.active(self.matrix)
 
 
-def pair_counts(sample: Sample) -> Array:
+def pair_counts(sample: ArchitectureSample) -> Array:
     """How many layers have each (mlp_ratio, num_heads) pair, shape (n, 9)."""
     mlp, heads, active = sample.layers
     code = np.where(active, 3 * mlp + heads, -1)

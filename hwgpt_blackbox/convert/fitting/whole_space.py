@@ -18,16 +18,16 @@ from hwgpt_blackbox.convert.fitting.additive_tables import FeatureFunction, addi
 from hwgpt_blackbox.convert.fitting.expected_value import (
     DESIGNS,
     Choice,
-    Design,
+    ExpectedValueFit,
+    FitDesign,
     Fold,
-    Location,
-    Problem,
-    choose_location,
+    Regression,
+    choose_design,
     make_folds,
 )
 from hwgpt_blackbox.convert.fitting.features import (
+    ArchitectureSample,
     Array,
-    Sample,
     hardware_features,
     pair_counts,
     perplexity_features,
@@ -63,7 +63,7 @@ MIN_PERPLEXITIES = 20
 MEMORIES = ("memory_float16", "memory_bfloat16")
 
 
-def fit_least_squares(sample: Sample, values: Array) -> AdditiveModel:
+def fit_least_squares(sample: ArchitectureSample, values: Array) -> AdditiveModel:
     """Least squares for each (embed_dim, bias): an intercept and an effect of each pair.
 
     The model of memory, and the floor that models of noisy metrics are measured against.
@@ -83,7 +83,7 @@ def fit_least_squares(sample: Sample, values: Array) -> AdditiveModel:
     return on_grid(AdditiveModel("identity", intercept, effect, None), space)
 
 
-def fit_perplexity(sample: Sample, values: Array) -> AdditiveModel:
+def fit_perplexity(sample: ArchitectureSample, values: Array) -> AdditiveModel:
     """Log-additive model for each embed_dim, every block of effects shrunk by its own penalty.
 
     :param values: shape (n,), positive
@@ -93,7 +93,9 @@ def fit_perplexity(sample: Sample, values: Array) -> AdditiveModel:
     return additive_model(sample.space, perplexity_features, weights, "log")
 
 
-def perplexity_weights(sample: Sample, values: Array, features: FeatureFunction) -> list[Array]:
+def perplexity_weights(
+    sample: ArchitectureSample, values: Array, features: FeatureFunction
+) -> list[Array]:
     """Weights of features of log-perplexity, for each embed_dim.
 
     :param values: shape (n,), positive
@@ -122,23 +124,23 @@ def perplexity_weights(sample: Sample, values: Array, features: FeatureFunction)
     return weights
 
 
-def tables_of(fit: Location, space: Space) -> AdditiveModel:
+def tables_of(fit: ExpectedValueFit, space: Space) -> AdditiveModel:
     """The artifact's tables of a fitted location."""
     return additive_model(space, hardware_features, fit.weights, fit.design.link, fit.log_scale)
 
 
-def is_positive(fit: Location, space: Space) -> bool:
+def is_positive(fit: ExpectedValueFit, space: Space) -> bool:
     """Whether a fit predicts a positive value for every architecture of the space."""
     return fit.design.link == "log" or tables_of(fit, space).sum_range(space)[0] > 0.0
 
 
 def fit_noisy(
-    problem: Problem,
+    regression: Regression,
     folds: list[Fold],
     repeats: Array,
     length: int,
     levels: Array,
-    designs: Sequence[Design] = DESIGNS,
+    designs: Sequence[FitDesign] = DESIGNS,
 ) -> tuple[AdditiveModel, Choice]:
     """Model of one noisy metric of one device, and how it was chosen.
 
@@ -147,10 +149,10 @@ def fit_noisy(
     :param levels: levels of the noise tables
     :param designs: to choose from
     """
-    space = problem.sample.space
-    choice = choose_location(problem, repeats, folds, lambda fit: is_positive(fit, space), designs)
-    unseen = align_folds(choice.fit.predict(problem), choice.out_of_fold, folds, problem.cell)
-    ratio, scale = fit_ratios(repeats, unseen, problem.cell, problem.order, length, levels)
+    space = regression.sample.space
+    choice = choose_design(regression, repeats, folds, lambda fit: is_positive(fit, space), designs)
+    unseen = align_folds(choice.fit.predict(regression), choice.out_of_fold, folds, regression.cell)
+    ratio, scale = fit_ratios(repeats, unseen, regression.cell, regression.order, length, levels)
     choice = replace(choice, fit=choice.fit.scaled(scale))
     return replace(tables_of(choice.fit, space), ratio=ratio), choice
 
@@ -171,7 +173,7 @@ def fit_models(
     *,
     published: Published | None = None,
     progress: Callable[[str], None] | None = None,
-    designs: Sequence[Design] = DESIGNS,
+    designs: Sequence[FitDesign] = DESIGNS,
 ) -> tuple[Surrogate, dict[str, Any]]:
     """Every model of a space, and what to say of each in the manifest.
 
@@ -185,9 +187,9 @@ def fit_models(
     """
     say = progress or (lambda step: None)
     order = np.arange(len(data)) if rows is None else np.asarray(rows)
-    sample = Sample(data.space, data.matrix[order])
-    problem = Problem(sample, order)
-    problem.check()
+    sample = ArchitectureSample(data.space, data.matrix[order])
+    regression = Regression(sample, order)
+    regression.check()
     levels = quantile_levels()
     models: dict[str, AdditiveModel] = {}
     say("perplexity")
@@ -196,13 +198,13 @@ def fit_models(
     for name in MEMORIES:
         say(name)
         models[name] = fit_least_squares(sample, getattr(data, name)[order])
-    folds = make_folds(problem)
+    folds = make_folds(regression)
     expected: dict[str, Array] = {}
     noisy = {target: repeats[order] for target, repeats in noisy_targets(data).items()}
     for target, repeats in noisy.items():
         say(target)
-        models[target], choice = fit_noisy(problem, folds, repeats, len(data), levels, designs)
-        expected[target] = choice.fit.predict(problem)
+        models[target], choice = fit_noisy(regression, folds, repeats, len(data), levels, designs)
+        expected[target] = choice.fit.predict(regression)
         notes[target] = {
             "design": str(choice.fit.design),
             "drift_window": 2 * choice.fit.drift.half,
@@ -266,7 +268,7 @@ def write_surrogate(surrogate: Surrogate, folder: Path, manifest: dict[str, Any]
 
 
 def _perplexity(
-    sample: Sample, values: Array, published: Published | None
+    sample: ArchitectureSample, values: Array, published: Published | None
 ) -> tuple[AdditiveModel, dict[str, Any]]:
     """The perplexity model and what it was fitted on."""
     measured = np.isfinite(values)
@@ -275,7 +277,7 @@ def _perplexity(
         source: dict[str, Any] = {"fitted_on": "measurements", "architectures": count}
         return fit_perplexity(sample.take(np.flatnonzero(measured)), values[measured]), source
     rng = np.random.default_rng(PUBLISHED_SEED)
-    drawn = Sample(sample.space, Encoding(sample.space).sample(PUBLISHED_SAMPLE, rng))
+    drawn = ArchitectureSample(sample.space, Encoding(sample.space).sample(PUBLISHED_SAMPLE, rng))
     source = {
         "fitted_on": "predictions of the published MLP, its offset to the measurements removed",
         "architectures": PUBLISHED_SAMPLE,

@@ -53,7 +53,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Task:
+class RegressionTask:
     """One target: features of shape (n, p) and measurements of shape (n, repeats), both parts."""
 
     learn_x: NDArray[Any]
@@ -62,7 +62,7 @@ class Task:
     time_limit: float
 
 
-def _xgboost(task: Task) -> Prediction:
+def _xgboost(task: RegressionTask) -> Prediction:
     from xgboost import XGBRegressor
 
     model = XGBRegressor(n_estimators=600, learning_rate=0.05, max_depth=6, n_jobs=1, seed=SEED)
@@ -70,7 +70,7 @@ def _xgboost(task: Task) -> Prediction:
     return Prediction(np.asarray(model.predict(task.test_x), dtype=np.float64))
 
 
-def _lightgbm(task: Task) -> Prediction:
+def _lightgbm(task: RegressionTask) -> Prediction:
     from lightgbm import LGBMRegressor
 
     model = LGBMRegressor(
@@ -80,7 +80,7 @@ def _lightgbm(task: Task) -> Prediction:
     return Prediction(np.asarray(model.predict(task.test_x), dtype=np.float64))
 
 
-def _mlp(task: Task) -> Prediction:
+def _mlp(task: RegressionTask) -> Prediction:
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.neural_network import MLPRegressor
     from sklearn.pipeline import make_pipeline
@@ -96,7 +96,7 @@ def _mlp(task: Task) -> Prediction:
     return Prediction(np.asarray(model.predict(task.test_x), dtype=np.float64))
 
 
-def _conformal_quantile(task: Task) -> Prediction:
+def _conformal_quantile(task: RegressionTask) -> Prediction:
     """Gradient-boosted quantiles, shifted symmetrically until they cover a calibration part."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -147,7 +147,7 @@ def conformal_quantile(scores: Array, coverage: float) -> float:
     return float(np.sort(scores)[min(int(np.ceil((n + 1) * coverage)), n) - 1])
 
 
-def _autogluon(task: Task) -> Prediction:
+def _autogluon(task: RegressionTask) -> Prediction:
     """The published recipe, within a time limit: mean and log deviation, Gaussian."""
     import tempfile
 
@@ -185,9 +185,9 @@ class Family:
     """
 
     require: Callable[[], object]
-    learn: Callable[[Task], Prediction]
+    learn: Callable[[RegressionTask], Prediction]
 
-    def __call__(self, task: Task) -> Prediction:
+    def __call__(self, task: RegressionTask) -> Prediction:
         """Fit and predict.
 
         :raises MissingExtraError: its library is not installed

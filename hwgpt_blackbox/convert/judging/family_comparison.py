@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.conversion import progress_bar, read_measurements
-from hwgpt_blackbox.convert.fitting.expected_value import Problem, make_folds
-from hwgpt_blackbox.convert.fitting.features import Array, Sample
+from hwgpt_blackbox.convert.fitting.expected_value import Regression, make_folds
+from hwgpt_blackbox.convert.fitting.features import ArchitectureSample, Array
 from hwgpt_blackbox.convert.fitting.noise_tables import quantile_levels
 from hwgpt_blackbox.convert.fitting.whole_space import fit_least_squares, fit_noisy, noisy_targets
 from hwgpt_blackbox.convert.judging.cards.card import plain_row
 from hwgpt_blackbox.convert.judging.cards.file import to_json
-from hwgpt_blackbox.convert.judging.families import FAMILIES, Prediction, Task
-from hwgpt_blackbox.convert.judging.holdouts import Say, Split
+from hwgpt_blackbox.convert.judging.families import FAMILIES, Prediction, RegressionTask
+from hwgpt_blackbox.convert.judging.holdouts import Progress, Split
 from hwgpt_blackbox.convert.judging.measures import (
     COVERAGES,
     crps,
@@ -58,7 +58,7 @@ Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Contest:
+class ComparisonSettings:
     """What is compared.
 
     :param families: of ``FAMILIES``
@@ -88,7 +88,7 @@ class Contest:
 def compare_families(
     source: str | Path,
     space: str,
-    contest: Contest,
+    comparison: ComparisonSettings,
     folder: Path,
     *,
     overwrite: bool = False,
@@ -110,7 +110,7 @@ def compare_families(
         raise OutputError(f"{path} exists; replace it with --overwrite, or choose another --out")
     with terminate_as_exit(), progress_bar(progress) as say:
         data = read_measurements(Checkout(source, row, say))
-        rows = compare(data, contest, progress=say)
+        rows = compare(data, comparison, progress=say)
         with writing(path):
             folder.mkdir(parents=True, exist_ok=True)
             split = {"split": PAPER_SPLIT.kind, "seed": PAPER_SPLIT.seed}
@@ -119,7 +119,9 @@ def compare_families(
     return path, report
 
 
-def compare(data: Measurements, contest: Contest, *, progress: Say | None = None) -> Rows:
+def compare(
+    data: Measurements, comparison: ComparisonSettings, *, progress: Progress | None = None
+) -> Rows:
     """For each target: our model, plain least squares, and every family, judged on the same rows.
 
     :return: rows of ``target``, ``family``, ``seconds`` to fit and predict, and measures
@@ -127,15 +129,19 @@ def compare(data: Measurements, contest: Contest, *, progress: Say | None = None
     say = progress or (lambda step: None)
     learn, test = PAPER_SPLIT.rows(len(data))
     rows: Rows = []
-    for target in contest.targets:
+    for target in comparison.targets:
         say(f"{target}: {OURS}")
         rows += _ours(data, target, learn, test)
-        rows += _families(data, target, contest, PAPER_SPLIT, say)
+        rows += _families(data, target, comparison, PAPER_SPLIT, say)
     return rows
 
 
 def beside(
-    part: Mapping[str, Any], name: str, data: Measurements, contest: Contest, say: Say
+    part: Mapping[str, Any],
+    name: str,
+    data: Measurements,
+    comparison: ComparisonSettings,
+    say: Progress,
 ) -> dict[str, Any]:
     """An artifact's models and the families, on the split of a section of its report card.
 
@@ -145,23 +151,25 @@ def beside(
     """
     split = Split(part["split"], part["seed"])
     rows: Rows = []
-    for target in contest.targets:
+    for target in comparison.targets:
         known = part["targets"].get(target, {})
         mine = {key: known[key] for key in (*_POINT, *_DISTRIBUTION) if key in known}
         plain = {key: known.get(f"{key}_least_squares") for key in _POINT}
         rows += [{"target": target, "family": name, **mine}] if mine else []
         rows += [{"target": target, "family": FLOOR, **plain}] if mine else []
-        rows += _families(data, target, contest, split, say)
+        rows += _families(data, target, comparison, split, say)
     return {"split": split.kind, "seed": split.seed, "rows": rows}
 
 
-def _families(data: Measurements, target: str, contest: Contest, split: Split, say: Say) -> Rows:
+def _families(
+    data: Measurements, target: str, comparison: ComparisonSettings, split: Split, say: Progress
+) -> Rows:
     """A row for each family on one target."""
     learn, test = split.rows(len(data))
     x, y = natural_features(data.space, data.matrix), noisy_targets(data)[target]
-    task = Task(x[learn], y[learn], x[test], contest.time_limit)
+    task = RegressionTask(x[learn], y[learn], x[test], comparison.time_limit)
     rows = []
-    for family in contest.families:
+    for family in comparison.families:
         say(f"{target}: {family}")
         begin = time.perf_counter()
         predicted = FAMILIES[family](task)
@@ -173,9 +181,9 @@ def _families(data: Measurements, target: str, contest: Contest, split: Split, s
 def _ours(data: Measurements, target: str, learn: NDArray[np.intp], test: NDArray[np.intp]) -> Rows:
     """Our model of one target, and plain least squares."""
     y, begin, levels = noisy_targets(data)[target], time.perf_counter(), quantile_levels()
-    sample, held = (Sample(data.space, data.matrix[rows]) for rows in (learn, test))
-    problem = Problem(sample, learn)
-    model, _ = fit_noisy(problem, make_folds(problem), y[learn], len(data), levels)
+    sample, held = (ArchitectureSample(data.space, data.matrix[rows]) for rows in (learn, test))
+    regression = Regression(sample, learn)
+    model, _ = fit_noisy(regression, make_folds(regression), y[learn], len(data), levels)
     ours = {"target": target, "family": OURS, "seconds": time.perf_counter() - begin}
     surrogate = Surrogate(data.space, {target: model}, levels, {})
     found = evaluate(surrogate, held, {}, {target: y[test]})[target]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.fitting.expected_value import CELLS, DESIGNS, Design
-from hwgpt_blackbox.convert.fitting.features import Array, Sample
+from hwgpt_blackbox.convert.fitting.expected_value import CELLS, DESIGNS, FitDesign
+from hwgpt_blackbox.convert.fitting.features import ArchitectureSample, Array
 from hwgpt_blackbox.convert.fitting.whole_space import (
     ENOUGH_PERPLEXITIES,
     MEMORIES,
@@ -34,7 +34,7 @@ IN_SAMPLE = "in sample"
 
 PERPLEXITY = "perplexity"
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ DEFAULT_SPLITS = tuple(Split(kind, row.default) for kind, row in SPLIT_KINDS.ite
 
 
 @dataclass(frozen=True)
-class Trial:
+class Evaluation:
     """Models, and measured architectures to judge them on.
 
     :param split: how those were held out; None: in sample
@@ -115,7 +115,7 @@ class Trial:
 
     split: Split | None
     surrogate: Surrogate
-    sample: Sample
+    sample: ArchitectureSample
     exact: Mapping[str, Array]
     noisy: Mapping[str, Array]
     floor: Mapping[str, AdditiveModel]
@@ -146,10 +146,10 @@ def predictor_of(
 
 
 def _measured(data: Measurements, rows: NDArray[np.intp]) -> dict[str, Any]:
-    """What the architectures of some rows are judged by: arguments of :class:`Trial`."""
+    """What the architectures of some rows are judged by: arguments of :class:`Evaluation`."""
     names = (PERPLEXITY, *MEMORIES, *COUNTED)
     return {
-        "sample": Sample(data.space, data.matrix[rows]),
+        "sample": ArchitectureSample(data.space, data.matrix[rows]),
         "exact": {name: getattr(data, name)[rows].astype(np.float64) for name in names},
         "noisy": {name: values[rows] for name, values in noisy_targets(data).items()},
     }
@@ -160,9 +160,9 @@ def refit(
     split: Split,
     *,
     published: Callable[[NDArray[np.intp]], Published | None] | None = None,
-    progress: Say | None = None,
-    designs: Sequence[Design] = DESIGNS,
-) -> Trial:
+    progress: Progress | None = None,
+    designs: Sequence[FitDesign] = DESIGNS,
+) -> Evaluation:
     """Fit without the architectures that a split holds out.
 
     :param published: from rows to fit on to the published perplexity network with its offset on
@@ -177,14 +177,14 @@ def refit(
         data, train, published=network, progress=progress, designs=designs
     )
     floor = _floor(data, train)
-    return Trial(
+    return Evaluation(
         split, surrogate, floor=floor, fitted=len(train), notes=notes, **_measured(data, test)
     )
 
 
 def _floor(data: Measurements, rows: NDArray[np.intp]) -> dict[str, AdditiveModel]:
     """Plain least squares of every target on some rows."""
-    learn = Sample(data.space, data.matrix[rows])
+    learn = ArchitectureSample(data.space, data.matrix[rows])
     floor = {
         name: fit_least_squares(learn, values[rows].mean(axis=1))
         for name, values in noisy_targets(data).items()
@@ -202,7 +202,7 @@ def as_published(
     targets: Iterable[str],
     split: Split | None = None,
     networks: Mapping[str, Network] | None = None,
-) -> Trial:
+) -> Evaluation:
     """Models that others fitted, on what a split holds out, or on everything measured.
 
     Which architectures they have seen is theirs to say.
@@ -217,15 +217,17 @@ def as_published(
     for part in ("exact", "noisy"):
         measured[part] = {name: v for name, v in measured[part].items() if name in chosen}
     floor = {name: m for name, m in _floor(data, train).items() if name in chosen} if split else {}
-    return Trial(
+    return Evaluation(
         split, surrogate, floor=floor, fitted=0, notes={}, networks=networks or {}, **measured
     )
 
 
-def in_sample(data: Measurements, surrogate: Surrogate) -> Trial:
+def in_sample(data: Measurements, surrogate: Surrogate) -> Evaluation:
     """Models that were fitted to measurements, and the same measurements."""
     rows = np.arange(len(data))
-    return Trial(None, surrogate, floor={}, fitted=len(data), notes={}, **_measured(data, rows))
+    return Evaluation(
+        None, surrogate, floor={}, fitted=len(data), notes={}, **_measured(data, rows)
+    )
 
 
 def published_for(
@@ -245,11 +247,11 @@ def published_for(
     return network
 
 
-def pit_levels(trial: Trial, target: str) -> Array:
+def pit_levels(evaluation: Evaluation, target: str) -> Array:
     """Level of every measurement in its predictive distribution: uniform if calibrated.
 
     :param target: a noisy target
     :return: shape (n, repeats), from 0 to 1
     """
-    ratio = trial.noisy[target] / trial.expected([target])
-    return levels_of(trial.surrogate, target, trial.sample.matrix, ratio)
+    ratio = evaluation.noisy[target] / evaluation.expected([target])
+    return levels_of(evaluation.surrogate, target, evaluation.sample.matrix, ratio)

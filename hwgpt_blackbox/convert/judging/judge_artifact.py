@@ -11,14 +11,20 @@ from hwgpt_blackbox.convert.conversion import read_measurements
 from hwgpt_blackbox.convert.judging.against_source import same_source, table_differences
 from hwgpt_blackbox.convert.judging.cards.card import judge, make_card
 from hwgpt_blackbox.convert.judging.cards.file import COMPARISON
-from hwgpt_blackbox.convert.judging.family_comparison import OURS, Contest, beside
-from hwgpt_blackbox.convert.judging.holdouts import DEFAULT_SPLITS, Say, Split, Trial, as_published
+from hwgpt_blackbox.convert.judging.family_comparison import OURS, ComparisonSettings, beside
+from hwgpt_blackbox.convert.judging.holdouts import (
+    DEFAULT_SPLITS,
+    Evaluation,
+    Progress,
+    Split,
+    as_published,
+)
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements, read_device
-from hwgpt_blackbox.convert.user_device import device_trials
+from hwgpt_blackbox.convert.user_device import device_evaluations
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.storage.artifact_kinds import Sound
+from hwgpt_blackbox.storage.artifact_kinds import CheckedArtifact
 from hwgpt_blackbox.storage.artifact_names import artifact_name
 from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.networks import KIND as NETWORK
@@ -32,7 +38,7 @@ calls their models."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class CardOptions:
     """What a report card shall hold.
 
     :param splits: hold-outs; a fit of ours is repeated for each
@@ -41,12 +47,12 @@ class Asked:
     """
 
     splits: Sequence[Split] = DEFAULT_SPLITS
-    contest: Contest | None = None
-    say: Say = lambda step: None
+    comparison: ComparisonSettings | None = None
+    say: Progress = lambda step: None
 
 
 @dataclass(frozen=True)
-class Judged:
+class Verification:
     """What a source says of an artifact.
 
     :param made_from_this_source: None if its manifest does not say
@@ -57,11 +63,11 @@ class Judged:
 
     made_from_this_source: bool | None
     card: dict[str, Any] | None = None
-    trials: Sequence[Trial] = ()
+    evaluations: Sequence[Evaluation] = ()
     differences: Mapping[str, dict[str, float]] = field(default_factory=dict)
 
 
-def judge_artifact(sound: Sound, source: str, asked: Asked) -> Judged:
+def judge_artifact(sound: CheckedArtifact, source: str, options: CardOptions) -> Verification:
     """Compare an artifact with its source.
 
     :param sound: a sound artifact
@@ -70,28 +76,30 @@ def judge_artifact(sound: Sound, source: str, asked: Asked) -> Judged:
     :raises DataError: the source is malformed, of other architectures, or too small for a split
     :raises MissingExtraError: scipy, or the library of a family, is not installed
     """
-    return _JUDGES[sound.kind](sound, source, asked)
+    return _JUDGES[sound.kind](sound, source, options)
 
 
-def _surrogate(sound: Sound, source: str, asked: Asked) -> Judged:
-    contest = asked.contest
-    split = next((k for k, s in enumerate(asked.splits, start=1) if s.kind == "random"), None)
-    if contest and split is None:
+def _surrogate(sound: CheckedArtifact, source: str, options: CardOptions) -> Verification:
+    comparison = options.comparison
+    split = next((k for k, s in enumerate(options.splits, start=1) if s.kind == "random"), None)
+    if comparison and split is None:
         raise InputError("families are compared on a random split; ask for one")
-    checkout, data = _checkout(sound, source, asked)
+    checkout, data = _checkout(sound, source, options)
     if DISTILLED in sound.manifest:
         targets = _distilled(sound)
-        judged = _published(sound, data, asked, surrogate=sound.content, targets=targets)
-        card, trials, name = judged.card, judged.trials, DISTILLED
+        verification = _published(sound, data, options, surrogate=sound.content, targets=targets)
+        card, evaluations, name = verification.card, verification.evaluations, DISTILLED
     else:
-        card, trials = judge(checkout, data, sound.content, asked.splits, progress=asked.say)
+        card, evaluations = judge(
+            checkout, data, sound.content, options.splits, progress=options.say
+        )
         name = OURS
-    if contest and card and split:
-        card[COMPARISON] = beside(card["sections"][split], name, data, contest, asked.say)
-    return Judged(same_source(sound.manifest, data), card, trials)
+    if comparison and card and split:
+        card[COMPARISON] = beside(card["sections"][split], name, data, comparison, options.say)
+    return Verification(same_source(sound.manifest, data), card, evaluations)
 
 
-def _distilled(sound: Sound) -> list[str]:
+def _distilled(sound: CheckedArtifact) -> list[str]:
     """The targets that others modelled."""
     stated = sound.manifest[DISTILLED]
     targets = [name for name in sound.content.models if isinstance(stated, dict) and name in stated]
@@ -100,21 +108,25 @@ def _distilled(sound: Sound) -> list[str]:
     return targets
 
 
-def _networks(sound: Sound, source: str, asked: Asked) -> Judged:
-    _, data = _checkout(sound, source, asked)
+def _networks(sound: CheckedArtifact, source: str, options: CardOptions) -> Verification:
+    _, data = _checkout(sound, source, options)
     base = read_surrogate(find(artifact_name(sound.space.name)).path)
     networks = sound.content
-    return _published(sound, data, asked, surrogate=base, targets=list(networks), networks=networks)
+    return _published(
+        sound, data, options, surrogate=base, targets=list(networks), networks=networks
+    )
 
 
-def _published(sound: Sound, data: Measurements, asked: Asked, **models: Any) -> Judged:
-    asked.say("report: as published")
-    trials = [as_published(data, split=split, **models) for split in (None, *asked.splits)]
-    card = make_card(sound.manifest, data, trials)
-    return Judged(same_source(sound.manifest, data), card, trials)
+def _published(
+    sound: CheckedArtifact, data: Measurements, options: CardOptions, **models: Any
+) -> Verification:
+    options.say("report: as published")
+    evaluations = [as_published(data, split=split, **models) for split in (None, *options.splits)]
+    card = make_card(sound.manifest, data, evaluations)
+    return Verification(same_source(sound.manifest, data), card, evaluations)
 
 
-def _device(sound: Sound, source: str, asked: Asked) -> Judged:
+def _device(sound: CheckedArtifact, source: str, options: CardOptions) -> Verification:
     device, metrics = str(sound.manifest["device"]), list(sound.manifest["metrics"])
     data = _read_device(sound, source)
     if list(data.values) != metrics:
@@ -122,12 +134,14 @@ def _device(sound: Sound, source: str, asked: Asked) -> Judged:
             f"{source} has {' and '.join(data.values)}, {sound.folder} models "
             f"{' and '.join(metrics)}; name the measurements that it was made from, or convert anew"
         )
-    trials = device_trials(data, sound.content, device, asked.splits, progress=asked.say)
-    card = make_card(sound.manifest, data, trials)
-    return Judged(same_source(sound.manifest, data), card, trials)
+    evaluations = device_evaluations(
+        data, sound.content, device, options.splits, progress=options.say
+    )
+    card = make_card(sound.manifest, data, evaluations)
+    return Verification(same_source(sound.manifest, data), card, evaluations)
 
 
-def _read_device(sound: Sound, source: str) -> DeviceMeasurements:
+def _read_device(sound: CheckedArtifact, source: str) -> DeviceMeasurements:
     """Measurements of a device, in the units in which its artifact was made from a table.
 
     Their size was checked, or confirmed, when it was made.
@@ -141,18 +155,20 @@ def _read_device(sound: Sound, source: str) -> DeviceMeasurements:
     )
 
 
-def _table(sound: Sound, source: str, asked: Asked) -> Judged:
-    _, data = _checkout(sound, source, asked)
+def _table(sound: CheckedArtifact, source: str, options: CardOptions) -> Verification:
+    _, data = _checkout(sound, source, options)
     differences = table_differences(sound.content, data)
-    return Judged(same_source(sound.manifest, data), differences=differences)
+    return Verification(same_source(sound.manifest, data), differences=differences)
 
 
-def _checkout(sound: Sound, source: str, asked: Asked) -> tuple[Checkout, Measurements]:
-    checkout = Checkout(source, sound.space, asked.say)
+def _checkout(
+    sound: CheckedArtifact, source: str, options: CardOptions
+) -> tuple[Checkout, Measurements]:
+    checkout = Checkout(source, sound.space, options.say)
     return checkout, read_measurements(checkout)
 
 
-_JUDGES: dict[str, Callable[[Sound, str, Asked], Judged]] = {
+_JUDGES: dict[str, Callable[[CheckedArtifact, str, CardOptions], Verification]] = {
     "surrogate": _surrogate,
     "tabular": _table,
     DEVICE: _device,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.fitting.features import Array, Sample
+from hwgpt_blackbox.convert.fitting.features import ArchitectureSample, Array
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, IntMatrix
 from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.errors import InputError
@@ -180,7 +180,7 @@ def noise_measures(
 
 def evaluate(
     surrogate: Surrogate,
-    sample: Sample,
+    sample: ArchitectureSample,
     exact: Mapping[str, Array],
     noisy: Mapping[str, Array],
     networks: Mapping[str, Network] | None = None,

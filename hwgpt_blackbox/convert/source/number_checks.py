@@ -15,7 +15,7 @@ _NUMBERS = {float, int}
 
 
 @dataclass(frozen=True)
-class Range:
+class PlausibleRange:
     """Plausible values.
 
     :param low: smallest
@@ -72,7 +72,11 @@ def number(value: Any, where: str) -> float:
 
 
 def check_range(
-    values: NDArray[np.float64], plausible: Range, names: Sequence[str], what: str, path: str
+    values: NDArray[np.float64],
+    plausible: PlausibleRange,
+    names: Sequence[str],
+    what: str,
+    path: str,
 ) -> None:
     """Raise unless every value is positive and every median over repeats plausible.
 

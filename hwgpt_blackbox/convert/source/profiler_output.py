@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.source.checkout import ENERGY_FILES, LATENCY_FILES, Checkout
-from hwgpt_blackbox.convert.source.number_checks import Range, check_range, number, numbers
+from hwgpt_blackbox.convert.source.number_checks import PlausibleRange, check_range, number, numbers
 from hwgpt_blackbox.convert.source.stats_file import PERPLEXITY_RANGE, Stats
 from hwgpt_blackbox.domain.architecture_strings import Architectures
 from hwgpt_blackbox.domain.devices import DEVICES, Device
@@ -28,7 +28,7 @@ MEMORY_FOLDERS = {"mem_rtx2080": "float16_memory", "mem_a100": "bfloat16_memory"
 TOLERANCE = 1e-9
 """Relative difference between raw output and ``stats.pkl``: some differ in the last bit."""
 
-ACCURACY_RANGE = Range(1e-4, 1.0, "")
+ACCURACY_RANGE = PlausibleRange(1e-4, 1.0, "")
 
 Compare = Callable[[dict[str, Any], int, str], None]
 

@@ -24,7 +24,7 @@ from hwgpt_blackbox.convert.judging.cards.plots import (
     draw_families,
     draw_predicted,
 )
-from hwgpt_blackbox.convert.judging.holdouts import Trial
+from hwgpt_blackbox.convert.judging.holdouts import Evaluation
 from hwgpt_blackbox.errors import require
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ EXACT = "exact"
 
 
 def make_figures(
-    card: Mapping[str, Any], trials: Sequence[Trial]
+    card: Mapping[str, Any], evaluations: Sequence[Evaluation]
 ) -> dict[str, Callable[[], Figure]]:
     """Name to what makes the figure, of everything that is at hand.
 
@@ -62,20 +62,20 @@ def make_figures(
         compute = partial(families_table, part)
         name = _file_name(part["split"], part["seed"])
         add(f"{name}-families", draw_families, compute, f"{name}: families of surrogates")
-    for trial in trials:
-        for kind, targets in _kinds(trial).items():
-            if trial.split is None:
+    for evaluation in evaluations:
+        for kind, targets in _kinds(evaluation).items():
+            if evaluation.split is None:
                 what = "metrics without noise" if kind == EXACT else kind
                 title = f"distribution of {what}; dotted: drawn from the models"
-                compute = partial(distribution_table, trial, targets)
+                compute = partial(distribution_table, evaluation, targets)
                 add(f"distribution-{kind}", draw_distributions, compute, title)
                 continue
-            name = _file_name(trial.split.kind, trial.split.seed)
-            compute = partial(predicted_table, trial, targets)
+            name = _file_name(evaluation.split.kind, evaluation.split.seed)
+            compute = partial(predicted_table, evaluation, targets)
             title = f"{name}: predicted against measured"
             add(f"{name}-predicted-{kind}", draw_predicted, compute, title)
             if kind != EXACT:
-                compute = partial(calibration_table, trial, targets)
+                compute = partial(calibration_table, evaluation, targets)
                 title = f"{name}: calibration"
                 add(f"{name}-calibration-{kind}", draw_calibration, compute, title)
     return found
@@ -85,11 +85,11 @@ def _figure(draw: Draw, compute: Callable[[], pd.DataFrame], title: str) -> Figu
     return draw(compute(), title)
 
 
-def _kinds(trial: Trial) -> dict[str, list[str]]:
+def _kinds(evaluation: Evaluation) -> dict[str, list[str]]:
     """Targets that share a figure: exact ones, latencies, energies."""
-    known = [n for n, values in trial.exact.items() if np.isfinite(values).any()]
+    known = [n for n, values in evaluation.exact.items() if np.isfinite(values).any()]
     kinds: dict[str, list[str]] = {EXACT: known} if known else {}
-    for name in trial.noisy:
+    for name in evaluation.noisy:
         kinds.setdefault(name.partition("@")[0], []).append(name)
     return kinds
 

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.fitting.features import Array
-from hwgpt_blackbox.convert.judging.holdouts import Trial, pit_levels
+from hwgpt_blackbox.convert.judging.holdouts import Evaluation, pit_levels
 from hwgpt_blackbox.convert.judging.measures import COVERAGES
 from hwgpt_blackbox.domain.encoding import NUM_LAYERS
 
@@ -36,22 +36,26 @@ CURVE_LEVELS = np.linspace(0.0, 1.0, 101)
 """Levels of an empirical distribution that is drawn."""
 
 
-def predicted_table(trial: Trial, targets: Sequence[str]) -> pd.DataFrame:
+def predicted_table(evaluation: Evaluation, targets: Sequence[str]) -> pd.DataFrame:
     """Mean of the measurements and expected value of architectures.
 
     :return: columns ``target``, ``measured``, ``predicted``, natural units
     """
-    rows = np.random.default_rng(POINT_SEED).permutation(len(trial.sample))[:POINTS]
-    expected = trial.expected(targets)
+    rows = np.random.default_rng(POINT_SEED).permutation(len(evaluation.sample))[:POINTS]
+    expected = evaluation.expected(targets)
     parts = []
     for j, name in enumerate(targets):
-        values = trial.noisy[name].mean(axis=1) if name in trial.noisy else trial.exact[name]
+        values = (
+            evaluation.noisy[name].mean(axis=1)
+            if name in evaluation.noisy
+            else evaluation.exact[name]
+        )
         frame = pd.DataFrame({MEASURED: values[rows], PREDICTED: expected[rows, j]})
         parts.append(frame.assign(**{TARGET: name}).dropna())
     return pd.concat(parts, ignore_index=True)[[TARGET, MEASURED, PREDICTED]]
 
 
-def calibration_table(trial: Trial, targets: Sequence[str]) -> pd.DataFrame:
+def calibration_table(evaluation: Evaluation, targets: Sequence[str]) -> pd.DataFrame:
     """Quantiles of the levels of measurements in their predictive distributions.
 
     :param targets: noisy targets
@@ -60,7 +64,7 @@ def calibration_table(trial: Trial, targets: Sequence[str]) -> pd.DataFrame:
     """
     parts = []
     for name in targets:
-        found = np.quantile(pit_levels(trial, name), QQ_LEVELS)
+        found = np.quantile(pit_levels(evaluation, name), QQ_LEVELS)
         parts.append(pd.DataFrame({TARGET: name, LEVEL: QQ_LEVELS, MEASURED: found}))
     return pd.concat(parts, ignore_index=True)
 
@@ -94,14 +98,14 @@ def families_table(comparison: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[TARGET, FAMILY, MEASURE, VALUE])
 
 
-def groups(trial: Trial) -> dict[str, dict[str, NDArray[np.bool_]]]:
+def groups(evaluation: Evaluation) -> dict[str, dict[str, NDArray[np.bool_]]]:
     """Rows of the architectures by factor and group.
 
     The MLP ratio varies over layers: architectures are grouped in thirds of its mean over them.
 
     :return: factor to label to mask of shape (n,)
     """
-    sample, space = trial.sample, trial.sample.space
+    sample, space = evaluation.sample, evaluation.sample.space
     mlp, _, active = sample.layers
     ratio = np.where(active, np.array(space.mlp_ratios)[mlp], 0).sum(axis=1) / active.sum(axis=1)
     low, high = np.quantile(ratio, (1 / 3, 2 / 3))
@@ -117,18 +121,20 @@ def groups(trial: Trial) -> dict[str, dict[str, NDArray[np.bool_]]]:
     }
 
 
-def distribution_table(trial: Trial, targets: Sequence[str]) -> pd.DataFrame:
+def distribution_table(evaluation: Evaluation, targets: Sequence[str]) -> pd.DataFrame:
     """Empirical distributions of targets by embed_dim, num_layers and MLP ratio.
 
     :return: columns ``target``, ``factor``, ``group``, ``level``, and the quantiles at it of what
         was ``measured`` and of as many measurements drawn from the models (``predicted``)
     """
-    predictor = trial.predictor(targets)
-    drawn = predictor.measurements(trial.sample.matrix, np.zeros(1, dtype=np.uint64))
-    by_factor = groups(trial)
+    predictor = evaluation.predictor(targets)
+    drawn = predictor.measurements(evaluation.sample.matrix, np.zeros(1, dtype=np.uint64))
+    by_factor = groups(evaluation)
     parts = []
     for j, name in enumerate(targets):
-        values: Array = trial.noisy[name] if name in trial.noisy else trial.exact[name][:, None]
+        values: Array = (
+            evaluation.noisy[name] if name in evaluation.noisy else evaluation.exact[name][:, None]
+        )
         known = np.isfinite(values).all(axis=1)
         for factor, labels in by_factor.items():
             for label, mask in labels.items():
