@@ -186,9 +186,8 @@ def main() -> None:
                 other = refit(data, split, published=network, designs=WITHOUT_DRIFT)
                 against_drift_left_in(found, evaluation, other, split.rows(len(data))[1])
             shown = {n: row | {"design": _design(evaluation, n)} for n, row in found.items()}
-            print(
-                f"{space}, {split}, fitted to {evaluation.fitted}, judged on {len(evaluation.sample)}"
-            )
+            fitted, judged = evaluation.fitted, len(evaluation.sample)
+            print(f"{space}, {split}, fitted to {fitted}, judged on {judged}")
             print(table(shown), flush=True)
             report[f"{space}/{split}"] = shown
             by_split.setdefault(str(split), {}).update(

@@ -1,4 +1,4 @@
-"""``hwgpt-blackbox verify``: is an artifact sound, and how good is it against its source."""
+"""``hwgpt-blackbox verify``: is an artifact artifact, and how good is it against its source."""
 
 from __future__ import annotations
 
@@ -64,21 +64,21 @@ def run(args: argparse.Namespace) -> int:
 
     splits, comparison = _splits(args), _contest(args)
     folder = locate(args.artifact)
-    sound = check_artifact(folder)
-    _check_options(args, sound)
+    artifact = check_artifact(folder)
+    _check_options(args, artifact)
     answer: dict[str, Any] = {
         "artifact": str(folder),
-        "kind": sound.kind,
-        "space": sound.space.name,
-        "files": {name: row["sha256"] for name, row in sound.manifest["files"].items()},
+        "kind": artifact.kind,
+        "space": artifact.space.name,
+        "files": {name: row["sha256"] for name, row in artifact.manifest["files"].items()},
     }
-    if "workload" in sound.manifest:
-        answer["workload"] = sound.manifest["workload"]
+    if "workload" in artifact.manifest:
+        answer["workload"] = artifact.manifest["workload"]
     evaluations: Sequence[Evaluation] = ()
     if args.against is None:
-        card = read_card(folder) if sound.kind in KINDS else None
+        card = read_card(folder) if artifact.kind in KINDS else None
     else:
-        verification = _judge(args, sound, splits, comparison)
+        verification = _judge(args, artifact, splits, comparison)
         card, evaluations = verification.card, verification.evaluations
         answer["source"] = str(args.against)
         answer["made_from_this_source"] = verification.made_from_this_source
@@ -99,16 +99,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _judge(
     args: argparse.Namespace,
-    sound: CheckedArtifact,
+    artifact: CheckedArtifact,
     splits: Sequence[Split],
     comparison: ComparisonSettings | None,
 ) -> Verification:
     """What the source says of an artifact."""
-    from hwgpt_blackbox.convert.conversion import progress_bar
     from hwgpt_blackbox.convert.judging.judge_artifact import CardOptions, judge_artifact
+    from hwgpt_blackbox.convert.progress import progress_bar
 
-    with progress_bar(not args.quiet) as say:
-        return judge_artifact(sound, args.against, CardOptions(splits, comparison, say))
+    with progress_bar(not args.quiet) as progress:
+        return judge_artifact(artifact, args.against, CardOptions(splits, comparison, progress))
 
 
 def _contest(args: argparse.Namespace) -> ComparisonSettings | None:
@@ -136,7 +136,7 @@ def _splits(args: argparse.Namespace) -> list[Split]:
     return [Split(args.split, default if args.seed is None else args.seed)]
 
 
-def _check_options(args: argparse.Namespace, sound: CheckedArtifact) -> None:
+def _check_options(args: argparse.Namespace, artifact: CheckedArtifact) -> None:
     """Raise at once, before a minute of work, when what was asked for cannot be done.
 
     :raises InputError: says what is missing
@@ -146,27 +146,27 @@ def _check_options(args: argparse.Namespace, sound: CheckedArtifact) -> None:
     from hwgpt_blackbox.storage.artifact_names import BLACKBOXES
     from hwgpt_blackbox.storage.locations import EMBEDDED
 
-    if sound.kind not in KINDS and (args.store or args.out is not None):
+    if artifact.kind not in KINDS and (args.store or args.out is not None):
         raise InputError(
-            f"{sound.folder} is a table of measurements, which has no report card; leave out "
+            f"{artifact.folder} is a table of measurements, which has no report card; leave out "
             "--store and --out, or verify the surrogate of the space"
         )
-    if args.fit and (sound.kind != "surrogate" or args.against is None):
+    if args.fit and (artifact.kind != "surrogate" or args.against is None):
         raise InputError("--fit is for a surrogate of a space, with --against SOURCE")
     if args.fit and args.split not in (BOTH, "random"):
         raise InputError("--fit compares on a random split; give --split random, or both")
     if args.store and args.against is None:
         raise InputError("--store needs --against SOURCE: the card is computed from measurements")
-    if args.store and args.artifact in BLACKBOXES and sound.folder.parent == EMBEDDED:
+    if args.store and args.artifact in BLACKBOXES and artifact.folder.parent == EMBEDDED:
         raise InputError(
             f"{args.artifact} is the one that the package ships; to change it nevertheless, give "
-            f"its folder: {sound.folder}"
+            f"its folder: {artifact.folder}"
         )
     if args.out is not None:
         require("matplotlib", extra="analysis")
-        if args.against is None and REPORT not in sound.manifest["files"]:
+        if args.against is None and REPORT not in artifact.manifest["files"]:
             raise InputError(
-                f"--out: {sound.folder} holds no report card; compute one with --against SOURCE"
+                f"--out: {artifact.folder} holds no report card; compute one with --against SOURCE"
             )
 
 

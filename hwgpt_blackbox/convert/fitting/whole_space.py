@@ -6,7 +6,7 @@ exact Pareto fronts computable; do not give it up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,9 @@ from hwgpt_blackbox.convert.fitting.features import (
     perplexity_features,
 )
 from hwgpt_blackbox.convert.fitting.noise_tables import align_folds, fit_ratios, quantile_levels
-from hwgpt_blackbox.convert.fitting.repeat_dependence import estimate_dependence
+from hwgpt_blackbox.convert.fitting.repeat_dependence import with_dependence
 from hwgpt_blackbox.convert.fitting.ridge import empirical_bayes, ridge
+from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
@@ -172,7 +173,7 @@ def fit_models(
     rows: NDArray[np.intp] | None = None,
     *,
     published: Published | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
     designs: Sequence[FitDesign] = DESIGNS,
 ) -> tuple[Surrogate, dict[str, Any]]:
     """Every model of a space, and what to say of each in the manifest.
@@ -185,24 +186,23 @@ def fit_models(
     :param designs: that models of noisy metrics are chosen from
     :raises DataError: too few architectures or perplexities
     """
-    say = progress or (lambda step: None)
     order = np.arange(len(data)) if rows is None else np.asarray(rows)
     sample = ArchitectureSample(data.space, data.matrix[order])
     regression = Regression(sample, order)
     regression.check()
     levels = quantile_levels()
     models: dict[str, AdditiveModel] = {}
-    say("perplexity")
+    progress("perplexity")
     models["perplexity"], perplexity = _perplexity(sample, data.perplexity[order], published)
     notes: dict[str, Any] = {"perplexity": perplexity}
     for name in MEMORIES:
-        say(name)
+        progress(name)
         models[name] = fit_least_squares(sample, getattr(data, name)[order])
     folds = make_folds(regression)
     expected: dict[str, Array] = {}
     noisy = {target: repeats[order] for target, repeats in noisy_targets(data).items()}
     for target, repeats in noisy.items():
-        say(target)
+        progress(target)
         models[target], choice = fit_noisy(regression, folds, repeats, len(data), levels, designs)
         expected[target] = choice.fit.predict(regression)
         notes[target] = {
@@ -210,12 +210,12 @@ def fit_models(
             "drift_window": 2 * choice.fit.drift.half,
             "drift_by_embed_dim": choice.fit.drift.by_embed,
         }
-    say("dependence of measurements")
+    progress("dependence of measurements")
     surrogate = Surrogate(data.space, models, levels, {})
-    for target, found in estimate_dependence(surrogate, sample.matrix, expected, noisy).items():
-        models[target] = replace(models[target], dependence=found)
-        notes[target]["dependence"] = asdict(found)
-    return Surrogate(data.space, models, levels, {}), notes
+    surrogate = with_dependence(surrogate, sample.matrix, expected, noisy)
+    for target in noisy:
+        notes[target]["dependence"] = asdict(surrogate.models[target].dependence)
+    return surrogate, notes
 
 
 def fit_surrogate(
@@ -223,7 +223,7 @@ def fit_surrogate(
     folder: Path,
     *,
     published: Published | None,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> None:
     """Fit every model of a space and write the artifact.
 
@@ -234,21 +234,39 @@ def fit_surrogate(
     :raises DataError: too few architectures or perplexities
     """
     surrogate, notes = fit_models(data, published=published, progress=progress)
+    progress("reference fronts")
+    write_space(surrogate, folder, artifact_name(data.space.name), {"fit": notes}, data.source)
+
+
+def write_space(
+    surrogate: Surrogate,
+    folder: Path,
+    name: str,
+    notes: Mapping[str, Any],
+    source: Mapping[str, Any],
+) -> Surrogate:
+    """Write the surrogate artifact of a space: bounds and fronts of standard problems included.
+
+    :param folder: existing empty folder that becomes the artifact
+    :param name: of the artifact
+    :param notes: how the models were made, for the manifest
+    :param source: what they were made from, for the manifest
+    :return: the surrogate with its manifest
+    """
     manifest: dict[str, Any] = {
         "kind": "surrogate",
-        "name": artifact_name(data.space.name),
-        "space": data.space.name,
+        "name": name,
+        "space": surrogate.space.name,
         "units": {row.name: row.unit for row in METRICS.values()},
         "links": {target: model.link for target, model in surrogate.models.items()},
-        "fit": notes,
+        **notes,
         "bounds": bounds(surrogate),
-        "source": dict(data.source),
+        "source": dict(source),
     }
-    if progress:
-        progress("reference fronts")
-    surrogate = Surrogate(data.space, surrogate.models, surrogate.levels, manifest)
+    surrogate = Surrogate(surrogate.space, surrogate.models, surrogate.levels, manifest)
     manifest["problems"] = standard_problems(surrogate)
     write_surrogate(surrogate, folder, manifest)
+    return surrogate
 
 
 def write_surrogate(surrogate: Surrogate, folder: Path, manifest: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.conversion import progress_bar, read_measurements
+from hwgpt_blackbox.convert.conversion import read_measurements
 from hwgpt_blackbox.convert.fitting.expected_value import Regression, make_folds
 from hwgpt_blackbox.convert.fitting.features import ArchitectureSample, Array
 from hwgpt_blackbox.convert.fitting.noise_tables import quantile_levels
@@ -19,7 +19,7 @@ from hwgpt_blackbox.convert.fitting.whole_space import fit_least_squares, fit_no
 from hwgpt_blackbox.convert.judging.cards.card import plain_row
 from hwgpt_blackbox.convert.judging.cards.file import to_json
 from hwgpt_blackbox.convert.judging.families import FAMILIES, Prediction, RegressionTask
-from hwgpt_blackbox.convert.judging.holdouts import Progress, Split
+from hwgpt_blackbox.convert.judging.holdouts import Split
 from hwgpt_blackbox.convert.judging.measures import (
     COVERAGES,
     crps,
@@ -27,15 +27,15 @@ from hwgpt_blackbox.convert.judging.measures import (
     location_measures,
     miscalibration_area,
     pit,
+    predictor_of,
 )
+from hwgpt_blackbox.convert.progress import Progress, progress_bar, silent
 from hwgpt_blackbox.convert.source.autogluon_predictors import natural_features
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.domain.devices import DEVICES
-from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import InputError, OutputError, unknown
-from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.models.surrogate import Surrogate
 from hwgpt_blackbox.storage.atomic_writes import terminate_as_exit, write_file, writing
 from hwgpt_blackbox.storage.user_devices import NOISY
@@ -108,9 +108,9 @@ def compare_families(
     path = folder / f"comparison-{row.name}.json"
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists; replace it with --overwrite, or choose another --out")
-    with terminate_as_exit(), progress_bar(progress) as say:
-        data = read_measurements(Checkout(source, row, say))
-        rows = compare(data, comparison, progress=say)
+    with terminate_as_exit(), progress_bar(progress) as steps:
+        data = read_measurements(Checkout(source, row, steps))
+        rows = compare(data, comparison, progress=steps)
         with writing(path):
             folder.mkdir(parents=True, exist_ok=True)
             split = {"split": PAPER_SPLIT.kind, "seed": PAPER_SPLIT.seed}
@@ -120,49 +120,51 @@ def compare_families(
 
 
 def compare(
-    data: Measurements, comparison: ComparisonSettings, *, progress: Progress | None = None
+    data: Measurements, comparison: ComparisonSettings, *, progress: Progress = silent
 ) -> Rows:
     """For each target: our model, plain least squares, and every family, judged on the same rows.
 
     :return: rows of ``target``, ``family``, ``seconds`` to fit and predict, and measures
     """
-    say = progress or (lambda step: None)
     learn, test = PAPER_SPLIT.rows(len(data))
     rows: Rows = []
     for target in comparison.targets:
-        say(f"{target}: {OURS}")
+        progress(f"{target}: {OURS}")
         rows += _ours(data, target, learn, test)
-        rows += _families(data, target, comparison, PAPER_SPLIT, say)
+        rows += _families(data, target, comparison, PAPER_SPLIT, progress)
     return rows
 
 
-def beside(
-    part: Mapping[str, Any],
+def compare_on_section(
+    section: Mapping[str, Any],
     name: str,
     data: Measurements,
     comparison: ComparisonSettings,
-    say: Progress,
+    progress: Progress,
 ) -> dict[str, Any]:
     """An artifact's models and the families, on the split of a section of its report card.
 
-    :param part: the section
     :param name: how the artifact's models are called
     :return: ``split``, ``seed`` and ``rows`` as of :func:`compare`, for a card
     """
-    split = Split(part["split"], part["seed"])
+    split = Split(section["split"], section["seed"])
     rows: Rows = []
     for target in comparison.targets:
-        known = part["targets"].get(target, {})
+        known = section["targets"].get(target, {})
         mine = {key: known[key] for key in (*_POINT, *_DISTRIBUTION) if key in known}
         plain = {key: known.get(f"{key}_least_squares") for key in _POINT}
         rows += [{"target": target, "family": name, **mine}] if mine else []
         rows += [{"target": target, "family": FLOOR, **plain}] if mine else []
-        rows += _families(data, target, comparison, split, say)
+        rows += _families(data, target, comparison, split, progress)
     return {"split": split.kind, "seed": split.seed, "rows": rows}
 
 
 def _families(
-    data: Measurements, target: str, comparison: ComparisonSettings, split: Split, say: Progress
+    data: Measurements,
+    target: str,
+    comparison: ComparisonSettings,
+    split: Split,
+    progress: Progress,
 ) -> Rows:
     """A row for each family on one target."""
     learn, test = split.rows(len(data))
@@ -170,7 +172,7 @@ def _families(
     task = RegressionTask(x[learn], y[learn], x[test], comparison.time_limit)
     rows = []
     for family in comparison.families:
-        say(f"{target}: {family}")
+        progress(f"{target}: {family}")
         begin = time.perf_counter()
         predicted = FAMILIES[family](task)
         row = {"target": target, "family": family, "seconds": time.perf_counter() - begin}
@@ -189,7 +191,7 @@ def _ours(data: Measurements, target: str, learn: NDArray[np.intp], test: NDArra
     found = evaluate(surrogate, held, {}, {target: y[test]})[target]
     begin = time.perf_counter()
     plain = {target: fit_least_squares(sample, y[learn].mean(axis=1))}
-    predictor = Predictor(Surrogate(data.space, plain, levels, {}), [Column(*target.split("@"))])
+    predictor = predictor_of(Surrogate(data.space, plain, levels, {}), [target])
     floor = {"target": target, "family": FLOOR, "seconds": time.perf_counter() - begin}
     return [
         plain_row(ours | {key: found[key] for key in (*_POINT, *_DISTRIBUTION)}),

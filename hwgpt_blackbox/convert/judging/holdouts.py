@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,16 @@ from hwgpt_blackbox.convert.fitting.whole_space import (
     fit_models,
     noisy_targets,
 )
-from hwgpt_blackbox.convert.judging.measures import block_split, levels_of, random_split
+from hwgpt_blackbox.convert.judging.measures import (
+    block_split,
+    levels_of,
+    predictor_of,
+    random_split,
+)
+from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.perplexity_checkpoint import fitted_network
-from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.errors import InputError, unknown
 from hwgpt_blackbox.models.additive import AdditiveModel
 from hwgpt_blackbox.models.prediction import Network, Predictor
@@ -34,7 +39,7 @@ IN_SAMPLE = "in sample"
 
 PERPLEXITY = "perplexity"
 
-Progress = Callable[[str], None]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -137,22 +142,19 @@ class Evaluation:
         return predictor_of(self.surrogate, targets, self.networks)
 
 
-def predictor_of(
-    surrogate: Surrogate, targets: Iterable[str], networks: Mapping[str, Network] | None = None
-) -> Predictor:
-    """What predicts some targets of a surrogate, one column each."""
-    columns = [Column(*name.split("@")) for name in targets]
-    return Predictor(surrogate, columns, networks=networks)
+def steps_of(split: Split, progress: Progress) -> Progress:
+    """What names the steps of a fit of a split."""
+    return lambda step: progress(f"report: {split}: {step}")
 
 
-def _measured(data: Measurements, rows: NDArray[np.intp]) -> dict[str, Any]:
-    """What the architectures of some rows are judged by: arguments of :class:`Evaluation`."""
+def _measured(
+    data: Measurements, rows: NDArray[np.intp]
+) -> tuple[ArchitectureSample, dict[str, Array], dict[str, Array]]:
+    """The architectures of some rows, and their values of exact and of noisy targets."""
     names = (PERPLEXITY, *MEMORIES, *COUNTED)
-    return {
-        "sample": ArchitectureSample(data.space, data.matrix[rows]),
-        "exact": {name: getattr(data, name)[rows].astype(np.float64) for name in names},
-        "noisy": {name: values[rows] for name, values in noisy_targets(data).items()},
-    }
+    exact = {name: getattr(data, name)[rows].astype(np.float64) for name in names}
+    noisy = {name: values[rows] for name, values in noisy_targets(data).items()}
+    return ArchitectureSample(data.space, data.matrix[rows]), exact, noisy
 
 
 def refit(
@@ -160,7 +162,7 @@ def refit(
     split: Split,
     *,
     published: Callable[[NDArray[np.intp]], Published | None] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     designs: Sequence[FitDesign] = DESIGNS,
 ) -> Evaluation:
     """Fit without the architectures that a split holds out.
@@ -177,9 +179,7 @@ def refit(
         data, train, published=network, progress=progress, designs=designs
     )
     floor = _floor(data, train)
-    return Evaluation(
-        split, surrogate, floor=floor, fitted=len(train), notes=notes, **_measured(data, test)
-    )
+    return Evaluation(split, surrogate, *_measured(data, test), floor, len(train), notes)
 
 
 def _floor(data: Measurements, rows: NDArray[np.intp]) -> dict[str, AdditiveModel]:
@@ -198,12 +198,12 @@ def _floor(data: Measurements, rows: NDArray[np.intp]) -> dict[str, AdditiveMode
 
 def as_published(
     data: Measurements,
+    splits: Sequence[Split],
     surrogate: Surrogate,
-    targets: Iterable[str],
-    split: Split | None = None,
+    targets: Collection[str],
     networks: Mapping[str, Network] | None = None,
-) -> Evaluation:
-    """Models that others fitted, on what a split holds out, or on everything measured.
+) -> list[Evaluation]:
+    """Models that others fitted: on everything measured, and on what each split holds out.
 
     Which architectures they have seen is theirs to say.
 
@@ -211,23 +211,28 @@ def as_published(
     :param targets: what is theirs
     :param networks: targets that are answered by networks
     """
-    rows = np.arange(len(data))
-    train, test = split.rows(len(data)) if split else (rows, rows)
-    measured, chosen = _measured(data, test), set(targets)
-    for part in ("exact", "noisy"):
-        measured[part] = {name: v for name, v in measured[part].items() if name in chosen}
-    floor = {name: m for name, m in _floor(data, train).items() if name in chosen} if split else {}
-    return Evaluation(
-        split, surrogate, floor=floor, fitted=0, notes={}, networks=networks or {}, **measured
-    )
+
+    def theirs(found: Mapping[str, _T]) -> dict[str, _T]:
+        return {name: value for name, value in found.items() if name in targets}
+
+    evaluations = []
+    for split in (None, *splits):
+        everything = np.arange(len(data))
+        train, test = split.rows(len(data)) if split else (everything, everything)
+        sample, exact, noisy = _measured(data, test)
+        floor = theirs(_floor(data, train)) if split else {}
+        evaluations.append(
+            Evaluation(
+                split, surrogate, sample, theirs(exact), theirs(noisy), floor, 0, {}, networks or {}
+            )
+        )
+    return evaluations
 
 
 def in_sample(data: Measurements, surrogate: Surrogate) -> Evaluation:
     """Models that were fitted to measurements, and the same measurements."""
-    rows = np.arange(len(data))
-    return Evaluation(
-        None, surrogate, floor={}, fitted=len(data), notes={}, **_measured(data, rows)
-    )
+    measured = _measured(data, np.arange(len(data)))
+    return Evaluation(None, surrogate, *measured, {}, len(data), {})
 
 
 def published_for(

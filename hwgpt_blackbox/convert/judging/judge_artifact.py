@@ -11,14 +11,18 @@ from hwgpt_blackbox.convert.conversion import read_measurements
 from hwgpt_blackbox.convert.judging.against_source import same_source, table_differences
 from hwgpt_blackbox.convert.judging.cards.card import judge, make_card
 from hwgpt_blackbox.convert.judging.cards.file import COMPARISON
-from hwgpt_blackbox.convert.judging.family_comparison import OURS, ComparisonSettings, beside
+from hwgpt_blackbox.convert.judging.family_comparison import (
+    OURS,
+    ComparisonSettings,
+    compare_on_section,
+)
 from hwgpt_blackbox.convert.judging.holdouts import (
     DEFAULT_SPLITS,
     Evaluation,
-    Progress,
     Split,
     as_published,
 )
+from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements, read_device
@@ -42,13 +46,13 @@ class CardOptions:
     """What a report card shall hold.
 
     :param splits: hold-outs; a fit of ours is repeated for each
-    :param contest: families to set beside a surrogate, on the random split
-    :param say: called with the name of each step
+    :param comparison: families to set beside a surrogate, on the random split
+    :param progress: called with the name of each step
     """
 
     splits: Sequence[Split] = DEFAULT_SPLITS
     comparison: ComparisonSettings | None = None
-    say: Progress = lambda step: None
+    progress: Progress = silent
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Verification:
 
     :param made_from_this_source: None if its manifest does not say
     :param card: its report card, None for a table
-    :param trials: what that was computed from
+    :param evaluations: what that was computed from
     :param differences: of a table, by metric
     """
 
@@ -67,104 +71,104 @@ class Verification:
     differences: Mapping[str, dict[str, float]] = field(default_factory=dict)
 
 
-def judge_artifact(sound: CheckedArtifact, source: str, options: CardOptions) -> Verification:
+def judge_artifact(artifact: CheckedArtifact, source: str, options: CardOptions) -> Verification:
     """Compare an artifact with its source.
 
-    :param sound: a sound artifact
+    :param artifact: a sound artifact
     :param source: root of a checkout of HW-GPT-Bench; for a user's device its measurements
     :raises InputError: there is no such source, or families are compared on no random split
     :raises DataError: the source is malformed, of other architectures, or too small for a split
     :raises MissingExtraError: scipy, or the library of a family, is not installed
     """
-    return _JUDGES[sound.kind](sound, source, options)
+    return _JUDGES[artifact.kind](artifact, source, options)
 
 
-def _surrogate(sound: CheckedArtifact, source: str, options: CardOptions) -> Verification:
-    comparison = options.comparison
-    split = next((k for k, s in enumerate(options.splits, start=1) if s.kind == "random"), None)
-    if comparison and split is None:
+def _surrogate(artifact: CheckedArtifact, source: str, options: CardOptions) -> Verification:
+    comparison, splits = options.comparison, options.splits
+    position = next((k for k, s in enumerate(splits, start=1) if s.kind == "random"), None)
+    if comparison and position is None:
         raise InputError("families are compared on a random split; ask for one")
-    checkout, data = _checkout(sound, source, options)
-    if DISTILLED in sound.manifest:
-        targets = _distilled(sound)
-        verification = _published(sound, data, options, surrogate=sound.content, targets=targets)
-        card, evaluations, name = verification.card, verification.evaluations, DISTILLED
+    checkout, data = _checkout(artifact, source, options)
+    if DISTILLED in artifact.manifest:
+        targets = _distilled(artifact)
+        options.progress("report: as published")
+        name, evaluations = DISTILLED, as_published(data, splits, artifact.content, targets)
+        card = make_card(artifact.manifest, data, evaluations)
     else:
-        card, evaluations = judge(
-            checkout, data, sound.content, options.splits, progress=options.say
-        )
         name = OURS
-    if comparison and card and split:
-        card[COMPARISON] = beside(card["sections"][split], name, data, comparison, options.say)
-    return Verification(same_source(sound.manifest, data), card, evaluations)
+        card, evaluations = judge(
+            checkout, data, artifact.content, splits, progress=options.progress
+        )
+    if comparison and position:
+        section = card["sections"][position]
+        card[COMPARISON] = compare_on_section(section, name, data, comparison, options.progress)
+    return Verification(same_source(artifact.manifest, data), card, evaluations)
 
 
-def _distilled(sound: CheckedArtifact) -> list[str]:
+def _distilled(artifact: CheckedArtifact) -> list[str]:
     """The targets that others modelled."""
-    stated = sound.manifest[DISTILLED]
-    targets = [name for name in sound.content.models if isinstance(stated, dict) and name in stated]
+    stated, models = artifact.manifest[DISTILLED], artifact.content.models
+    targets = [name for name in models if isinstance(stated, dict) and name in stated]
     if not targets:
-        raise DataError(f"{sound.folder} states no target as {DISTILLED}; convert it again")
+        raise DataError(f"{artifact.folder} states no target as {DISTILLED}; convert it again")
     return targets
 
 
-def _networks(sound: CheckedArtifact, source: str, options: CardOptions) -> Verification:
-    _, data = _checkout(sound, source, options)
-    base = read_surrogate(find(artifact_name(sound.space.name)).path)
-    networks = sound.content
-    return _published(
-        sound, data, options, surrogate=base, targets=list(networks), networks=networks
-    )
+def _networks(artifact: CheckedArtifact, source: str, options: CardOptions) -> Verification:
+    _, data = _checkout(artifact, source, options)
+    base = read_surrogate(find(artifact_name(artifact.space.name)).path)
+    networks = artifact.content
+    options.progress("report: as published")
+    return _verified(artifact, data, as_published(data, options.splits, base, networks, networks))
 
 
-def _published(
-    sound: CheckedArtifact, data: Measurements, options: CardOptions, **models: Any
-) -> Verification:
-    options.say("report: as published")
-    evaluations = [as_published(data, split=split, **models) for split in (None, *options.splits)]
-    card = make_card(sound.manifest, data, evaluations)
-    return Verification(same_source(sound.manifest, data), card, evaluations)
-
-
-def _device(sound: CheckedArtifact, source: str, options: CardOptions) -> Verification:
-    device, metrics = str(sound.manifest["device"]), list(sound.manifest["metrics"])
-    data = _read_device(sound, source)
+def _device(artifact: CheckedArtifact, source: str, options: CardOptions) -> Verification:
+    device, metrics = str(artifact.manifest["device"]), list(artifact.manifest["metrics"])
+    data = _read_device(artifact, source)
     if list(data.values) != metrics:
         raise DataError(
-            f"{source} has {' and '.join(data.values)}, {sound.folder} models "
+            f"{source} has {' and '.join(data.values)}, {artifact.folder} models "
             f"{' and '.join(metrics)}; name the measurements that it was made from, or convert anew"
         )
     evaluations = device_evaluations(
-        data, sound.content, device, options.splits, progress=options.say
+        data, artifact.content, device, options.splits, progress=options.progress
     )
-    card = make_card(sound.manifest, data, evaluations)
-    return Verification(same_source(sound.manifest, data), card, evaluations)
+    return _verified(artifact, data, evaluations)
 
 
-def _read_device(sound: CheckedArtifact, source: str) -> DeviceMeasurements:
+def _verified(
+    artifact: CheckedArtifact,
+    data: Measurements | DeviceMeasurements,
+    evaluations: Sequence[Evaluation],
+) -> Verification:
+    card = make_card(artifact.manifest, data, evaluations)
+    return Verification(same_source(artifact.manifest, data), card, evaluations)
+
+
+def _read_device(artifact: CheckedArtifact, source: str) -> DeviceMeasurements:
     """Measurements of a device, in the units in which its artifact was made from a table.
 
     Their size was checked, or confirmed, when it was made.
     """
-    stated = sound.manifest.get("source")
+    stated = artifact.manifest.get("source")
     units = stated.get("units") if isinstance(stated, dict) else None
     known = units if isinstance(units, dict) and not Path(source).expanduser().is_dir() else {}
     latency, energy = (str(known[name]) if name in known else None for name in NOISY)
     return read_device(
-        source, sound.space, latency_unit=latency, energy_unit=energy, confirm_units=True
+        source, artifact.space, latency_unit=latency, energy_unit=energy, confirm_units=True
     )
 
 
-def _table(sound: CheckedArtifact, source: str, options: CardOptions) -> Verification:
-    _, data = _checkout(sound, source, options)
-    differences = table_differences(sound.content, data)
-    return Verification(same_source(sound.manifest, data), differences=differences)
+def _table(artifact: CheckedArtifact, source: str, options: CardOptions) -> Verification:
+    _, data = _checkout(artifact, source, options)
+    differences = table_differences(artifact.content, data)
+    return Verification(same_source(artifact.manifest, data), differences=differences)
 
 
 def _checkout(
-    sound: CheckedArtifact, source: str, options: CardOptions
+    artifact: CheckedArtifact, source: str, options: CardOptions
 ) -> tuple[Checkout, Measurements]:
-    checkout = Checkout(source, sound.space, options.say)
+    checkout = Checkout(source, artifact.space, options.progress)
     return checkout, read_measurements(checkout)
 
 

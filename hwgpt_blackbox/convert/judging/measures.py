@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,14 @@ TEST_SHARE = 0.2
 
 BLOCKS = 10
 """Stretches of the profiling from which hold-outs in blocks are taken."""
+
+
+def predictor_of(
+    surrogate: Surrogate, targets: Iterable[str], networks: Mapping[str, Network] | None = None
+) -> Predictor:
+    """What predicts some targets of a surrogate, one column each."""
+    columns = [Column(*name.split("@")) for name in targets]
+    return Predictor(surrogate, columns, networks=networks)
 
 
 def random_split(
@@ -193,8 +201,8 @@ def evaluate(
     :param networks: targets that are answered by something else, see :class:`Predictor`
     :return: by target
     """
-    columns = [Column(*name.split("@")) for name in (*exact, *noisy)]
-    expected = Predictor(surrogate, columns, networks=networks).expected(sample.matrix)
+    predictor = predictor_of(surrogate, (*exact, *noisy), networks)
+    expected = predictor.expected(sample.matrix)
     found: dict[str, dict[str, float]] = {}
     for j, (name, values) in enumerate((*exact.items(), *noisy.items())):
         known = np.isfinite(values if values.ndim == 1 else values[:, 0])

@@ -8,7 +8,6 @@ artifact's own models on everything.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,14 +20,14 @@ from hwgpt_blackbox.convert.judging.holdouts import (
     PERPLEXITY,
     SPLIT_KINDS,
     Evaluation,
-    Progress,
     Split,
     in_sample,
-    predictor_of,
     published_for,
     refit,
+    steps_of,
 )
-from hwgpt_blackbox.convert.judging.measures import evaluate, location_measures
+from hwgpt_blackbox.convert.judging.measures import evaluate, location_measures, predictor_of
+from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements
@@ -246,7 +245,7 @@ def judge(
     splits: Sequence[Split] = DEFAULT_SPLITS,
     *,
     draws: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> tuple[dict[str, Any], list[Evaluation]]:
     """The report card of an artifact against its source, and what it was computed from.
 
@@ -260,15 +259,10 @@ def judge(
     :raises MissingExtraError: scipy is not installed
     """
     require("scipy", extra="analysis")
-    say = progress or (lambda step: None)
-    say("report: in sample")
+    progress("report: in sample")
     evaluations = [in_sample(data, surrogate)]
     network = published_for(checkout, data)
     for split in splits:
-        step = partial(_say_of, say, split)
+        step = steps_of(split, progress)
         evaluations.append(refit(data, split, published=network, progress=step))
     return make_card(surrogate.manifest, data, evaluations, draws=draws), evaluations
-
-
-def _say_of(say: Progress, split: Split, step: str) -> None:
-    say(f"report: {split}: {step}")
