@@ -17,15 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert import read_measurements
-from hwgpt_blackbox.convert.fitting.additive_tables import FeatureFunction
 from hwgpt_blackbox.convert.fitting.features import (
-    LINEAR,
-    QUADRATIC,
     ArchitectureSample,
     Array,
+    FeatureFunction,
+    FeatureInputs,
     Features,
     perplexity_features,
 )
@@ -37,24 +35,11 @@ from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.domain.spaces import get_space
 
 
-def neighbour_features(
-    mlp: NDArray[np.intp],
-    heads: NDArray[np.intp],
-    active: NDArray[np.bool_],
-    depth: NDArray[np.intp],
-    bias: NDArray[np.intp],
-) -> Features:
+def neighbour_features(inputs: FeatureInputs) -> Features:
     """The additive features, and for each of the 16 products of contrasts of a layer and the next
     one block that all neighbours share and one with a product for every place.
-
-    Arguments as of :func:`perplexity_features`.
     """
-    base = perplexity_features(mlp, heads, active, depth, bias)
-    contrasts = [
-        np.where(active, contrast[choices], 0.0)
-        for choices in (mlp, heads)
-        for contrast in (LINEAR, QUADRATIC)
-    ]
+    base, contrasts = perplexity_features(inputs), inputs.layer_contrasts
     products = [u[:, :-1] * v[:, 1:] for u in contrasts for v in contrasts]
     blocks = [p.sum(axis=1, keepdims=True) for p in products] + products
     first = int(base.block.max()) + 1
@@ -65,13 +50,10 @@ def neighbour_features(
 
 def predict(sample: ArchitectureSample, weights: list[Array], features: FeatureFunction) -> Array:
     """Predicted perplexities, shape (n,)."""
-    mlp, heads, active = sample.layers
-    depth = sample.matrix[:, 0].astype(np.intp)
     out = np.empty(len(sample))
     for e, w in enumerate(weights):
         rows = np.flatnonzero(sample.embed == e)
-        found = features(mlp[rows], heads[rows], active[rows], depth[rows], sample.bias[rows])
-        out[rows] = found.values @ w
+        out[rows] = features(sample.inputs(rows)).values @ w
     return np.asarray(np.exp(out))
 
 

@@ -86,12 +86,7 @@ class Regression:
         self.order = order
         self.embed, self.cell = sample.embed, sample.cell
         self.rows = [np.flatnonzero(self.embed == e) for e in range(len(sample.space.embed_dims))]
-        mlp, heads, active = sample.layers
-        depth = sample.matrix[:, 0].astype(np.intp)
-        self.features: list[Features] = [
-            hardware_features(mlp[r], heads[r], active[r], depth[r], sample.bias[r])
-            for r in self.rows
-        ]
+        self.features: list[Features] = [hardware_features(sample.inputs(r)) for r in self.rows]
         self.grams = [f.values.T @ f.values for f in self.features]
 
     def __len__(self) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.fitting.additive_tables import FeatureFunction, additive_model, on_grid
+from hwgpt_blackbox.convert.fitting.additive_tables import additive_model, on_grid
 from hwgpt_blackbox.convert.fitting.expected_value import (
     DESIGNS,
     Choice,
@@ -28,6 +28,7 @@ from hwgpt_blackbox.convert.fitting.expected_value import (
 from hwgpt_blackbox.convert.fitting.features import (
     ArchitectureSample,
     Array,
+    FeatureFunction,
     hardware_features,
     pair_counts,
     perplexity_features,
@@ -103,8 +104,6 @@ def perplexity_weights(
     :param features: see :mod:`hwgpt_blackbox.convert.fitting.features`
     :raises DataError: an embed_dim has too few architectures
     """
-    mlp, heads, active = sample.layers
-    depth = sample.matrix[:, 0].astype(np.intp)
     weights = []
     for e, embed_dim in enumerate(sample.space.embed_dims):
         rows = np.flatnonzero(sample.embed == e)
@@ -113,7 +112,7 @@ def perplexity_weights(
                 f"only {len(rows)} perplexities with embed_dim {embed_dim}; a fit needs "
                 f"{MIN_PERPLEXITIES}: measure more"
             )
-        found = features(mlp[rows], heads[rows], active[rows], depth[rows], sample.bias[rows])
+        found = features(sample.inputs(rows))
         x, y = found.values, np.log(values[rows])
         middle = float(y.mean())
         gram, moment = x.T @ x, x.T @ (y - middle)

@@ -12,11 +12,7 @@ from numpy.typing import NDArray
 from hwgpt_blackbox.convert.fitting.features import Array
 from hwgpt_blackbox.convert.judging.holdouts import Evaluation, pit_levels
 from hwgpt_blackbox.convert.judging.measures import COVERAGES
-from hwgpt_blackbox.domain.encoding import NUM_LAYERS
-
-TARGET, MEASURED, PREDICTED = "target", "measured", "predicted"
-FACTOR, GROUP, LEVEL = "factor", "group", "level"
-FAMILY, MEASURE, VALUE = "family", "measure", "value"
+from hwgpt_blackbox.domain.encoding import NUM_LAYERS, Encoding
 
 COMPARED = {
     "mae": "MAE",
@@ -50,9 +46,9 @@ def predicted_table(evaluation: Evaluation, targets: Sequence[str]) -> pd.DataFr
             if name in evaluation.noisy
             else evaluation.exact[name]
         )
-        frame = pd.DataFrame({MEASURED: values[rows], PREDICTED: expected[rows, j]})
-        parts.append(frame.assign(**{TARGET: name}).dropna())
-    return pd.concat(parts, ignore_index=True)[[TARGET, MEASURED, PREDICTED]]
+        frame = pd.DataFrame({"measured": values[rows], "predicted": expected[rows, j]})
+        parts.append(frame.assign(target=name).dropna())
+    return pd.concat(parts, ignore_index=True)[["target", "measured", "predicted"]]
 
 
 def calibration_table(evaluation: Evaluation, targets: Sequence[str]) -> pd.DataFrame:
@@ -65,7 +61,7 @@ def calibration_table(evaluation: Evaluation, targets: Sequence[str]) -> pd.Data
     parts = []
     for name in targets:
         found = np.quantile(pit_levels(evaluation, name), QQ_LEVELS)
-        parts.append(pd.DataFrame({TARGET: name, LEVEL: QQ_LEVELS, MEASURED: found}))
+        parts.append(pd.DataFrame({"target": name, "level": QQ_LEVELS, "measured": found}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -75,12 +71,12 @@ def coverage_table(section: Mapping[str, Any]) -> pd.DataFrame:
     :return: columns ``target``, ``level`` (nominal) and ``measured`` (share within)
     """
     rows = [
-        {TARGET: name, LEVEL: level, MEASURED: row[f"coverage_{100 * level:g}"]}
+        {"target": name, "level": level, "measured": row[f"coverage_{100 * level:g}"]}
         for name, row in section["targets"].items()
         for level in COVERAGES
         if row.get(f"coverage_{100 * level:g}") is not None
     ]
-    return pd.DataFrame(rows, columns=[TARGET, LEVEL, MEASURED])
+    return pd.DataFrame(rows, columns=["target", "level", "measured"])
 
 
 def families_table(comparison: Mapping[str, Any]) -> pd.DataFrame:
@@ -90,12 +86,12 @@ def families_table(comparison: Mapping[str, Any]) -> pd.DataFrame:
         has no row for it
     """
     rows = [
-        {TARGET: row[TARGET], FAMILY: row[FAMILY], MEASURE: title, VALUE: row[key]}
+        {"target": row["target"], "family": row["family"], "measure": title, "value": row[key]}
         for row in comparison["rows"]
         for key, title in COMPARED.items()
         if row.get(key) is not None
     ]
-    return pd.DataFrame(rows, columns=[TARGET, FAMILY, MEASURE, VALUE])
+    return pd.DataFrame(rows, columns=["target", "family", "measure", "value"])
 
 
 def groups(evaluation: Evaluation) -> dict[str, dict[str, NDArray[np.bool_]]]:
@@ -106,8 +102,7 @@ def groups(evaluation: Evaluation) -> dict[str, dict[str, NDArray[np.bool_]]]:
     :return: factor to label to mask of shape (n,)
     """
     sample, space = evaluation.sample, evaluation.sample.space
-    mlp, _, active = sample.layers
-    ratio = np.where(active, np.array(space.mlp_ratios)[mlp], 0).sum(axis=1) / active.sum(axis=1)
+    ratio = Encoding(space).mean_layer_choices(sample.matrix)[:, 0]
     low, high = np.quantile(ratio, (1 / 3, 2 / 3))
     depth = sample.matrix[:, NUM_LAYERS]
     return {
@@ -144,12 +139,12 @@ def distribution_table(evaluation: Evaluation, targets: Sequence[str]) -> pd.Dat
                 parts.append(
                     pd.DataFrame(
                         {
-                            TARGET: name,
-                            FACTOR: factor,
-                            GROUP: label,
-                            LEVEL: CURVE_LEVELS,
-                            MEASURED: np.quantile(values[rows], CURVE_LEVELS),
-                            PREDICTED: np.quantile(drawn[rows, j], CURVE_LEVELS),
+                            "target": name,
+                            "factor": factor,
+                            "group": label,
+                            "level": CURVE_LEVELS,
+                            "measured": np.quantile(values[rows], CURVE_LEVELS),
+                            "predicted": np.quantile(drawn[rows, j], CURVE_LEVELS),
                         }
                     )
                 )
