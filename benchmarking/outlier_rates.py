@@ -96,7 +96,7 @@ def rates_about_prediction(
 ) -> list[OutlierRate]:
     """Rates beyond multiples of the median that the model predicts; the model's own are exact.
 
-    :param trial: models and measured architectures in profiling order
+    :param evaluation: models and measured architectures in profiling order
     :param target: ``energy@a100``
     """
     levels, tables = evaluation.surrogate.levels, evaluation.surrogate.quantiles(target)
@@ -126,7 +126,7 @@ def rates_about_own_median(
 ) -> list[OutlierRate]:
     """Rates beyond multiples of the median of an architecture's own repeats.
 
-    :param trial: models and measured architectures in profiling order
+    :param evaluation: models and measured architectures in profiling order
     :param target: measured more than once
     :param sessions: sessions of the model that are drawn, each with as many repeats as measured
     """

@@ -177,8 +177,8 @@ def _write(
 
     :raises OutputError: they cannot be written
     """
-    from hwgpt_blackbox.convert.judging.cards.figures import make_figures
     from hwgpt_blackbox.convert.judging.cards.file import REPORT, to_json
+    from hwgpt_blackbox.convert.judging.cards.plots import make_figures
     from hwgpt_blackbox.plotting.style import save
     from hwgpt_blackbox.storage.atomic_writes import write_file, writing
 

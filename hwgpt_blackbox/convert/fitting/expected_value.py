@@ -108,7 +108,7 @@ class Regression:
             )
 
     def take(self, rows: NDArray[np.intp]) -> Regression:
-        """The problem of some of the architectures."""
+        """The regression on some of the architectures."""
         return Regression(self.sample.take(rows), self.order[rows])
 
     def sums(self, weights: Sequence[Array]) -> Array:
@@ -121,7 +121,7 @@ class Regression:
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold: the problem without it, its own, and the rows of each."""
+    """One fold: the regression without it, that of its own architectures, and the rows of each."""
 
     rest: Regression
     own: Regression

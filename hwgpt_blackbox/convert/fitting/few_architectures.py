@@ -36,7 +36,7 @@ RIDGE = 0.05
 
 
 class NestedRegression(Regression):
-    """A problem with the first blocks of its features only.
+    """A regression on the first blocks of the features only.
 
     :param sample: the architectures
     :param order: their positions while profiling, shape (n,)
@@ -52,7 +52,7 @@ class NestedRegression(Regression):
         self.grams = [f.values.T @ f.values + ridge for f in self.features]
 
     def take(self, rows: NDArray[np.intp]) -> NestedRegression:
-        """The problem of some of the architectures."""
+        """The regression on some of the architectures."""
         return NestedRegression(self.sample.take(rows), self.order[rows], self.blocks)
 
     def complete(self, fit: ExpectedValueFit) -> ExpectedValueFit:

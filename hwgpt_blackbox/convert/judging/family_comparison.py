@@ -23,9 +23,9 @@ from hwgpt_blackbox.convert.judging.holdouts import Split
 from hwgpt_blackbox.convert.judging.measures import (
     COVERAGES,
     crps,
+    distribution_measures,
     evaluate,
     location_measures,
-    miscalibration_area,
     pit,
     predictor_of,
 )
@@ -176,7 +176,7 @@ def _families(
         begin = time.perf_counter()
         predicted = FAMILIES[family](task)
         row = {"target": target, "family": family, "seconds": time.perf_counter() - begin}
-        rows.append(plain_row(row | judge(y[test], predicted)))
+        rows.append(plain_row(row | prediction_measures(y[test], predicted)))
     return rows
 
 
@@ -195,11 +195,13 @@ def _ours(data: Measurements, target: str, learn: NDArray[np.intp], test: NDArra
     floor = {"target": target, "family": FLOOR, "seconds": time.perf_counter() - begin}
     return [
         plain_row(ours | {key: found[key] for key in (*_POINT, *_DISTRIBUTION)}),
-        plain_row(floor | judge(y[test], Prediction(predictor.expected(held.matrix)[:, 0]))),
+        plain_row(
+            floor | prediction_measures(y[test], Prediction(predictor.expected(held.matrix)[:, 0]))
+        ),
     ]
 
 
-def judge(measured: Array, predicted: Prediction) -> dict[str, float]:
+def prediction_measures(measured: Array, predicted: Prediction) -> dict[str, float]:
     """Measures of predictions; calibration and sharpness too where they are distributions.
 
     :param measured: shape (n, repeats)
@@ -217,10 +219,4 @@ def judge(measured: Array, predicted: Prediction) -> dict[str, float]:
         score[i] = crps(measured[i], predicted.levels, table)
         level[i] = pit(measured[i], predicted.levels, table)
         below[i] = 0.0 if table[0] > 0 else pit(np.zeros(1), predicted.levels, table)[0]
-    values = (
-        float(score.mean() / measured.mean()),
-        miscalibration_area(level),
-        *(float((np.abs(level - 0.5) <= coverage / 2.0).mean()) for coverage in COVERAGES),
-        float(below.mean()),
-    )
-    return out | dict(zip(_DISTRIBUTION, values, strict=True))
+    return out | distribution_measures(measured, score, level, below)

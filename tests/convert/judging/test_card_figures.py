@@ -11,9 +11,8 @@ from synthetic_checkout import make_source
 
 from hwgpt_blackbox.convert import read_measurements
 from hwgpt_blackbox.convert.judging import holdouts as holdout
-from hwgpt_blackbox.convert.judging.cards import figures as module
+from hwgpt_blackbox.convert.judging.cards import plots as module
 from hwgpt_blackbox.convert.judging.cards.card import measure, section
-from hwgpt_blackbox.convert.judging.cards.figures import make_figures
 from hwgpt_blackbox.convert.judging.cards.plot_data import (
     calibration_table,
     coverage_table,
@@ -22,6 +21,7 @@ from hwgpt_blackbox.convert.judging.cards.plot_data import (
     groups,
     predicted_table,
 )
+from hwgpt_blackbox.convert.judging.cards.plots import make_figures
 from hwgpt_blackbox.convert.judging.holdouts import Evaluation, Split, in_sample, refit
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.domain.encoding import FIRST_LAYER

@@ -20,7 +20,7 @@ from hwgpt_blackbox.convert.judging.family_comparison import (
     ComparisonSettings,
     compare,
     compare_on_section,
-    judge,
+    prediction_measures,
 )
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
@@ -71,7 +71,7 @@ def test_every_family_learns(family: str, monkeypatch: pytest.MonkeyPatch) -> No
         assert (np.diff(found.quantiles, axis=1) >= 0).all()
         rng = np.random.default_rng(1)
         y = found.mean[:, None] * np.exp(0.05 * rng.standard_normal((100, 20)))
-        assert judge(y, found)["miscalibration_area"] < 0.12
+        assert prediction_measures(y, found)["miscalibration_area"] < 0.12
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -100,7 +100,7 @@ def test_the_table_sets_them_beside_ours(data: Measurements) -> None:
 
 def test_point_and_distribution_measures_by_hand() -> None:
     measured = np.array([[1.0, 3.0], [4.0, 4.0]])
-    point = judge(measured, Prediction(np.array([2.0, 5.0])))
+    point = prediction_measures(measured, Prediction(np.array([2.0, 5.0])))
     assert point["mae"] == pytest.approx(0.5)
     assert point["rmse"] == pytest.approx(np.sqrt(0.5))
     uniform = Prediction(
@@ -108,14 +108,16 @@ def test_point_and_distribution_measures_by_hand() -> None:
         np.array([0.0, 0.5, 1.0]),
         np.array([[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]]),
     )
-    found = judge(measured, uniform)
+    found = prediction_measures(measured, uniform)
     # CRPS of a uniform on an interval of width 2: 2/3 at an end, 1/6 in the middle.
     assert found["crps_over_mean"] == pytest.approx((2 / 3 + 2 / 3 + 1 / 6 + 1 / 6) / 4 / 3.0)
     assert found["medae"] == 0.0
     assert (found["coverage_50"], found["coverage_90"]) == (0.5, 0.5)
     assert found["share_non_positive"] == 0.0
     below = Prediction(uniform.mean, uniform.levels, np.array([[-1.0, 2.0, 5.0], [3.0, 4.0, 5.0]]))
-    assert judge(measured, below)["share_non_positive"] == pytest.approx((0.5 / 3 + 0.0) / 2)
+    assert prediction_measures(measured, below)["share_non_positive"] == pytest.approx(
+        (0.5 / 3 + 0.0) / 2
+    )
 
 
 def test_the_command_writes_a_table(

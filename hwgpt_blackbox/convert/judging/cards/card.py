@@ -208,7 +208,7 @@ def make_card(
 
     :param manifest: of the artifact
     :param data: what it was judged by
-    :param trials: of its models
+    :param evaluations: of its models
     :param draws: see :func:`measure`
     :raises MissingExtraError: scipy is not installed
     """
@@ -254,7 +254,7 @@ def judge(
     :param surrogate: the models of the artifact, as read from it
     :param splits: hold-outs; each repeats the fit, which takes about 35 s
     :param progress: called with the name of each step
-    :return: the card, and its trials: in sample first, then one per split
+    :return: the card, and the evaluations: in sample first, then one for each split
     :raises DataError: too few architectures or perplexities
     :raises MissingExtraError: scipy is not installed
     """

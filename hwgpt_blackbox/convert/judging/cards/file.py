@@ -66,7 +66,7 @@ def add_report(
     """Compute the card of an artifact that is being built, and add it.
 
     :param data: what the models are judged by
-    :param trials: of the models
+    :param evaluations: of the models
     :raises OutputError: it cannot be written
     """
     manifest = read_manifest(folder, kind=KINDS)
