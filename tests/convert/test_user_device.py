@@ -24,11 +24,12 @@ from hwgpt_blackbox.convert.judging.cards.file import read_card
 from hwgpt_blackbox.convert.judging.holdouts import Split
 from hwgpt_blackbox.convert.judging.judge_artifact import CardOptions, judge_artifact
 from hwgpt_blackbox.convert.source import user_table as device_table
+from hwgpt_blackbox.convert.source.profiler_output import PROFILER_UNITS
 from hwgpt_blackbox.convert.source.user_measurements import read_device
 from hwgpt_blackbox.convert.user_device import MIN_ARCHITECTURES, convert_device
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import EMBED_DIM
-from hwgpt_blackbox.domain.objectives import dataset_columns
+from hwgpt_blackbox.domain.objectives import UNITS, dataset_columns
 from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
 from hwgpt_blackbox.storage.artifact_kinds import check_artifact
@@ -377,6 +378,19 @@ def test_hostile_and_taken_names(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="device"):
         convert_device(source, "s", name, tmp_path / "out", progress=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my.csv"]
+
+
+@pytest.mark.parametrize(("metric", "unit"), [(m, u) for m, units in UNITS.items() for u in units])
+def test_a_unit_that_is_known_of_the_profiler_is_known_of_a_table(
+    metric: str, unit: str, tmp_path: Path
+) -> None:
+    table = frame(architectures(12), repeats=1)
+    expected = table[f"{metric}_0"].to_numpy().copy()
+    table[f"{metric}_0"] /= UNITS[metric][unit]
+    source, options = write(table, tmp_path / "my.csv"), {f"{metric}_unit": unit}
+    data = read_device(source, SPACES["s"], confirm_units=True, **options)
+    np.testing.assert_allclose(data.values[metric][:, 0], expected, rtol=1e-12)
+    assert set(PROFILER_UNITS[metric]) <= set(UNITS[metric])
 
 
 def test_sound_names() -> None:

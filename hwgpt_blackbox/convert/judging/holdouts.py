@@ -205,14 +205,14 @@ def as_published(
 ) -> list[Evaluation]:
     """Models that others fitted: on everything measured, and on what each split holds out.
 
-    Which architectures they have seen is theirs to say.
+    We do not know which architectures they were fitted to.
 
     :param surrogate: their models, or with networks any of the space
-    :param targets: what is theirs
+    :param targets: that they model
     :param networks: targets that are answered by networks
     """
 
-    def theirs(found: Mapping[str, _T]) -> dict[str, _T]:
+    def modelled(found: Mapping[str, _T]) -> dict[str, _T]:
         return {name: value for name, value in found.items() if name in targets}
 
     evaluations = []
@@ -220,12 +220,9 @@ def as_published(
         everything = np.arange(len(data))
         train, test = split.rows(len(data)) if split else (everything, everything)
         sample, exact, noisy = _measured(data, test)
-        floor = theirs(_floor(data, train)) if split else {}
-        evaluations.append(
-            Evaluation(
-                split, surrogate, sample, theirs(exact), theirs(noisy), floor, 0, {}, networks or {}
-            )
-        )
+        floor = modelled(_floor(data, train)) if split else {}
+        measured = (sample, modelled(exact), modelled(noisy))
+        evaluations.append(Evaluation(split, surrogate, *measured, floor, 0, {}, networks or {}))
     return evaluations
 
 

@@ -53,7 +53,7 @@ def numbers(value: Any, where: str) -> NDArray[np.float64]:
         try:
             array = np.array(items, dtype=np.float64)
         except OverflowError:
-            raise DataError(f"{where} holds an integer beyond all measure") from None
+            raise DataError(f"{where} holds an integer too large for a float") from None
     if not np.isfinite(array).all():
         bad = array[~np.isfinite(array)][0]
         raise DataError(f"{where} holds {bad}; expected finite numbers")
