@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from hwgpt_blackbox.cli.convert import add_family_options
+from hwgpt_blackbox.cli.convert import add_family_options, comparison_settings
 
 if TYPE_CHECKING:
     from hwgpt_blackbox.convert.judging.family_comparison import ComparisonSettings
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.convert.judging.cards.file import KINDS, read_card, store_card
     from hwgpt_blackbox.storage.artifact_kinds import check_artifact, locate
 
-    splits, comparison = _splits(args), _contest(args)
+    splits, comparison = _splits(args), comparison_settings(args)
     folder = locate(args.artifact)
     artifact = check_artifact(folder)
     _check_options(args, artifact)
@@ -109,15 +109,6 @@ def _judge(
 
     with progress_bar(not args.quiet) as progress:
         return judge_artifact(artifact, args.against, CardOptions(splits, comparison, progress))
-
-
-def _contest(args: argparse.Namespace) -> ComparisonSettings | None:
-    """The families to set beside the artifact, their libraries at hand."""
-    if not args.fit:
-        return None
-    from hwgpt_blackbox.convert.judging.family_comparison import ComparisonSettings
-
-    return ComparisonSettings(args.fit, args.targets, args.time_limit)
 
 
 def _splits(args: argparse.Namespace) -> list[Split]:
