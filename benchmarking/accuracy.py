@@ -24,17 +24,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from given_splits import read_split, share_split
+from noise_floor import effect_errors, noise_floor
 
 from hwgpt_blackbox.convert import read_measurements
 from hwgpt_blackbox.convert.fitting.expected_value import WITHOUT_DRIFT
-from hwgpt_blackbox.convert.fitting.features import Sample
+from hwgpt_blackbox.convert.fitting.features import Architectures
 from hwgpt_blackbox.convert.fitting.whole_space import noisy_targets
 from hwgpt_blackbox.convert.judging.cards.card import Measures, measure, summary
-from hwgpt_blackbox.convert.judging.floor import effect_errors, noise_floor
-from hwgpt_blackbox.convert.judging.given_split import read_split, share_split
 from hwgpt_blackbox.convert.judging.holdouts import (
+    Evaluation,
     Split,
-    Trial,
     predictor_of,
     published_for,
     refit,
@@ -70,45 +70,51 @@ def splits_of(args: argparse.Namespace, n: int) -> list[Split]:
     return [Split("blocks" if args.blocks else "random", seed) for seed in args.seeds]
 
 
-def judge(data: Measurements, trial: Trial, targets: list[str]) -> Measures:
+def judge(data: Measurements, evaluation: Evaluation, targets: list[str]) -> Measures:
     """Measures of every target, with the noise floor and the errors of effects of noisy ones.
 
     :param targets: only these, and perplexity; empty: all
     """
-    found = measure(trial)
-    everything, names = noisy_targets(data), list(trial.noisy)
-    _, held = trial.split.rows(len(data)) if trial.split else (None, np.arange(len(data)))
-    embed = Sample(data.space, data.matrix).embed
-    predicted = trial.predictor(names).expected(data.matrix)
-    plain = Surrogate(data.space, trial.floor, trial.surrogate.levels, {})
-    least_squares = predictor_of(plain, names).expected(trial.sample.matrix)
+    found = measure(evaluation)
+    everything, names = noisy_targets(data), list(evaluation.noisy)
+    _, held = evaluation.split.rows(len(data)) if evaluation.split else (None, np.arange(len(data)))
+    embed = Architectures(data.space, data.matrix).embed
+    predicted = evaluation.predictor(names).expected(data.matrix)
+    plain = Surrogate(data.space, evaluation.floor, evaluation.surrogate.levels, {})
+    least_squares = predictor_of(plain, names).expected(evaluation.sample.matrix)
     for j, name in enumerate(names):
         row = found[name]
         row |= noise_floor(everything[name], predicted[:, j], embed, held)
         for key in ("mae", "rmse"):
             floor = row[f"{key}_floor"]  # 0: one repeat was published, and no drift was found
             row[f"{key}_over_floor"] = row[key] / floor if floor > 0.0 else float("nan")
-        row |= effects(trial, name, held, predicted[held, j])
-        base = effects(trial, name, held, least_squares[:, j])
+        row |= effects(evaluation, name, held, predicted[held, j])
+        base = effects(evaluation, name, held, least_squares[:, j])
         row |= {f"{key}_ratio": row[key] / base[key] for key in base}
     return {name: row for name, row in found.items() if not targets or name in targets}
 
 
-def effects(trial: Trial, name: str, held: Any, predicted: Any) -> dict[str, float]:
+def effects(evaluation: Evaluation, name: str, held: Any, predicted: Any) -> dict[str, float]:
     """Errors of the effects of architectures, drift taken out."""
-    return effect_errors(trial.noisy[name].mean(axis=1), predicted, held, trial.sample.embed)
+    return effect_errors(
+        evaluation.noisy[name].mean(axis=1), predicted, held, evaluation.sample.embed
+    )
 
 
-def against_drift_left_in(found: Measures, trial: Trial, other: Trial, held: Any) -> None:
+def against_drift_left_in(
+    found: Measures, evaluation: Evaluation, other: Evaluation, held: Any
+) -> None:
     """Add to measures how errors of effects stand to those of a fit with drift left in."""
-    names = list(trial.noisy)
+    names = list(evaluation.noisy)
     predicted = other.expected(names)
     for j, name in enumerate(names):
         if name in found:
             base = effects(other, name, held, predicted[:, j])
             for key in base:
                 found[name][f"{key}_over_drift_left_in"] = found[name][key] / base[key]
-            found[name]["drift_removed"] = float("drift removed" in trial.notes[name]["design"])
+            found[name]["drift_removed"] = float(
+                "drift removed" in evaluation.notes[name]["design"]
+            )
 
 
 def drift_summary(rows: list[Measures]) -> dict[str, Any]:
@@ -174,13 +180,14 @@ def main() -> None:
         data = read_measurements(checkout)
         for split in splits_of(args, len(data)):
             network = published_for(checkout, data)
-            trial = refit(data, split, published=network)
-            found = judge(data, trial, args.targets)
+            evaluation = refit(data, split, published=network)
+            found = judge(data, evaluation, args.targets)
             if args.without_drift:
                 other = refit(data, split, published=network, designs=WITHOUT_DRIFT)
-                against_drift_left_in(found, trial, other, split.rows(len(data))[1])
-            shown = {n: row | {"design": _design(trial, n)} for n, row in found.items()}
-            print(f"{space}, {split}, fitted to {trial.fitted}, judged on {len(trial.sample)}")
+                against_drift_left_in(found, evaluation, other, split.rows(len(data))[1])
+            shown = {n: row | {"design": _design(evaluation, n)} for n, row in found.items()}
+            fitted, judged = evaluation.fitted, len(evaluation.sample)
+            print(f"{space}, {split}, fitted to {fitted}, judged on {judged}")
             print(table(shown), flush=True)
             report[f"{space}/{split}"] = shown
             by_split.setdefault(str(split), {}).update(
@@ -195,8 +202,8 @@ def main() -> None:
         args.out.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def _design(trial: Trial, name: str) -> str:
-    return str(trial.notes.get(name, {}).get("design", ""))
+def _design(evaluation: Evaluation, name: str) -> str:
+    return str(evaluation.notes.get(name, {}).get("design", ""))
 
 
 if __name__ == "__main__":

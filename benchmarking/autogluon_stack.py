@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 
 from hwgpt_blackbox.convert import read_measurements
-from hwgpt_blackbox.convert.fitting.expected_value import Problem, make_folds
-from hwgpt_blackbox.convert.fitting.features import Sample
+from hwgpt_blackbox.convert.fitting.expected_value import Regression, make_folds
+from hwgpt_blackbox.convert.fitting.features import Architectures
 from hwgpt_blackbox.convert.fitting.whole_space import fit_noisy, noisy_targets, write_surrogate
 from hwgpt_blackbox.convert.judging.measures import location_measures, random_split
 from hwgpt_blackbox.convert.source.autogluon_predictors import natural_features, require_autogluon
@@ -64,9 +64,9 @@ def ours(data: Any, target: str, learn: Any, test: Any, folder: Path) -> dict[st
     """Fit, write, load and query our model; the other targets are those of the embedded one."""
     y = noisy_targets(data)[target]
     base = read_surrogate(EMBEDDED / artifact_name(data.space.name))
-    problem = Problem(Sample(data.space, data.matrix[learn]), learn)
+    regression = Regression(Architectures(data.space, data.matrix[learn]), learn)
     begin = time.perf_counter()
-    model, _ = fit_noisy(problem, make_folds(problem), y[learn], len(data), base.levels)
+    model, _ = fit_noisy(regression, make_folds(regression), y[learn], len(data), base.levels)
     fitted = time.perf_counter() - begin
     surrogate = Surrogate(data.space, {**base.models, target: model}, base.levels, {})
     links = {name: m.link for name, m in surrogate.models.items()}

@@ -20,15 +20,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from hwgpt_blackbox.convert import read_measurements
-from hwgpt_blackbox.convert.judging.holdouts import Split, Trial, in_sample, published_for, refit
-from hwgpt_blackbox.convert.judging.outliers import (
+from outlier_rates import (
     THRESHOLDS,
     OutlierRate,
     rates_about_own_median,
     rates_about_prediction,
     repeat_effects,
+)
+
+from hwgpt_blackbox.convert import read_measurements
+from hwgpt_blackbox.convert.judging.holdouts import (
+    Evaluation,
+    Split,
+    in_sample,
+    published_for,
+    refit,
 )
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
@@ -42,13 +48,13 @@ ENOUGH = 5
 """Architectures with such a measurement from which on a ratio of rates means something."""
 
 
-def rates(trial: Trial, sessions: int) -> dict[str, dict[str, list[OutlierRate]]]:
+def rates(evaluation: Evaluation, sessions: int) -> dict[str, dict[str, list[OutlierRate]]]:
     """By kind of median and target."""
     found: dict[str, dict[str, list[OutlierRate]]] = {PREDICTED: {}, OWN: {}}
-    for target, repeats in trial.noisy.items():
-        found[PREDICTED][target] = rates_about_prediction(trial, target)
+    for target, repeats in evaluation.noisy.items():
+        found[PREDICTED][target] = rates_about_prediction(evaluation, target)
         if repeats.shape[1] > 1:
-            found[OWN][target] = rates_about_own_median(trial, target, sessions=sessions)
+            found[OWN][target] = rates_about_own_median(evaluation, target, sessions=sessions)
     return found
 
 
@@ -87,13 +93,13 @@ def line(name: str, row: OutlierRate) -> str:
     )
 
 
-def show_warm_up(data: Measurements, trial: Trial) -> dict[str, list[float]]:
+def show_warm_up(data: Measurements, evaluation: Evaluation) -> dict[str, list[float]]:
     """Print and return how far each repeat is from the median of its architecture."""
     print(f"{data.space.name}: median of a repeat over the median of its architecture's, by number")
     shown = [0, 1, 2, 3, 4, 9, -1]
     print(f"  {'':26}" + "".join(f"{name:>8}" for name in (1, 2, 3, 4, 5, 10, "last")))
     found = {}
-    for target, repeats in trial.noisy.items():
+    for target, repeats in evaluation.noisy.items():
         if repeats.shape[1] > 1:
             effects = repeat_effects(repeats)
             found[target] = [float(x) for x in effects]
@@ -117,11 +123,11 @@ def main() -> None:
         checkout = Checkout(args.source, get_space(space, measured=True), lambda step: None)
         data = read_measurements(checkout)
         if args.held_out is None:
-            trial = in_sample(data, read_surrogate(EMBEDDED / artifact_name(space)))
+            evaluation = in_sample(data, read_surrogate(EMBEDDED / artifact_name(space)))
         else:
             split = Split("random", args.held_out)
-            trial = refit(data, split, published=published_for(checkout, data))
-        found = rates(trial, args.sessions)
+            evaluation = refit(data, split, published=published_for(checkout, data))
+        found = rates(evaluation, args.sessions)
         for kind, by_target in found.items():
             print(
                 f"{space}, multiples of the {kind}: measured, interval, drawn, ratio, architectures"
@@ -136,7 +142,7 @@ def main() -> None:
             for kind, by_target in found.items()
         }
         if args.warm_up:
-            report[space]["repeats over their median"] = show_warm_up(data, trial)
+            report[space]["repeats over their median"] = show_warm_up(data, evaluation)
     report["summary"] = {kind: summary(rows) for kind, rows in collected.items()}
     print(json.dumps(report["summary"], indent=1))
     if args.out:

@@ -17,16 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert import read_measurements
-from hwgpt_blackbox.convert.fitting.additive_tables import FeatureFunction
 from hwgpt_blackbox.convert.fitting.features import (
-    LINEAR,
-    QUADRATIC,
+    Architectures,
     Array,
+    FeatureFunction,
+    FeatureInputs,
     Features,
-    Sample,
     perplexity_features,
 )
 from hwgpt_blackbox.convert.fitting.whole_space import perplexity_weights
@@ -37,24 +35,11 @@ from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.domain.spaces import get_space
 
 
-def neighbour_features(
-    mlp: NDArray[np.intp],
-    heads: NDArray[np.intp],
-    active: NDArray[np.bool_],
-    depth: NDArray[np.intp],
-    bias: NDArray[np.intp],
-) -> Features:
+def neighbour_features(inputs: FeatureInputs) -> Features:
     """The additive features, and for each of the 16 products of contrasts of a layer and the next
     one block that all neighbours share and one with a product for every place.
-
-    Arguments as of :func:`perplexity_features`.
     """
-    base = perplexity_features(mlp, heads, active, depth, bias)
-    contrasts = [
-        np.where(active, contrast[choices], 0.0)
-        for choices in (mlp, heads)
-        for contrast in (LINEAR, QUADRATIC)
-    ]
+    base, contrasts = perplexity_features(inputs), inputs.layer_contrasts
     products = [u[:, :-1] * v[:, 1:] for u in contrasts for v in contrasts]
     blocks = [p.sum(axis=1, keepdims=True) for p in products] + products
     first = int(base.block.max()) + 1
@@ -63,15 +48,12 @@ def neighbour_features(
     return Features(np.hstack([base.values, *blocks]), np.r_[base.block, numbers], part)
 
 
-def predict(sample: Sample, weights: list[Array], features: FeatureFunction) -> Array:
+def predict(sample: Architectures, weights: list[Array], features: FeatureFunction) -> Array:
     """Predicted perplexities, shape (n,)."""
-    mlp, heads, active = sample.layers
-    depth = sample.matrix[:, 0].astype(np.intp)
     out = np.empty(len(sample))
     for e, w in enumerate(weights):
         rows = np.flatnonzero(sample.embed == e)
-        found = features(mlp[rows], heads[rows], active[rows], depth[rows], sample.bias[rows])
-        out[rows] = found.values @ w
+        out[rows] = features(sample.inputs(rows)).values @ w
     return np.asarray(np.exp(out))
 
 
@@ -84,7 +66,7 @@ MODELS: dict[str, FeatureFunction] = {
 def compare(data: Measurements, split: Split) -> list[dict[str, Any]]:
     """Held-out measures of both models, where perplexity was measured."""
     train, test = (rows[np.isfinite(data.perplexity[rows])] for rows in split.rows(len(data)))
-    learn, held = (Sample(data.space, data.matrix[rows]) for rows in (train, test))
+    learn, held = (Architectures(data.space, data.matrix[rows]) for rows in (train, test))
     found = []
     for name, features in MODELS.items():
         weights = perplexity_weights(learn, data.perplexity[train], features)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hwgpt_blackbox.domain.objectives import example_objectives
 from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import InputError
+
+if TYPE_CHECKING:
+    from hwgpt_blackbox.convert.judging.family_comparison import ComparisonSettings
 
 PARTS = ("tabular", "surrogate")
 """What is made of a checkout without ``--only``."""
@@ -111,8 +114,9 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--report is of models; leave it out with {chosen[0]}")
     if args.trust_pickles and args.only != AUTOGLUON:
         raise InputError(f"--trust-pickles is for --only {AUTOGLUON}; leave it out")
-    if args.fit:
-        return _compare(args)
+    settings = comparison_settings(args)
+    if settings:
+        return _compare(args, settings)
     folders = _convert(args)
     for folder in folders:
         print(f"wrote {folder}")
@@ -145,18 +149,22 @@ def _convert(args: argparse.Namespace) -> list[Path]:
     return convert(source, space, out, report=args.report, **how)
 
 
-def _compare(args: argparse.Namespace) -> int:
-    from hwgpt_blackbox.convert.judging.cards.text import LEGEND, comparison_table
-    from hwgpt_blackbox.convert.judging.family_comparison import Contest, compare_families
+def comparison_settings(args: argparse.Namespace) -> ComparisonSettings | None:
+    """The families that ``--fit`` names, their libraries at hand; None if it is not given."""
+    if not args.fit:
+        return None
+    from hwgpt_blackbox.convert.judging.family_comparison import ComparisonSettings
 
-    path, comparison = compare_families(
-        args.source,
-        args.space,
-        Contest(args.fit, args.targets, args.time_limit),
-        Path(args.out or ".").expanduser(),
-        overwrite=args.overwrite,
-        progress=not args.quiet,
-    )
+    return ComparisonSettings(args.fit, args.targets, args.time_limit)
+
+
+def _compare(args: argparse.Namespace, settings: ComparisonSettings) -> int:
+    from hwgpt_blackbox.convert.judging.cards.text import LEGEND, comparison_table
+    from hwgpt_blackbox.convert.judging.family_comparison import compare_families
+
+    folder = Path(args.out or ".").expanduser()
+    how = {"overwrite": args.overwrite, "progress": not args.quiet}
+    path, comparison = compare_families(args.source, args.space, settings, folder, **how)
     print(f"{comparison_table(comparison)}\n\n{LEGEND}")
     print(f"wrote {path}")
     return 0

@@ -1,4 +1,4 @@
-"""``hwgpt-blackbox verify``: is an artifact sound, and how good is it against its source."""
+"""``hwgpt-blackbox verify``: is an artifact, and how good is it against its source."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from hwgpt_blackbox.cli.convert import add_family_options
+from hwgpt_blackbox.cli.convert import add_family_options, comparison_settings
 
 if TYPE_CHECKING:
-    from hwgpt_blackbox.convert.judging.family_comparison import Contest
-    from hwgpt_blackbox.convert.judging.holdouts import Split, Trial
-    from hwgpt_blackbox.convert.judging.judge_artifact import Judged
+    from hwgpt_blackbox.convert.judging.family_comparison import ComparisonSettings
+    from hwgpt_blackbox.convert.judging.holdouts import Evaluation, Split
+    from hwgpt_blackbox.convert.judging.judge_artifact import Verification
     from hwgpt_blackbox.storage.artifact_check import CheckedArtifact
 
 BOTH, NONE = "both", "none"
@@ -63,28 +63,28 @@ def run(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.storage.artifact_check import check_artifact, locate
     from hwgpt_blackbox.storage.artifact_kinds import CARD_KINDS
 
-    splits, contest = _splits(args), _contest(args)
+    splits, comparison = _splits(args), comparison_settings(args)
     folder = locate(args.artifact)
-    sound = check_artifact(folder)
-    _check_options(args, sound)
+    artifact = check_artifact(folder)
+    _check_options(args, artifact)
     answer: dict[str, Any] = {
         "artifact": str(folder),
-        "kind": sound.kind,
-        "space": sound.space.name,
-        "files": {name: row["sha256"] for name, row in sound.manifest["files"].items()},
+        "kind": artifact.kind,
+        "space": artifact.space.name,
+        "files": {name: row["sha256"] for name, row in artifact.manifest["files"].items()},
     }
-    if "workload" in sound.manifest:
-        answer["workload"] = sound.manifest["workload"]
-    trials: Sequence[Trial] = ()
+    if "workload" in artifact.manifest:
+        answer["workload"] = artifact.manifest["workload"]
+    evaluations: Sequence[Evaluation] = ()
     if args.against is None:
-        card = read_card(folder) if sound.kind in CARD_KINDS else None
+        card = read_card(folder) if artifact.kind in CARD_KINDS else None
     else:
-        judged = _judge(args, sound, splits, contest)
-        card, trials = judged.card, judged.trials
+        verification = _judge(args, artifact, splits, comparison)
+        card, evaluations = verification.card, verification.evaluations
         answer["source"] = str(args.against)
-        answer["made_from_this_source"] = judged.made_from_this_source
-        if judged.differences:
-            answer["differences"] = judged.differences
+        answer["made_from_this_source"] = verification.made_from_this_source
+        if verification.differences:
+            answer["differences"] = verification.differences
     answer["report"] = card
     if args.store and card is not None:
         store_card(folder, card)
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     if args.store and not args.json:
         print(f"stored the report card in {folder}")
     if args.out is not None and card is not None:
-        paths = _write(Path(args.out).expanduser(), card, trials, args.format)
+        paths = _write(Path(args.out).expanduser(), card, evaluations, args.format)
         if not args.json:
             print("\n".join(f"wrote {path}" for path in paths))
     return 0
@@ -100,25 +100,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _judge(
     args: argparse.Namespace,
-    sound: CheckedArtifact,
+    artifact: CheckedArtifact,
     splits: Sequence[Split],
-    contest: Contest | None,
-) -> Judged:
+    comparison: ComparisonSettings | None,
+) -> Verification:
     """What the source says of an artifact."""
-    from hwgpt_blackbox.convert.conversion import progress_bar
-    from hwgpt_blackbox.convert.judging.judge_artifact import Asked, judge_artifact
+    from hwgpt_blackbox.convert.judging.judge_artifact import CardOptions, judge_artifact
+    from hwgpt_blackbox.convert.progress import progress_bar
 
-    with progress_bar(not args.quiet) as say:
-        return judge_artifact(sound, args.against, Asked(splits, contest, say))
-
-
-def _contest(args: argparse.Namespace) -> Contest | None:
-    """The families to set beside the artifact, their libraries at hand."""
-    if not args.fit:
-        return None
-    from hwgpt_blackbox.convert.judging.family_comparison import Contest
-
-    return Contest(args.fit, args.targets, args.time_limit)
+    with progress_bar(not args.quiet) as progress:
+        return judge_artifact(artifact, args.against, CardOptions(splits, comparison, progress))
 
 
 def _splits(args: argparse.Namespace) -> list[Split]:
@@ -137,7 +128,7 @@ def _splits(args: argparse.Namespace) -> list[Split]:
     return [Split(args.split, default if args.seed is None else args.seed)]
 
 
-def _check_options(args: argparse.Namespace, sound: CheckedArtifact) -> None:
+def _check_options(args: argparse.Namespace, artifact: CheckedArtifact) -> None:
     """Raise at once, before a minute of work, when what was asked for cannot be done.
 
     :raises InputError: says what is missing
@@ -147,39 +138,39 @@ def _check_options(args: argparse.Namespace, sound: CheckedArtifact) -> None:
     from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, CARD_KINDS
     from hwgpt_blackbox.storage.locations import EMBEDDED
 
-    if sound.kind not in CARD_KINDS and (args.store or args.out is not None):
+    if artifact.kind not in CARD_KINDS and (args.store or args.out is not None):
         raise InputError(
-            f"{sound.folder} is a table of measurements, which has no report card; leave out "
+            f"{artifact.folder} is a table of measurements, which has no report card; leave out "
             "--store and --out, or verify the surrogate of the space"
         )
-    if args.fit and (sound.kind != "surrogate" or args.against is None):
+    if args.fit and (artifact.kind != "surrogate" or args.against is None):
         raise InputError("--fit is for a surrogate of a space, with --against SOURCE")
     if args.fit and args.split not in (BOTH, "random"):
         raise InputError("--fit compares on a random split; give --split random, or both")
     if args.store and args.against is None:
         raise InputError("--store needs --against SOURCE: the card is computed from measurements")
-    if args.store and args.artifact in BLACKBOXES and sound.folder.parent == EMBEDDED:
+    if args.store and args.artifact in BLACKBOXES and artifact.folder.parent == EMBEDDED:
         raise InputError(
             f"{args.artifact} is the one that the package ships; to change it nevertheless, give "
-            f"its folder: {sound.folder}"
+            f"its folder: {artifact.folder}"
         )
     if args.out is not None:
         require("matplotlib", extra="analysis")
-        if args.against is None and REPORT not in sound.manifest["files"]:
+        if args.against is None and REPORT not in artifact.manifest["files"]:
             raise InputError(
-                f"--out: {sound.folder} holds no report card; compute one with --against SOURCE"
+                f"--out: {artifact.folder} holds no report card; compute one with --against SOURCE"
             )
 
 
 def _write(
-    folder: Path, card: Mapping[str, Any], trials: Sequence[Trial], suffix: str
+    folder: Path, card: Mapping[str, Any], evaluations: Sequence[Evaluation], suffix: str
 ) -> list[Path]:
     """Write the card and every figure.
 
     :raises OutputError: they cannot be written
     """
-    from hwgpt_blackbox.convert.judging.cards.figures import make_figures
     from hwgpt_blackbox.convert.judging.cards.file import REPORT, to_json
+    from hwgpt_blackbox.convert.judging.cards.plots import make_figures
     from hwgpt_blackbox.plotting.style import save
     from hwgpt_blackbox.storage.atomic_writes import write_file, writing
 
@@ -187,7 +178,7 @@ def _write(
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_file(paths[0], to_json(card) + "\n")
-    for name, make in make_figures(card, trials).items():
+    for name, make in make_figures(card, evaluations).items():
         paths.append(folder / f"{name}.{suffix}")
         save(make(), paths[-1])
     return paths

@@ -15,21 +15,22 @@ from typing import Any
 
 import numpy as np
 
-from hwgpt_blackbox.convert.conversion import SOURCE, progress_bar, read_measurements
+from hwgpt_blackbox.convert.build import building
+from hwgpt_blackbox.convert.conversion import SOURCE, read_measurements
 from hwgpt_blackbox.convert.fitting.expected_value import (
     CELLS,
-    Design,
-    Problem,
-    choose_location,
+    FitDesign,
+    Regression,
+    choose_design,
     make_folds,
 )
-from hwgpt_blackbox.convert.fitting.features import Array, Sample
+from hwgpt_blackbox.convert.fitting.features import Architectures, Array
 from hwgpt_blackbox.convert.fitting.noise_tables import with_unit_mean
-from hwgpt_blackbox.convert.fitting.whole_space import is_positive, tables_of, write_surrogate
+from hwgpt_blackbox.convert.fitting.whole_space import is_positive, tables_of, write_space
 from hwgpt_blackbox.convert.judging.cards.card import plain_row
 from hwgpt_blackbox.convert.judging.cards.file import add_report
 from hwgpt_blackbox.convert.judging.holdouts import DEFAULT_SPLITS, as_published
-from hwgpt_blackbox.convert.judging.measures import location_measures
+from hwgpt_blackbox.convert.judging.measures import location_measures, predictor_of
 from hwgpt_blackbox.convert.source.autogluon_predictors import (
     Predict,
     find_predictors,
@@ -38,25 +39,21 @@ from hwgpt_blackbox.convert.source.autogluon_predictors import (
 )
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.domain.encoding import Encoding
-from hwgpt_blackbox.domain.objectives import METRICS, Column
+from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.fronts import standard_problems
-from hwgpt_blackbox.models.ideal_and_nadir import bounds
-from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
-from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
-from hwgpt_blackbox.storage.locations import find, home
+from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 SAMPLE_SIZE, TEST_SIZE, SEED = 4_000, 1_000, 0
 """Uniform architectures to learn from, and to judge the distilled model by, and their seed."""
 
-DESIGNS = (Design("identity", False, False), Design("log", False, False))
+DESIGNS = (FitDesign("identity", False, False), FitDesign("log", False, False))
 """Predictions have neither outliers nor drift."""
 
-UNITS = tuple(1000.0**k for k in (-2, -1, 0, 1, 2))
+SCALES = tuple(1000.0**k for k in (-2, -1, 0, 1, 2))
 """Factors to ms or Wh: the published predictors are of values times 1,000, latencies of µs."""
 
 MAX_GAP = 2.0
@@ -102,44 +99,29 @@ def convert_autogluon(
     found = find_predictors(Path(source).expanduser(), row)
     version = require_autogluon()
     name = artifact_name(row.name, part="autogluon")
-    folder = home() if out is None else Path(out).expanduser()
-    outputs = Outputs(folder.absolute(), [name], overwrite=overwrite)
     base = read_surrogate(find(artifact_name(row.name)).path)
-    with terminate_as_exit(), progress_bar(progress) as say, outputs:
-        data = read_measurements(Checkout(source, row, say)) if report else None
+    with building([name], out, overwrite=overwrite, progress=progress) as build:
+        data = read_measurements(Checkout(source, row, build.progress)) if report else None
         models, notes = dict(base.models), dict[str, Any]()
         for predictor in found:
-            say(predictor.target)
+            build.progress(predictor.target)
             predict = load_predictor(predictor, row)
             models[predictor.target], notes[predictor.target] = distil(
                 predict, base, predictor.target, logarithmic=predictor.logarithmic or None
             )
-        say("reference fronts")
-        manifest: dict[str, Any] = {
-            "kind": "surrogate",
-            "name": name,
-            "space": row.name,
-            "units": {metric.name: metric.unit for metric in METRICS.values()},
-            "links": {target: model.link for target, model in models.items()},
-            "distilled": notes,
-            "bounds": bounds(Surrogate(row, models, base.levels, {})),
-            "source": {
-                **SOURCE,
-                "predictors": {p.target: p.record() for p in found},
-                "autogluon": version,
-                "other_targets": dict(base.manifest.get("source", {})),
-            },
+        build.progress("reference fronts")
+        origin = {
+            **SOURCE,
+            "predictors": {p.target: p.record() for p in found},
+            "autogluon": version,
+            "other_targets": dict(base.manifest.get("source", {})),
         }
-        surrogate = Surrogate(row, models, base.levels, manifest)
-        manifest["problems"] = standard_problems(surrogate)
-        path = outputs.build(name)
-        with writing(path):
-            write_surrogate(surrogate, path, manifest)
+        with build.folder(name) as path:
+            surrogate = Surrogate(row, models, base.levels, {})
+            surrogate = write_space(surrogate, path, name, {"distilled": notes}, origin)
         if data is not None:
-            splits = (None, *DEFAULT_SPLITS)
-            trials = [as_published(data, surrogate, notes, split) for split in splits]
-            add_report(path, data, trials)
-        return outputs.publish()[0]
+            add_report(path, data, as_published(data, DEFAULT_SPLITS, surrogate, notes))
+        return build.publish()[0]
 
 
 def distil(
@@ -158,9 +140,9 @@ def distil(
     mean, deviation = predict(matrix)
     if not (np.isfinite(mean).all() and np.isfinite(deviation).all() and (mean > 0).all()):
         raise DataError(f"{target}: predictions are not positive and finite; smallest {mean.min()}")
-    expected = Predictor(base, [Column(*target.split("@"))]).expected(matrix)[:, 0]
+    expected = predictor_of(base, [target]).expected(matrix)[:, 0]
     gap = np.log(float(np.median(expected / mean)))
-    unit = min(UNITS, key=lambda factor: abs(np.log(factor) - gap))
+    unit = min(SCALES, key=lambda factor: abs(np.log(factor) - gap))
     if abs(np.log(unit) - gap) > np.log(MAX_GAP):
         raise DataError(
             f"{target}: the median prediction is {np.median(mean):.4g}; expected about "
@@ -169,14 +151,14 @@ def distil(
         )
     variation, logarithmic = _variation(mean, deviation, logarithmic)
     learn, test = slice(0, SAMPLE_SIZE), slice(SAMPLE_SIZE, None)
-    sample = Sample(space, matrix[learn])
-    problem = Problem(sample, np.arange(SAMPLE_SIZE))
+    sample = Architectures(space, matrix[learn])
+    regression = Regression(sample, np.arange(SAMPLE_SIZE))
 
     values = (mean * unit)[learn, None]
-    choice = choose_location(
-        problem, values, make_folds(problem), lambda fit: is_positive(fit, space), DESIGNS
+    choice = choose_design(
+        regression, values, make_folds(regression), lambda fit: is_positive(fit, space), DESIGNS
     )
-    cell = Sample(space, matrix).cell
+    cell = Architectures(space, matrix).cell
     tables = np.stack(
         [_gaussian(base.levels, float(np.median(variation[cell == c]))) for c in range(CELLS)]
     )
@@ -184,7 +166,7 @@ def distil(
     known = base.models[target].dependence
     model = replace(tables_of(choice.fit, space), ratio=ratio, dependence=known)
     own = Surrogate(space, {target: model}, base.levels, {})
-    predicted = Predictor(own, [Column(*target.split("@"))]).expected(matrix[test])[:, 0]
+    predicted = predictor_of(own, [target]).expected(matrix[test])[:, 0]
     per_cell = np.array([np.median(variation[cell == c]) for c in range(CELLS)])[cell]
     return model, {
         "unit_factor": unit,

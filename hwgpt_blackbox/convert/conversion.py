@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwgpt_blackbox.convert.build import building
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.perplexity_checkpoint import PerplexityNetwork, fitted_network
@@ -22,12 +20,9 @@ from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import InputError, require
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
-from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
-from hwgpt_blackbox.storage.locations import home
+from hwgpt_blackbox.storage.atomic_writes import writing
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[str], None]
 
 SOURCE = {
     "data": "HW-GPT-Bench, github.com/automl/HW-GPT-Bench, Apache License 2.0",
@@ -76,46 +71,39 @@ def convert(
         require("scipy", extra="analysis")
     table, model = artifact_name(row.name, tabular=True), artifact_name(row.name)
     names = [name for name, wanted in ((table, tabular), (model, surrogate)) if wanted]
-    folder = home() if out is None else Path(out).expanduser()
-    outputs = Outputs(folder.absolute(), names, overwrite=overwrite)
-    with terminate_as_exit(), progress_bar(progress) as say, outputs:
-        checkout = Checkout(source, row, say)
+    with building(names, out, overwrite=overwrite, progress=progress) as build:
+        checkout = Checkout(source, row, build.progress)
         data = read_measurements(checkout)
         network, perplexity, filled_from = _complete(checkout, data)
         if tabular:
-            outputs.need(table_bytes(len(data)))
-            path = outputs.build(table)
-            with writing(path):
+            build.outputs.need(table_bytes(len(data)))
+            with build.folder(table) as path:
                 write_table(
                     data,
                     path,
                     perplexity=perplexity,
                     perplexity_source=filled_from,
-                    progress=say,
+                    progress=build.progress,
                 )
         if surrogate:
             from hwgpt_blackbox.convert.fitting.whole_space import fit_surrogate
 
-            path = outputs.build(model)
-            with writing(path):
+            with build.folder(model) as path:
                 fit_surrogate(
-                    data, path, published=network, progress=lambda step: say(f"fit: {step}")
+                    data,
+                    path,
+                    published=network,
+                    progress=lambda step: build.progress(f"fit: {step}"),
                 )
             if report:
-                _add_report(checkout, data, path, say)
-        say("putting the artifacts in place")
-        return outputs.publish()
+                from hwgpt_blackbox.convert.judging.cards.card import judge
+                from hwgpt_blackbox.convert.judging.cards.file import add_card
+                from hwgpt_blackbox.storage.surrogates import read_surrogate
 
-
-def _add_report(checkout: Checkout, data: Measurements, folder: Path, say: Progress) -> None:
-    """Compute the report card of a surrogate artifact that is being built, and add it."""
-    from hwgpt_blackbox.convert.judging.cards.card import judge
-    from hwgpt_blackbox.convert.judging.cards.file import add_card
-    from hwgpt_blackbox.storage.surrogates import read_surrogate
-
-    card, _ = judge(checkout, data, read_surrogate(folder), progress=say)
-    with writing(folder):
-        add_card(folder, card)
+                card, _ = judge(checkout, data, read_surrogate(path), progress=build.progress)
+                with writing(path):
+                    add_card(path, card)
+        return build.publish()
 
 
 def read_measurements(checkout: Checkout) -> Measurements:
@@ -172,26 +160,3 @@ def _complete(
     }
     logger.info("filled %d of %d perplexities", missing.sum(), len(missing))
     return network, perplexity, filled_from
-
-
-@contextmanager
-def progress_bar(shown: bool) -> Iterator[Progress]:
-    """A progress bar on standard error that counts steps and names the present one."""
-    from tqdm import tqdm
-
-    interval = 0.1 if sys.stderr.isatty() else 10.0
-    options = {"disable": not shown, "unit": "step", "mininterval": interval, "file": sys.stderr}
-    bar: Any = None  # until the first step: an error before it needs no bar
-
-    def say(step: str) -> None:
-        nonlocal bar
-        bar = tqdm(desc=step, **options) if bar is None else bar
-        bar.set_description_str(step, refresh=False)
-        bar.update()
-        logger.debug("%s", step)
-
-    try:
-        yield say
-    finally:
-        if bar is not None:
-            bar.close()

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.conversion import SOURCE, progress_bar, read_measurements
+from hwgpt_blackbox.convert.build import building
+from hwgpt_blackbox.convert.conversion import SOURCE, read_measurements
 from hwgpt_blackbox.convert.judging.cards.card import plain_row
 from hwgpt_blackbox.convert.judging.cards.file import add_report
 from hwgpt_blackbox.convert.judging.holdouts import DEFAULT_SPLITS, as_published
@@ -34,8 +35,7 @@ from hwgpt_blackbox.models.published_network import (
     array_names,
 )
 from hwgpt_blackbox.storage.artifact_kinds import NETWORK, artifact_name
-from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
-from hwgpt_blackbox.storage.locations import find, home
+from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.manifest import write_manifest
 from hwgpt_blackbox.storage.networks import ARRAYS
 from hwgpt_blackbox.storage.surrogates import read_surrogate
@@ -82,25 +82,20 @@ def convert_published(
     row = get_space(space, measured=True)
     require("torch", extra="bayesian")
     name = artifact_name(row.name, part="published")
-    folder = home() if out is None else Path(out).expanduser()
-    outputs = Outputs(folder.absolute(), [name], overwrite=overwrite)
-    with terminate_as_exit(), progress_bar(progress) as say, outputs:
-        checkout = Checkout(source, row, say)
+    with building([name], out, overwrite=overwrite, progress=progress) as build:
+        checkout = Checkout(source, row, build.progress)
         layers = {target: _read(checkout, target) for target in NETWORK_TARGETS}
         data = read_measurements(checkout)
         chosen: dict[str, PublishedNetwork] = {}
         report: dict[str, Any] = {}
         for target, (weights, biases) in layers.items():
-            say(f"{target}: compare")
+            build.progress(f"{target}: compare")
             chosen[target], report[target] = _choose(data, target, weights, biases)
-        path = outputs.build(name)
-        with writing(path):
+        with build.folder(name) as path:
             _write(path, name, chosen, report, checkout)
         base = read_surrogate(find(artifact_name(row.name)).path)
-        splits = (None, *DEFAULT_SPLITS)
-        trials = [as_published(data, base, chosen, split, chosen) for split in splits]
-        add_report(path, data, trials)
-        return outputs.publish()[0]
+        add_report(path, data, as_published(data, DEFAULT_SPLITS, base, chosen, chosen))
+        return build.publish()[0]
 
 
 Layers = tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]

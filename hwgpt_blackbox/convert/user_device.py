@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from hwgpt_blackbox.convert.conversion import progress_bar
+from hwgpt_blackbox.convert.build import building
 from hwgpt_blackbox.convert.fitting.expected_value import CELLS, MIN_CELL
-from hwgpt_blackbox.convert.fitting.features import Sample
+from hwgpt_blackbox.convert.fitting.features import Architectures
 from hwgpt_blackbox.convert.fitting.few_architectures import fit_few
 from hwgpt_blackbox.convert.fitting.noise_tables import quantile_levels
-from hwgpt_blackbox.convert.fitting.repeat_dependence import (
-    UNKNOWN_SPREAD,
-    estimate_dependence,
-    session_spread,
-)
+from hwgpt_blackbox.convert.fitting.repeat_dependence import with_dependence
 from hwgpt_blackbox.convert.fitting.whole_space import fit_least_squares, write_surrogate
 from hwgpt_blackbox.convert.judging.cards.card import plain_row
 from hwgpt_blackbox.convert.judging.cards.file import add_report
-from hwgpt_blackbox.convert.judging.holdouts import DEFAULT_SPLITS, Split, Trial
-from hwgpt_blackbox.convert.judging.measures import levels_of, location_measures
+from hwgpt_blackbox.convert.judging.holdouts import DEFAULT_SPLITS, Evaluation, Split, steps_of
+from hwgpt_blackbox.convert.judging.measures import location_measures, predictor_of
+from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements, read_device
-from hwgpt_blackbox.domain.objectives import METRICS, Column
+from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS
 from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.models.ideal_and_nadir import SAMPLE_SEED, SAMPLE_SIZE
-from hwgpt_blackbox.models.noise import Dependence
-from hwgpt_blackbox.models.prediction import Predictor
+from hwgpt_blackbox.models.ideal_and_nadir import bounds
 from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE
-from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
-from hwgpt_blackbox.storage.locations import home
-from hwgpt_blackbox.storage.user_devices import Workload, check_name, device_artifact, workload_of
+from hwgpt_blackbox.storage.user_devices import (
+    Workload,
+    check_name,
+    device_artifact,
+    workload_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -88,10 +84,8 @@ def convert_device(
     workload = Workload(
         usual.batch if batch is None else batch, usual.length if length is None else length
     )
-    folder = home() if out is None else Path(out).expanduser()
-    outputs = Outputs(folder.absolute(), [name], overwrite=overwrite)
-    with terminate_as_exit(), progress_bar(progress) as say, outputs:
-        say("measurements")
+    with building([name], out, overwrite=overwrite, progress=progress) as build:
+        build.progress("measurements")
         data = read_device(
             source,
             row,
@@ -100,8 +94,9 @@ def convert_device(
             workload=workload,
             confirm_units=confirm_units,
         )
-        surrogate, notes = fit_device(data, device, progress=say)
-        path = outputs.build(name)
+        surrogate, notes = fit_device(data, device, progress=build.progress)
+        targets = [*surrogate.models, f"{ELAPSED_TIME}@{device}"]
+        columns = predictor_of(surrogate, targets).columns
         manifest: dict[str, Any] = {
             "kind": DEVICE,
             "name": name,
@@ -111,23 +106,25 @@ def convert_device(
             "units": {metric: METRICS[metric].unit for metric in data.values},
             "links": {target: model.link for target, model in surrogate.models.items()},
             "fit": notes,
-            "bounds": _bounds(surrogate, device),
+            "bounds": bounds(surrogate, columns),
             "source": {"name": Path(source).name, **data.source},
         }
         if batch is not None or length is not None:
             manifest["workload"] = workload.as_dict()
-        with writing(path):
+        with build.folder(name) as path:
             write_surrogate(surrogate, path, manifest)
-        trials = device_trials(data, surrogate, device, DEFAULT_SPLITS, progress=say)
-        add_report(path, data, trials)
-        return outputs.publish()[0]
+        evaluations = device_evaluations(
+            data, surrogate, device, DEFAULT_SPLITS, progress=build.progress
+        )
+        add_report(path, data, evaluations)
+        return build.publish()[0]
 
 
 def fit_device(
     data: DeviceMeasurements,
     device: str,
     *,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
     least: int = MIN_CELL,
 ) -> tuple[Surrogate, dict[str, Any]]:
     """Models of the metrics measured on a device, and their cross-validated errors.
@@ -136,18 +133,17 @@ def fit_device(
     :return: a surrogate of the device's targets alone, and by target design, drift and measures
     :raises DataError: too few architectures
     """
-    say = progress or (lambda step: None)
     if len(data) < CELLS * least:
         raise DataError(
             f"only {len(data)} architectures; a fit needs {CELLS * least}, {least} for each "
             "embed_dim with and without bias, and 500 are advised: measure more"
         )
-    sample, levels = Sample(data.space, data.matrix), quantile_levels()
+    sample, levels = Architectures(data.space, data.matrix), quantile_levels()
     models: dict[str, AdditiveModel] = {}
     report: dict[str, Any] = {}
-    for metric, repeats in data.values.items():
-        target = f"{metric}@{device}"
-        say(target)
+    noisy = data.targets(device)
+    for target, repeats in noisy.items():
+        progress(target)
         models[target], choice, features = fit_few(sample, repeats, levels, least=least)
         report[target] = {
             "architectures": len(data),
@@ -160,86 +156,46 @@ def fit_device(
                 location_measures(repeats.mean(axis=1), choice.out_of_fold)
             ),
         }
+    progress("dependence of measurements")
     surrogate = Surrogate(data.space, models, levels, {})
-    say("dependence of measurements")
-    for target, found in _dependence(surrogate, data, device).items():
-        models[target] = replace(models[target], dependence=found)
-        report[target]["dependence"] = asdict(found)
-    return Surrogate(data.space, models, levels, {}), report
+    values = predictor_of(surrogate, noisy).expected(data.matrix)
+    expected = {target: values[:, j] for j, target in enumerate(noisy)}
+    surrogate = with_dependence(surrogate, data.matrix, expected, noisy)
+    for target in noisy:
+        report[target]["dependence"] = asdict(surrogate.models[target].dependence)
+    return surrogate, report
 
 
-def device_trials(
+def device_evaluations(
     data: DeviceMeasurements,
     surrogate: Surrogate,
     device: str,
     splits: Sequence[Split],
     *,
-    progress: Callable[[str], None] | None = None,
-) -> list[Trial]:
-    """What the report card of a device is computed from: in sample, then one trial per split.
+    progress: Progress = silent,
+) -> list[Evaluation]:
+    """What the report card of a device is computed from: in sample, then one for each split.
 
     :param surrogate: models that were fitted to all of the data
     :param splits: hold-outs; the fit is repeated for each
     :raises DataError: a split holds none out
     """
-    say = progress or (lambda step: None)
-    trials = [_trial(data, surrogate, device, len(data), {})]
+    sample, noisy = Architectures(data.space, data.matrix), data.targets(device)
+    evaluations = [Evaluation(None, surrogate, sample, {}, noisy, {}, len(data), {})]
     for split in splits:
-        train, test = split.rows(len(data), Sample(data.space, data.matrix).cell)
+        train, test = split.rows(len(data), sample.cell)
         if not len(test):
             raise DataError(f"{split} holds none of {len(data)} architectures out; choose another")
-
-        def step(name: str, split: Split = split) -> None:
-            say(f"report: {split}: {name}")
-
-        learn = data.take(train)
-        fitted, notes = fit_device(learn, device, progress=step, least=MIN_CELL_HELD_OUT)
+        fitted, notes = fit_device(
+            data.take(train), device, progress=steps_of(split, progress), least=MIN_CELL_HELD_OUT
+        )
+        learned = sample.take(train)
         floor = {
-            f"{metric}@{device}": fit_least_squares(
-                Sample(learn.space, learn.matrix), values.mean(axis=1)
-            )
-            for metric, values in learn.values.items()
+            target: fit_least_squares(learned, values[train].mean(axis=1))
+            for target, values in noisy.items()
         }
-        held = _trial(data.take(test), fitted, device, len(train), notes)
-        trials.append(replace(held, split=split, floor=floor))
-    return trials
-
-
-def _trial(
-    data: DeviceMeasurements, surrogate: Surrogate, device: str, fitted: int, notes: dict[str, Any]
-) -> Trial:
-    """Models of a device on measurements of it."""
-    noisy = {f"{metric}@{device}": values for metric, values in data.values.items()}
-    sample = Sample(data.space, data.matrix)
-    return Trial(None, surrogate, sample, {}, noisy, floor={}, fitted=fitted, notes=notes)
-
-
-def _dependence(
-    surrogate: Surrogate, data: DeviceMeasurements, device: str
-) -> dict[str, Dependence]:
-    """How measurements of the device hang together; without energy, those of latency alone."""
-    noisy = {f"{metric}@{device}": repeats for metric, repeats in data.values.items()}
-    columns = [Column(*target.split("@")) for target in noisy]
-    values = Predictor(surrogate, columns).expected(data.matrix)
-    expected = {target: values[:, j] for j, target in enumerate(noisy)}
-    if len(noisy) > 1:
-        return estimate_dependence(surrogate, data.matrix, expected, noisy)
-    ((target, repeats),) = noisy.items()
-    ratio = repeats / expected[target][:, None]
-    spread = session_spread(levels_of(surrogate, target, data.matrix, ratio))
-    return {target: Dependence(spread if repeats.shape[1] > 1 else UNKNOWN_SPREAD)}
-
-
-def _bounds(surrogate: Surrogate, device: str) -> dict[str, Any]:
-    """Range of the device's expected values over the architectures that ``bounds`` draws."""
-    columns = [Column(*target.split("@")) for target in surrogate.models]
-    columns.append(Column("elapsed_time", device))
-    predictor = Predictor(surrogate, columns)
-    rng = np.random.default_rng(SAMPLE_SEED)
-    values = predictor.expected(predictor.encoding.sample(SAMPLE_SIZE, rng))
-    ends = zip(columns, values.min(axis=0).tolist(), values.max(axis=0).tolist(), strict=True)
-    return {
-        "sample_size": SAMPLE_SIZE,
-        "seed": SAMPLE_SEED,
-        "objectives": {column.target: [low, high] for column, low, high in ends},
-    }
+        held = {target: values[test] for target, values in noisy.items()}
+        evaluations.append(
+            Evaluation(split, fitted, sample.take(test), {}, held, floor, len(train), notes)
+        )
+    return evaluations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.measurements import (
     ENERGY_REPEATS,
     LATENCY_REPEATS,
@@ -48,7 +48,7 @@ def write_table(
     *,
     perplexity: NDArray[np.float64],
     perplexity_source: dict[str, Any],
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> None:
     """Write the table of a space and its manifest into an existing empty folder.
 
@@ -66,8 +66,7 @@ def write_table(
         raise DataError(
             f"{int((~np.isfinite(perplexity)).sum())} perplexities are missing; fill them first"
         )
-    say = progress or (lambda step: None)
-    say("table: architectures")
+    progress("table: architectures")
     serialize_configspace(folder, data.space.config_space(), {FIDELITY: randint(1, 1)})
     _write_hyperparameters(data, folder / HYPERPARAMETERS)
     np.savez_compressed(folder / ARCHITECTURES, matrix=data.matrix)
@@ -76,8 +75,8 @@ def write_table(
     serialize_metadata(folder, names)
     filled = np.isnan(data.perplexity)
     np.savez_compressed(folder / SIDE, perplexity_filled=filled, accuracy=data.accuracy)
-    _write_objectives(data, perplexity, folder / OBJECTIVES, say)
-    say("table: manifest")
+    _write_objectives(data, perplexity, folder / OBJECTIVES, progress)
+    progress("table: manifest")
     manifest = {
         "kind": "tabular",
         "name": artifact_name(data.space.name, tabular=True),
@@ -110,7 +109,7 @@ def _write_objectives(
     data: Measurements,
     perplexity: NDArray[np.float64],
     path: Path,
-    say: Callable[[str], None],
+    progress: Progress,
 ) -> None:
     """Write the array (devices, architectures, seeds, 1, objectives), one device at a time.
 
@@ -124,7 +123,7 @@ def _write_objectives(
         np.lib.format.write_array_header_1_0(file, header)
         values = np.empty(shape[1:], dtype="<f8")
         for d, device in enumerate(DEVICES):
-            say(f"table: {device}")
+            progress(f"table: {device}")
             of_metric: dict[str, NDArray[Any]] = {
                 "perplexity": perplexity[:, None],
                 "latency": data.latency[d][:, np.arange(SEEDS) % LATENCY_REPEATS],

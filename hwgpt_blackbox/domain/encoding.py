@@ -251,6 +251,17 @@ class Encoding:
         middle = FIRST_LAYER + self.space.max_layers
         return matrix[:, FIRST_LAYER:middle], matrix[:, middle:]
 
+    def mean_layer_choices(self, matrix: IntMatrix) -> NDArray[np.float64]:
+        """Mean MLP ratio and mean number of heads over the active layers, shape (n, 2)."""
+        active, space = self.active(matrix), self.space
+        totals = [
+            (np.array(choices)[indices] * active).sum(axis=1)
+            for choices, indices in zip(
+                (space.mlp_ratios, space.num_heads), self.layer_choices(matrix), strict=True
+            )
+        ]
+        return np.asarray(np.stack(totals, axis=1) / active.sum(axis=1)[:, None])
+
     def active(self, matrix: IntMatrix) -> NDArray[np.bool_]:
         """Which layers exist in the network, shape (n, max_layers)."""
         layers = np.array(self.space.num_layers)[matrix[:, NUM_LAYERS]]

@@ -47,6 +47,19 @@ METRICS: dict[str, Metric] = {
 }
 """Every metric by name, in the order of the blackboxes' objectives."""
 
+UNITS: dict[str, dict[str, float]] = {
+    "latency": {"ms": 1.0, "s": 1000.0, "us": 1e-3, "µs": 1e-3, "μs": 1e-3},
+    "energy": {
+        "Wh": 1.0,
+        "kWh": 1000.0,
+        "KWh": 1000.0,
+        "mWh": 1e-3,
+        "J": 1.0 / 3600.0,
+        "mJ": 1e-3 / 3600.0,
+    },
+}
+"""Units that measurements come in, by metric: each one's factor to the metric's own."""
+
 
 @dataclass(frozen=True)
 class Column:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
 from hwgpt_blackbox.domain.objectives import Column, dataset_columns
@@ -41,20 +40,14 @@ class ArchitectureSample:
     def hyperparameters(self) -> pd.DataFrame:
         """``embed_dim``, ``num_layers``, ``bias``, and means over active layers of the others."""
         encoding = Encoding(get_space(self.space))
-        space, active = encoding.space, encoding.active(self.matrix)
-        mlp, heads = encoding.layer_choices(self.matrix)
-
-        def mean(choices: tuple[int, ...], indices: IntMatrix) -> NDArray[np.float64]:
-            total = (np.array(choices)[indices] * active).sum(axis=1)
-            return np.asarray(total / active.sum(axis=1), dtype=np.float64)
-
+        space, means = encoding.space, encoding.mean_layer_choices(self.matrix)
         return pd.DataFrame(
             {
                 "embed_dim": np.array(space.embed_dims)[self.matrix[:, EMBED_DIM]],
                 "num_layers": np.array(space.num_layers)[self.matrix[:, NUM_LAYERS]],
                 "bias": self.matrix[:, BIAS].astype(np.int64),
-                "mlp_ratio": mean(space.mlp_ratios, mlp),
-                "num_heads": mean(space.num_heads, heads),
+                "mlp_ratio": means[:, 0],
+                "num_heads": means[:, 1],
             }
         )
 

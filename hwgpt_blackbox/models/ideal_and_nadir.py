@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from hwgpt_blackbox.domain.devices import ALL_DEVICES
-from hwgpt_blackbox.domain.objectives import dataset_columns
+from hwgpt_blackbox.domain.objectives import Column, dataset_columns
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.models.surrogate import Surrogate
@@ -23,13 +23,14 @@ REFERENCE_POINT = 1.1
 _MAX = sys.float_info.max
 
 
-def bounds(surrogate: Surrogate) -> dict[str, Any]:
+def bounds(surrogate: Surrogate, columns: Sequence[Column] | None = None) -> dict[str, Any]:
     """Smallest and largest expected value of every objective over uniform architectures.
 
+    :param columns: the objectives; default: all of the 13 devices
     :return: ``sample_size``, ``seed``, and under ``objectives`` [ideal, nadir] by short name
         (``perplexity``, ``latency@a100``), natural units
     """
-    columns = list(dataset_columns(ALL_DEVICES).values())
+    columns = columns or list(dataset_columns(ALL_DEVICES).values())
     predictor = Predictor(surrogate, columns)
     rng = np.random.default_rng(SAMPLE_SEED)
     values = predictor.expected(predictor.encoding.sample(SAMPLE_SIZE, rng))

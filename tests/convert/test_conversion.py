@@ -22,8 +22,7 @@ from synthetic_checkout import STATS, Source, make_source
 
 import hwgpt_blackbox
 from hwgpt_blackbox.cli import main
-from hwgpt_blackbox.convert import conversion as module
-from hwgpt_blackbox.convert import convert
+from hwgpt_blackbox.convert import build, convert
 from hwgpt_blackbox.convert import write_table as table_module
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding
@@ -377,7 +376,7 @@ def test_progress_names_every_step(
     import contextlib
 
     steps: list[str] = []
-    monkeypatch.setattr(module, "progress_bar", lambda shown: contextlib.nullcontext(steps.append))
+    monkeypatch.setattr(build, "progress_bar", lambda shown: contextlib.nullcontext(steps.append))
     convert(root, "s", tmp_path)
     assert STATS.format("s") in steps
     assert "table: a100" in steps

@@ -287,9 +287,9 @@ def test_it_can_take_the_place_of_the_surrogate(
     front = hwgpt_blackbox.reference_front("s", target)
     assert front.exact
     assert front.objectives[:, 1].min() == pytest.approx(1.3 * plain.objectives[:, 1].min(), 0.01)
-    problem = json.loads((place / "hwgpt-s" / "manifest.json").read_text())["problems"]["problems"]
-    assert problem["perplexity latency@a100"]["hypervolume"] == front.hypervolume()
-    assert problem["perplexity latency@a100"]["front_size"] == len(front)
+    problems = json.loads((place / "hwgpt-s" / "manifest.json").read_text())["problems"]["problems"]
+    assert problems["perplexity latency@a100"]["hypervolume"] == front.hypervolume()
+    assert problems["perplexity latency@a100"]["front_size"] == len(front)
     run = ["run", "--space", "s", "--objectives", *target, "--trials", "8"]
     assert main([*run, "--out", str(tmp_path / "results")]) == 0
 

@@ -18,17 +18,18 @@ from synthetic_checkout import device_entry, energy_row, latency_row, sample_of
 
 import hwgpt_blackbox
 from hwgpt_blackbox.cli import main
-from hwgpt_blackbox.convert.fitting.expected_value import Problem, make_folds
-from hwgpt_blackbox.convert.fitting.features import Sample
+from hwgpt_blackbox.convert.fitting.expected_value import Regression, make_folds
+from hwgpt_blackbox.convert.fitting.features import Architectures
 from hwgpt_blackbox.convert.judging.cards.file import read_card
 from hwgpt_blackbox.convert.judging.holdouts import Split
-from hwgpt_blackbox.convert.judging.judge_artifact import Asked, judge_artifact
+from hwgpt_blackbox.convert.judging.judge_artifact import CardOptions, judge_artifact
 from hwgpt_blackbox.convert.source import user_table as device_table
+from hwgpt_blackbox.convert.source.profiler_output import PROFILER_UNITS
 from hwgpt_blackbox.convert.source.user_measurements import read_device
 from hwgpt_blackbox.convert.user_device import MIN_ARCHITECTURES, convert_device
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import EMBED_DIM
-from hwgpt_blackbox.domain.objectives import dataset_columns
+from hwgpt_blackbox.domain.objectives import UNITS, dataset_columns
 from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
 from hwgpt_blackbox.storage.artifact_check import check_artifact
@@ -220,7 +221,7 @@ def test_the_fewest_architectures_suffice_for_the_hold_outs(
         ("blocks", 36, 12),
     ]
     with pytest.raises(DataError, match="blocks/4 holds none of 48 architectures out"):
-        judge_artifact(check_artifact(folder), str(source), Asked([Split("blocks", 4)]))
+        judge_artifact(check_artifact(folder), str(source), CardOptions([Split("blocks", 4)]))
 
 
 def test_hold_outs_take_as_many_of_every_cell() -> None:
@@ -235,8 +236,8 @@ def test_hold_outs_take_as_many_of_every_cell() -> None:
 
 def test_folds_leave_some_of_every_cell(tmp_path: Path) -> None:
     matrix = ENCODING.sample(36, np.random.default_rng(0), stratified=True)
-    problem = Problem(Sample(SPACE, matrix), np.arange(36))
-    for fold in make_folds(problem, by_cell=True):
+    regression = Regression(Architectures(SPACE, matrix), np.arange(36))
+    for fold in make_folds(regression, by_cell=True):
         assert len(fold.own) == 9
         assert np.bincount(fold.rest.cell, minlength=6).min() >= 4
 
@@ -378,6 +379,19 @@ def test_hostile_and_taken_names(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="device"):
         convert_device(source, "s", name, tmp_path / "out", progress=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my.csv"]
+
+
+@pytest.mark.parametrize(("metric", "unit"), [(m, u) for m, units in UNITS.items() for u in units])
+def test_a_unit_that_is_known_of_the_profiler_is_known_of_a_table(
+    metric: str, unit: str, tmp_path: Path
+) -> None:
+    table = frame(architectures(12), repeats=1)
+    expected = table[f"{metric}_0"].to_numpy().copy()
+    table[f"{metric}_0"] /= UNITS[metric][unit]
+    source, options = write(table, tmp_path / "my.csv"), {f"{metric}_unit": unit}
+    data = read_device(source, SPACES["s"], confirm_units=True, **options)
+    np.testing.assert_allclose(data.values[metric][:, 0], expected, rtol=1e-12)
+    assert set(PROFILER_UNITS[metric]) <= set(UNITS[metric])
 
 
 def test_sound_names() -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.fitting.features import HEADS, MLP, SHARED, Array, Features
+from hwgpt_blackbox.convert.fitting.features import (
+    HEADS,
+    MLP,
+    SHARED,
+    Array,
+    FeatureFunction,
+    FeatureInputs,
+    Features,
+)
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.models.portable_arithmetic import to_grid
 from hwgpt_blackbox.models.surrogate import AdditiveModel
-
-FeatureFunction = Callable[
-    [NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp]],
-    Features,
-]
 
 
 def additive_model(
@@ -69,7 +71,8 @@ def _probe(features: FeatureFunction, layers: int, depth: int, bias: int) -> Fea
     active = np.arange(layers) == place[:, None]
     mlp = np.where(active, np.r_[0, np.tile(np.repeat(np.arange(3), 3), layers)][:, None], 0)
     heads = np.where(active, np.r_[0, np.tile(np.tile(np.arange(3), 3), layers)][:, None], 0)
-    return features(mlp, heads, active, np.full(size, depth), np.full(size, bias))
+    inputs = FeatureInputs(mlp, heads, active, np.full(size, depth), np.full(size, bias))
+    return features(inputs)
 
 
 def _shrunk(array: Array) -> Array:

@@ -14,7 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.fitting.drift import Drift, choose, estimate
-from hwgpt_blackbox.convert.fitting.features import Array, Features, Sample, hardware_features
+from hwgpt_blackbox.convert.fitting.features import (
+    Architectures,
+    Array,
+    Features,
+    hardware_features,
+)
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.models.evidence import empirical_bayes, ridge
 from hwgpt_blackbox.models.surrogate import LINKS
@@ -41,7 +46,7 @@ MIN_CELL = 8
 
 
 @dataclass(frozen=True)
-class Design:
+class FitDesign:
     """How effects are estimated.
 
     :param link: ``identity`` or ``log``
@@ -58,17 +63,17 @@ class Design:
 
 
 DESIGNS = tuple(
-    Design(link, robust, drift)
+    FitDesign(link, robust, drift)
     for link in LINKS
     for robust, drift in ((False, False), (False, True), (True, True))
 )
 """Designs to choose from."""
 
-WITHOUT_DRIFT = tuple(Design(link, robust, False) for link in LINKS for robust in (False, True))
+WITHOUT_DRIFT = tuple(FitDesign(link, robust, False) for link in LINKS for robust in (False, True))
 """The same with drift left in, to see what its removal is worth."""
 
 
-class Problem:
+class Regression:
     """Architectures with features and Gram matrices, shared by every metric and device.
 
     :param sample: the architectures
@@ -76,17 +81,12 @@ class Problem:
     :raises DataError: an (embed_dim, bias) cell has too few architectures
     """
 
-    def __init__(self, sample: Sample, order: NDArray[np.intp]) -> None:
+    def __init__(self, sample: Architectures, order: NDArray[np.intp]) -> None:
         self.sample = sample
         self.order = order
         self.embed, self.cell = sample.embed, sample.cell
         self.rows = [np.flatnonzero(self.embed == e) for e in range(len(sample.space.embed_dims))]
-        mlp, heads, active = sample.layers
-        depth = sample.matrix[:, 0].astype(np.intp)
-        self.features: list[Features] = [
-            hardware_features(mlp[r], heads[r], active[r], depth[r], sample.bias[r])
-            for r in self.rows
-        ]
+        self.features: list[Features] = [hardware_features(sample.inputs(r)) for r in self.rows]
         self.grams = [f.values.T @ f.values for f in self.features]
 
     def __len__(self) -> int:
@@ -107,9 +107,9 @@ class Problem:
                 "measure more"
             )
 
-    def take(self, rows: NDArray[np.intp]) -> Problem:
-        """The problem of some of the architectures."""
-        return Problem(self.sample.take(rows), self.order[rows])
+    def take(self, rows: NDArray[np.intp]) -> Regression:
+        """The regression on some of the architectures."""
+        return Regression(self.sample.take(rows), self.order[rows])
 
     def sums(self, weights: Sequence[Array]) -> Array:
         """Linear predictor, shape (n,)."""
@@ -121,33 +121,35 @@ class Problem:
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold: the problem without it, its own, and the rows of each."""
+    """One fold: the regression without it, that of its own architectures, and the rows of each."""
 
-    rest: Problem
-    own: Problem
+    rest: Regression
+    own: Regression
     rest_rows: NDArray[np.intp]
     own_rows: NDArray[np.intp]
 
 
-def make_folds(problem: Problem, *, by_cell: bool = False) -> list[Fold]:
+def make_folds(regression: Regression, *, by_cell: bool = False) -> list[Fold]:
     """Random folds, the same for every metric.
 
     :param by_cell: deal the architectures of each (embed_dim, bias) cell out evenly: where there
         are few, a fold may otherwise leave none of a cell to fit on
     """
-    order = np.random.default_rng(FOLD_SEED).permutation(len(problem))
+    order = np.random.default_rng(FOLD_SEED).permutation(len(regression))
     part = order % FOLDS
     if by_cell:
-        part[order[np.argsort(problem.cell[order], kind="stable")]] = np.arange(len(order)) % FOLDS
+        part[order[np.argsort(regression.cell[order], kind="stable")]] = (
+            np.arange(len(order)) % FOLDS
+        )
     folds = []
     for k in range(FOLDS):
         rest, own = np.flatnonzero(part != k), np.flatnonzero(part == k)
-        folds.append(Fold(problem.take(rest), problem.take(own), rest, own))
+        folds.append(Fold(regression.take(rest), regression.take(own), rest, own))
     return folds
 
 
 @dataclass(frozen=True)
-class Location:
+class ExpectedValueFit:
     """A fitted model of the expected value.
 
     :param design: how it was estimated
@@ -157,19 +159,19 @@ class Location:
     :param drift: the kind of drift that was removed
     """
 
-    design: Design
+    design: FitDesign
     penalties: list[Array]
     weights: list[Array]
     log_scale: Array
     drift: Drift
 
-    def predict(self, problem: Problem) -> Array:
+    def predict(self, regression: Regression) -> Array:
         """Expected values, shape (n,)."""
-        sums = problem.sums(self.weights)
+        sums = regression.sums(self.weights)
         values = np.exp(np.minimum(sums, 700.0)) if self.design.link == "log" else sums
-        return np.asarray(values * np.exp(self.log_scale[problem.cell]))
+        return np.asarray(values * np.exp(self.log_scale[regression.cell]))
 
-    def scaled(self, factor: Array) -> Location:
+    def scaled(self, factor: Array) -> ExpectedValueFit:
         """The fit with its values multiplied by a factor per cell, shape (6,), positive."""
         return replace(self, log_scale=self.log_scale + np.log(factor))
 
@@ -187,12 +189,12 @@ def winsorised_mean(repeats: Array) -> Array:
 
 
 def fit_design(
-    problem: Problem,
+    regression: Regression,
     mean: Array,
     winsorised: Array,
-    design: Design,
-    given: Location | None = None,
-) -> Location:
+    design: FitDesign,
+    given: ExpectedValueFit | None = None,
+) -> ExpectedValueFit:
     """Alternate effects of architectures, drift, and pulling in outliers; then restore the mean.
 
     :param mean: of the repeats, shape (n,)
@@ -210,7 +212,7 @@ def fit_design(
         learn = given is None and turn in (0, 2)
         weights = []
         for e, (rows, features, gram) in enumerate(
-            zip(problem.rows, problem.features, problem.grams, strict=True)
+            zip(regression.rows, regression.features, regression.grams, strict=True)
         ):
             y = target[rows]
             moment = features.values.T @ y
@@ -220,19 +222,19 @@ def fit_design(
             weights.append(ridge(gram, moment, penalties[e]))
         if turn == rounds - 1:
             break
-        sums = problem.sums(weights)
+        sums = regression.sums(weights)
         logs = sums if logarithmic else np.log(np.maximum(sums, 1e-3 * np.median(sums)))
-        drift = np.zeros(len(problem))
+        drift = np.zeros(len(regression))
         if design.drift:
             residuals = np.log(values) - logs
-            kind = kind or choose(residuals, problem.order, problem.embed)
-            drift = estimate(residuals, problem.order, problem.embed, kind)
+            kind = kind or choose(residuals, regression.order, regression.embed)
+            drift = estimate(residuals, regression.order, regression.embed, kind)
         target = np.log(values) - drift if logarithmic else values * np.exp(-drift)
         if design.robust:
-            target = sums + _pulled_in(target - sums, problem.cell)
-    fit = Location(design, penalties, weights, np.zeros(CELLS), kind or Drift())
-    scale = _restoring_scale(mean / fit.predict(problem), problem.cell)
-    return Location(design, penalties, weights, np.log(scale), fit.drift)
+            target = sums + _pulled_in(target - sums, regression.cell)
+    fit = ExpectedValueFit(design, penalties, weights, np.zeros(CELLS), kind or Drift())
+    scale = _restoring_scale(mean / fit.predict(regression), regression.cell)
+    return ExpectedValueFit(design, penalties, weights, np.log(scale), fit.drift)
 
 
 def _pulled_in(residuals: Array, cell: NDArray[np.intp]) -> Array:
@@ -268,7 +270,7 @@ class Choice:
     :param out_of_fold: predictions of each architecture without its own fold, shape (n,)
     """
 
-    fit: Location
+    fit: ExpectedValueFit
     scores: dict[str, float]
     out_of_fold: Array
 
@@ -278,12 +280,12 @@ class Choice:
         return self.scores[str(self.fit.design)]
 
 
-def choose_location(
-    problem: Problem,
+def choose_design(
+    regression: Regression,
     repeats: Array,
     folds: Sequence[Fold],
-    positive: Callable[[Location], bool],
-    designs: Sequence[Design] = DESIGNS,
+    positive: Callable[[ExpectedValueFit], bool],
+    designs: Sequence[FitDesign] = DESIGNS,
 ) -> Choice:
     """The design with the best cross-validated error, fitted on everything.
 
@@ -293,10 +295,10 @@ def choose_location(
     :param positive: whether a fit is positive on the whole space; if not, it loses
     """
     mean, winsorised = repeats.mean(axis=1), winsorised_mean(repeats)
-    candidates: list[tuple[float, Location, Array]] = []
+    candidates: list[tuple[float, ExpectedValueFit, Array]] = []
     scores: dict[str, float] = {}
     for design in designs:
-        fit = fit_design(problem, mean, winsorised, design)
+        fit = fit_design(regression, mean, winsorised, design)
         score = np.inf
         out = np.empty(len(mean))
         if positive(fit):

@@ -7,13 +7,14 @@ higher frequencies smaller), so that a penalty can shrink what the data do not s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, Encoding, IntMatrix
+from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
 from hwgpt_blackbox.domain.spaces import Space
 
 Array = NDArray[np.float64]
@@ -28,7 +29,7 @@ SHARED, MLP, HEADS = "shared", "mlp", "heads"
 
 
 @dataclass(frozen=True)
-class Sample:
+class Architectures:
     """Architectures of one space.
 
     :param space: the space
@@ -41,9 +42,9 @@ class Sample:
     def __len__(self) -> int:
         return len(self.matrix)
 
-    def take(self, rows: NDArray[np.intp]) -> Sample:
+    def take(self, rows: NDArray[np.intp]) -> Architectures:
         """Some of the architectures."""
-        return Sample(self.space, self.matrix[rows])
+        return Architectures(self.space, self.matrix[rows])
 
     @property
     def embed(self) -> NDArray[np.intp]:
@@ -67,8 +68,14 @@ class Sample:
         mlp, heads = encoding.layer_choices(self.matrix)
         return mlp.astype(np.intp), heads.astype(np.intp), encoding.active(self.matrix)
 
+    def inputs(self, rows: NDArray[np.intp]) -> FeatureInputs:
+        """What the features of some of the architectures are made of."""
+        mlp, heads, active = self.layers
+        depth = self.matrix[rows, NUM_LAYERS].astype(np.intp)
+        return FeatureInputs(mlp[rows], heads[rows], active[rows], depth, self.bias[rows])
 
-def pair_counts(sample: Sample) -> Array:
+
+def pair_counts(sample: Architectures) -> Array:
     """How many layers have each (mlp_ratio, num_heads) pair, shape (n, 9)."""
     mlp, heads, active = sample.layers
     code = np.where(active, 3 * mlp + heads, -1)
@@ -96,21 +103,48 @@ class Features:
     part: tuple[str, ...]
 
 
-def hardware_features(
-    mlp: NDArray[np.intp],
-    heads: NDArray[np.intp],
-    active: NDArray[np.bool_],
-    depth: NDArray[np.intp],
-    bias: NDArray[np.intp],
-) -> Features:
-    """Features for latency and energy.
+@dataclass(frozen=True)
+class FeatureInputs:
+    """What the features of architectures are made of.
 
-    :param mlp: choice of each layer, shape (n, max_layers); likewise ``heads`` and ``active``
+    :param mlp: index of the MLP ratio of each layer, shape (n, max_layers)
+    :param heads: index of the number of heads of each layer, shape (n, max_layers)
+    :param active: whether the layer exists, shape (n, max_layers)
     :param depth: index of num_layers, shape (n,)
     :param bias: 0 or 1, shape (n,)
     """
-    ml, mq, hl, hq = _contrasts(mlp, heads, active)
-    b, nl, nq = _group_contrasts(bias, depth)
+
+    mlp: NDArray[np.intp]
+    heads: NDArray[np.intp]
+    active: NDArray[np.bool_]
+    depth: NDArray[np.intp]
+    bias: NDArray[np.intp]
+
+    @property
+    def layer_contrasts(self) -> tuple[Array, Array, Array, Array]:
+        """Linear and quadratic contrasts of MLP ratio, then of heads; zero where inactive."""
+        mlp_linear, mlp_quadratic, heads_linear, heads_quadratic = (
+            np.where(self.active, contrast[choices], 0.0)
+            for choices in (self.mlp, self.heads)
+            for contrast in (LINEAR, QUADRATIC)
+        )
+        return mlp_linear, mlp_quadratic, heads_linear, heads_quadratic
+
+    @property
+    def group_contrasts(self) -> tuple[Array, Array, Array]:
+        """Contrast of bias, linear and quadratic contrast of num_layers, each (n, 1)."""
+        sign: Array = 2.0 * self.bias.astype(np.float64) - 1.0
+        linear, quadratic = LINEAR[self.depth], 2.0 * QUADRATIC[self.depth]
+        return sign[:, None], linear[:, None], quadratic[:, None]
+
+
+FeatureFunction = Callable[[FeatureInputs], Features]
+
+
+def hardware_features(inputs: FeatureInputs) -> Features:
+    """Features for latency and energy."""
+    ml, mq, hl, hq = inputs.layer_contrasts
+    b, nl, nq = inputs.group_contrasts
     main = np.stack([x.sum(axis=1) for x in (ml, mq, hl, hq)], axis=1)
     pair = np.stack([(u * v).sum(axis=1) for u in (ml, mq) for v in (hl, hq)], axis=1)
     one = np.ones_like(b)
@@ -123,50 +157,25 @@ def hardware_features(
         np.hstack([nl * main, b * nl * main]),
         np.hstack([nq * main, b * nq * main]),
     ]
-    basis = cosines(mlp.shape[1])
+    basis = cosines(inputs.mlp.shape[1])
     by_mlp = [ml @ basis, b * (ml @ basis), mq @ basis]
     by_heads = [hl @ basis, b * (hl @ basis), hq @ basis]
     return _stack(shared, by_mlp, by_heads)
 
 
-def perplexity_features(
-    mlp: NDArray[np.intp],
-    heads: NDArray[np.intp],
-    active: NDArray[np.bool_],
-    depth: NDArray[np.intp],
-    bias: NDArray[np.intp],
-) -> Features:
+def perplexity_features(inputs: FeatureInputs) -> Features:
     """Features for perplexity: every layer its own effects, which change with depth and bias.
 
-    A layer's place from the end matters, therefore the products with num_layers. Arguments as
-    above.
+    A layer's place from the end matters, therefore the products with num_layers.
     """
-    ml, mq, hl, hq = _contrasts(mlp, heads, active)
-    b, nl, nq = _group_contrasts(bias, depth)
+    ml, mq, hl, hq = inputs.layer_contrasts
+    b, nl, nq = inputs.group_contrasts
     main = np.stack([x.sum(axis=1) for x in (ml, mq, hl, hq)], axis=1)
     effects = [np.hstack([np.ones_like(b), b, nl, b * nl, nq, main]), ml, mq, hl, hq]
     effects += [nl * main, b * main, nq * main]
     effects += [nl * ml, nl * hl, b * ml, b * hl, ml * hl, nq * ml, nq * hl, nl * mq, nl * hq]
     effects += [ml * hq, mq * hl, mq * hq, b * mq, b * hq]
     return _stack(effects, [], [])
-
-
-def _contrasts(
-    mlp: NDArray[np.intp], heads: NDArray[np.intp], active: NDArray[np.bool_]
-) -> tuple[Array, Array, Array, Array]:
-    """Linear and quadratic contrasts of MLP ratio and heads, zero where inactive."""
-    return (
-        np.where(active, LINEAR[mlp], 0.0),
-        np.where(active, QUADRATIC[mlp], 0.0),
-        np.where(active, LINEAR[heads], 0.0),
-        np.where(active, QUADRATIC[heads], 0.0),
-    )
-
-
-def _group_contrasts(bias: NDArray[np.intp], depth: NDArray[np.intp]) -> tuple[Array, Array, Array]:
-    """Contrasts of bias and num_layers, each (n, 1)."""
-    sign: Array = 2.0 * bias.astype(np.float64) - 1.0
-    return sign[:, None], LINEAR[depth][:, None], 2.0 * QUADRATIC[depth][:, None]
 
 
 def _stack(shared: list[Array], by_mlp: list[Array], by_heads: list[Array]) -> Features:

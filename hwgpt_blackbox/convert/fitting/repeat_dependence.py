@@ -7,6 +7,8 @@ sinc(h) = sin(pi h) / (pi h), whence the moments below.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hwgpt_blackbox.convert.fitting.features import Array
@@ -61,15 +63,15 @@ def state_correlation(first: Array, second: Array, spreads: tuple[float, float])
     return float(np.clip(2.0 * waves.mean() / shrink, -1.0, 1.0))
 
 
-def estimate_dependence(
+def with_dependence(
     surrogate: Surrogate, matrix: IntMatrix, expected: dict[str, Array], noisy: dict[str, Array]
-) -> dict[str, Dependence]:
-    """Dependence of every noisy target.
+) -> Surrogate:
+    """The surrogate with the dependence of every noisy target.
 
     :param surrogate: models with their ratio tables
     :param matrix: choice indices of the architectures, shape (n, hyperparameters)
     :param expected: their expected values by target, shape (n,)
-    :param noisy: their measurements by target, shape (n, r)
+    :param noisy: their measurements by target, shape (n, r); a device may lack energy
     """
     levels = {
         name: levels_of(surrogate, name, matrix, repeats / expected[name][:, None])
@@ -77,21 +79,24 @@ def estimate_dependence(
     }
     # Of one repeat the level is the state itself.
     measured = {name: session_spread(u) for name, u in levels.items()}
-    found: dict[str, Dependence] = {}
+    models = dict(surrogate.models)
     for name in noisy:
         metric, _, device = name.partition("@")
         latency, energy = f"latency@{device}", f"energy@{device}"
-        together = state_correlation(
-            levels[latency], levels[energy], (measured[latency], measured[energy])
-        )
+        together = 0.0
+        if energy in noisy:
+            together = state_correlation(
+                levels[latency], levels[energy], (measured[latency], measured[energy])
+            )
         spread = measured[name]
         if levels[name].shape[1] == 1:  # a single value says nothing of repeats: as latency's
             repeated = levels[latency].shape[1] > 1
             spread = measured[latency] if repeated else UNKNOWN_SPREAD
         coupled = abs(together) >= NEGLIGIBLE
-        found[name] = Dependence(
+        found = Dependence(
             spread,
             inverse_sinc(float(np.sqrt(abs(together)))) if coupled else 1.0,
             -1.0 if coupled and together < 0 and metric == "energy" else 1.0,
         )
-    return found
+        models[name] = replace(models[name], dependence=found)
+    return Surrogate(surrogate.space, models, surrogate.levels, surrogate.manifest)

@@ -6,7 +6,7 @@ exact Pareto fronts computable; do not give it up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
@@ -14,26 +14,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.fitting.additive_tables import FeatureFunction, additive_model, on_grid
+from hwgpt_blackbox.convert.fitting.additive_tables import additive_model, on_grid
 from hwgpt_blackbox.convert.fitting.expected_value import (
     DESIGNS,
     Choice,
-    Design,
+    ExpectedValueFit,
+    FitDesign,
     Fold,
-    Location,
-    Problem,
-    choose_location,
+    Regression,
+    choose_design,
     make_folds,
 )
 from hwgpt_blackbox.convert.fitting.features import (
+    Architectures,
     Array,
-    Sample,
+    FeatureFunction,
     hardware_features,
     pair_counts,
     perplexity_features,
 )
 from hwgpt_blackbox.convert.fitting.noise_tables import align_folds, fit_ratios, quantile_levels
-from hwgpt_blackbox.convert.fitting.repeat_dependence import estimate_dependence
+from hwgpt_blackbox.convert.fitting.repeat_dependence import with_dependence
+from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
@@ -62,7 +64,7 @@ MIN_PERPLEXITIES = 20
 MEMORIES = ("memory_float16", "memory_bfloat16")
 
 
-def fit_least_squares(sample: Sample, values: Array) -> AdditiveModel:
+def fit_least_squares(sample: Architectures, values: Array) -> AdditiveModel:
     """Least squares for each (embed_dim, bias): an intercept and an effect of each pair.
 
     The model of memory, and the floor that models of noisy metrics are measured against.
@@ -82,7 +84,7 @@ def fit_least_squares(sample: Sample, values: Array) -> AdditiveModel:
     return on_grid(AdditiveModel("identity", intercept, effect, None), space)
 
 
-def fit_perplexity(sample: Sample, values: Array) -> AdditiveModel:
+def fit_perplexity(sample: Architectures, values: Array) -> AdditiveModel:
     """Log-additive model for each embed_dim, every block of effects shrunk by its own penalty.
 
     :param values: shape (n,), positive
@@ -92,15 +94,15 @@ def fit_perplexity(sample: Sample, values: Array) -> AdditiveModel:
     return additive_model(sample.space, perplexity_features, weights, "log")
 
 
-def perplexity_weights(sample: Sample, values: Array, features: FeatureFunction) -> list[Array]:
+def perplexity_weights(
+    sample: Architectures, values: Array, features: FeatureFunction
+) -> list[Array]:
     """Weights of features of log-perplexity, for each embed_dim.
 
     :param values: shape (n,), positive
     :param features: see :mod:`hwgpt_blackbox.convert.fitting.features`
     :raises DataError: an embed_dim has too few architectures
     """
-    mlp, heads, active = sample.layers
-    depth = sample.matrix[:, 0].astype(np.intp)
     weights = []
     for e, embed_dim in enumerate(sample.space.embed_dims):
         rows = np.flatnonzero(sample.embed == e)
@@ -109,7 +111,7 @@ def perplexity_weights(sample: Sample, values: Array, features: FeatureFunction)
                 f"only {len(rows)} perplexities with embed_dim {embed_dim}; a fit needs "
                 f"{MIN_PERPLEXITIES}: measure more"
             )
-        found = features(mlp[rows], heads[rows], active[rows], depth[rows], sample.bias[rows])
+        found = features(sample.inputs(rows))
         x, y = found.values, np.log(values[rows])
         middle = float(y.mean())
         gram, moment = x.T @ x, x.T @ (y - middle)
@@ -121,23 +123,23 @@ def perplexity_weights(sample: Sample, values: Array, features: FeatureFunction)
     return weights
 
 
-def tables_of(fit: Location, space: Space) -> AdditiveModel:
+def tables_of(fit: ExpectedValueFit, space: Space) -> AdditiveModel:
     """The artifact's tables of a fitted location."""
     return additive_model(space, hardware_features, fit.weights, fit.design.link, fit.log_scale)
 
 
-def is_positive(fit: Location, space: Space) -> bool:
+def is_positive(fit: ExpectedValueFit, space: Space) -> bool:
     """Whether a fit predicts a positive value for every architecture of the space."""
     return fit.design.link == "log" or tables_of(fit, space).sum_range(space)[0] > 0.0
 
 
 def fit_noisy(
-    problem: Problem,
+    regression: Regression,
     folds: list[Fold],
     repeats: Array,
     length: int,
     levels: Array,
-    designs: Sequence[Design] = DESIGNS,
+    designs: Sequence[FitDesign] = DESIGNS,
 ) -> tuple[AdditiveModel, Choice]:
     """Model of one noisy metric of one device, and how it was chosen.
 
@@ -146,10 +148,10 @@ def fit_noisy(
     :param levels: levels of the noise tables
     :param designs: to choose from
     """
-    space = problem.sample.space
-    choice = choose_location(problem, repeats, folds, lambda fit: is_positive(fit, space), designs)
-    unseen = align_folds(choice.fit.predict(problem), choice.out_of_fold, folds, problem.cell)
-    ratio, scale = fit_ratios(repeats, unseen, problem.cell, problem.order, length, levels)
+    space = regression.sample.space
+    choice = choose_design(regression, repeats, folds, lambda fit: is_positive(fit, space), designs)
+    unseen = align_folds(choice.fit.predict(regression), choice.out_of_fold, folds, regression.cell)
+    ratio, scale = fit_ratios(repeats, unseen, regression.cell, regression.order, length, levels)
     choice = replace(choice, fit=choice.fit.scaled(scale))
     return replace(tables_of(choice.fit, space), ratio=ratio), choice
 
@@ -169,8 +171,8 @@ def fit_models(
     rows: NDArray[np.intp] | None = None,
     *,
     published: Published | None = None,
-    progress: Callable[[str], None] | None = None,
-    designs: Sequence[Design] = DESIGNS,
+    progress: Progress = silent,
+    designs: Sequence[FitDesign] = DESIGNS,
 ) -> tuple[Surrogate, dict[str, Any]]:
     """Every model of a space, and what to say of each in the manifest.
 
@@ -182,37 +184,36 @@ def fit_models(
     :param designs: that models of noisy metrics are chosen from
     :raises DataError: too few architectures or perplexities
     """
-    say = progress or (lambda step: None)
     order = np.arange(len(data)) if rows is None else np.asarray(rows)
-    sample = Sample(data.space, data.matrix[order])
-    problem = Problem(sample, order)
-    problem.check()
+    sample = Architectures(data.space, data.matrix[order])
+    regression = Regression(sample, order)
+    regression.check()
     levels = quantile_levels()
     models: dict[str, AdditiveModel] = {}
-    say("perplexity")
+    progress("perplexity")
     models["perplexity"], perplexity = _perplexity(sample, data.perplexity[order], published)
     notes: dict[str, Any] = {"perplexity": perplexity}
     for name in MEMORIES:
-        say(name)
+        progress(name)
         models[name] = fit_least_squares(sample, getattr(data, name)[order])
-    folds = make_folds(problem)
+    folds = make_folds(regression)
     expected: dict[str, Array] = {}
     noisy = {target: repeats[order] for target, repeats in noisy_targets(data).items()}
     for target, repeats in noisy.items():
-        say(target)
-        models[target], choice = fit_noisy(problem, folds, repeats, len(data), levels, designs)
-        expected[target] = choice.fit.predict(problem)
+        progress(target)
+        models[target], choice = fit_noisy(regression, folds, repeats, len(data), levels, designs)
+        expected[target] = choice.fit.predict(regression)
         notes[target] = {
             "design": str(choice.fit.design),
             "drift_window": 2 * choice.fit.drift.half,
             "drift_by_embed_dim": choice.fit.drift.by_embed,
         }
-    say("dependence of measurements")
+    progress("dependence of measurements")
     surrogate = Surrogate(data.space, models, levels, {})
-    for target, found in estimate_dependence(surrogate, sample.matrix, expected, noisy).items():
-        models[target] = replace(models[target], dependence=found)
-        notes[target]["dependence"] = asdict(found)
-    return Surrogate(data.space, models, levels, {}), notes
+    surrogate = with_dependence(surrogate, sample.matrix, expected, noisy)
+    for target in noisy:
+        notes[target]["dependence"] = asdict(surrogate.models[target].dependence)
+    return surrogate, notes
 
 
 def fit_surrogate(
@@ -220,7 +221,7 @@ def fit_surrogate(
     folder: Path,
     *,
     published: Published | None,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> None:
     """Fit every model of a space and write the artifact.
 
@@ -231,21 +232,39 @@ def fit_surrogate(
     :raises DataError: too few architectures or perplexities
     """
     surrogate, notes = fit_models(data, published=published, progress=progress)
+    progress("reference fronts")
+    write_space(surrogate, folder, artifact_name(data.space.name), {"fit": notes}, data.source)
+
+
+def write_space(
+    surrogate: Surrogate,
+    folder: Path,
+    name: str,
+    notes: Mapping[str, Any],
+    source: Mapping[str, Any],
+) -> Surrogate:
+    """Write the surrogate artifact of a space: bounds and fronts of standard problems included.
+
+    :param folder: existing empty folder that becomes the artifact
+    :param name: of the artifact
+    :param notes: how the models were made, for the manifest
+    :param source: what they were made from, for the manifest
+    :return: the surrogate with its manifest
+    """
     manifest: dict[str, Any] = {
         "kind": "surrogate",
-        "name": artifact_name(data.space.name),
-        "space": data.space.name,
+        "name": name,
+        "space": surrogate.space.name,
         "units": {row.name: row.unit for row in METRICS.values()},
         "links": {target: model.link for target, model in surrogate.models.items()},
-        "fit": notes,
+        **notes,
         "bounds": bounds(surrogate),
-        "source": dict(data.source),
+        "source": dict(source),
     }
-    if progress:
-        progress("reference fronts")
-    surrogate = Surrogate(data.space, surrogate.models, surrogate.levels, manifest)
+    surrogate = Surrogate(surrogate.space, surrogate.models, surrogate.levels, manifest)
     manifest["problems"] = standard_problems(surrogate)
     write_surrogate(surrogate, folder, manifest)
+    return surrogate
 
 
 def write_surrogate(surrogate: Surrogate, folder: Path, manifest: dict[str, Any]) -> None:
@@ -265,7 +284,7 @@ def write_surrogate(surrogate: Surrogate, folder: Path, manifest: dict[str, Any]
 
 
 def _perplexity(
-    sample: Sample, values: Array, published: Published | None
+    sample: Architectures, values: Array, published: Published | None
 ) -> tuple[AdditiveModel, dict[str, Any]]:
     """The perplexity model and what it was fitted on."""
     measured = np.isfinite(values)
@@ -274,7 +293,7 @@ def _perplexity(
         source: dict[str, Any] = {"fitted_on": "measurements", "architectures": count}
         return fit_perplexity(sample.take(np.flatnonzero(measured)), values[measured]), source
     rng = np.random.default_rng(PUBLISHED_SEED)
-    drawn = Sample(sample.space, Encoding(sample.space).sample(PUBLISHED_SAMPLE, rng))
+    drawn = Architectures(sample.space, Encoding(sample.space).sample(PUBLISHED_SAMPLE, rng))
     source = {
         "fitted_on": "predictions of the published MLP, its offset to the measurements removed",
         "architectures": PUBLISHED_SAMPLE,

@@ -53,7 +53,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Task:
+class RegressionTask:
     """One target: features of shape (n, p) and measurements of shape (n, repeats), both parts."""
 
     learn_x: NDArray[Any]
@@ -62,25 +62,21 @@ class Task:
     time_limit: float
 
 
-def _xgboost(task: Task) -> Prediction:
+def _xgboost() -> Any:
     from xgboost import XGBRegressor
 
-    model = XGBRegressor(n_estimators=600, learning_rate=0.05, max_depth=6, n_jobs=1, seed=SEED)
-    model.fit(task.learn_x, task.learn_y.mean(axis=1))
-    return Prediction(np.asarray(model.predict(task.test_x), dtype=np.float64))
+    return XGBRegressor(n_estimators=600, learning_rate=0.05, max_depth=6, n_jobs=1, seed=SEED)
 
 
-def _lightgbm(task: Task) -> Prediction:
+def _lightgbm() -> Any:
     from lightgbm import LGBMRegressor
 
-    model = LGBMRegressor(
+    return LGBMRegressor(
         n_estimators=600, learning_rate=0.05, n_jobs=1, random_state=SEED, verbosity=-1
     )
-    model.fit(task.learn_x, task.learn_y.mean(axis=1))
-    return Prediction(np.asarray(model.predict(task.test_x), dtype=np.float64))
 
 
-def _mlp(task: Task) -> Prediction:
+def _mlp() -> Any:
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.neural_network import MLPRegressor
     from sklearn.pipeline import make_pipeline
@@ -89,14 +85,18 @@ def _mlp(task: Task) -> Prediction:
     network = MLPRegressor(
         hidden_layer_sizes=(128, 128, 128), early_stopping=True, random_state=SEED, max_iter=300
     )
-    model = TransformedTargetRegressor(
+    return TransformedTargetRegressor(
         make_pipeline(StandardScaler(), network), transformer=StandardScaler()
     )
-    model.fit(task.learn_x, task.learn_y.mean(axis=1))
+
+
+def _mean(regressor: Callable[[], Any], task: RegressionTask) -> Prediction:
+    """What a regressor of scikit-learn's kind says of the mean of the repeats."""
+    model = regressor().fit(task.learn_x, task.learn_y.mean(axis=1))
     return Prediction(np.asarray(model.predict(task.test_x), dtype=np.float64))
 
 
-def _conformal_quantile(task: Task) -> Prediction:
+def _conformal_quantile(task: RegressionTask) -> Prediction:
     """Gradient-boosted quantiles, shifted symmetrically until they cover a calibration part."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -147,7 +147,7 @@ def conformal_quantile(scores: Array, coverage: float) -> float:
     return float(np.sort(scores)[min(int(np.ceil((n + 1) * coverage)), n) - 1])
 
 
-def _autogluon(task: Task) -> Prediction:
+def _autogluon(task: RegressionTask) -> Prediction:
     """The published recipe, within a time limit: mean and log deviation, Gaussian."""
     import tempfile
 
@@ -185,9 +185,9 @@ class Family:
     """
 
     require: Callable[[], object]
-    learn: Callable[[Task], Prediction]
+    learn: Callable[[RegressionTask], Prediction]
 
-    def __call__(self, task: Task) -> Prediction:
+    def __call__(self, task: RegressionTask) -> Prediction:
         """Fit and predict.
 
         :raises MissingExtraError: its library is not installed
@@ -199,9 +199,9 @@ class Family:
 _SKLEARN = partial(require, "sklearn", extra="comparison")
 
 FAMILIES: dict[str, Family] = {
-    "xgboost": Family(partial(require, "xgboost", extra="comparison"), _xgboost),
-    "lightgbm": Family(partial(require, "lightgbm", extra="comparison"), _lightgbm),
-    "mlp": Family(_SKLEARN, _mlp),
+    "xgboost": Family(partial(require, "xgboost", extra="comparison"), partial(_mean, _xgboost)),
+    "lightgbm": Family(partial(require, "lightgbm", extra="comparison"), partial(_mean, _lightgbm)),
+    "mlp": Family(_SKLEARN, partial(_mean, _mlp)),
     "conformal-quantile": Family(_SKLEARN, _conformal_quantile),
     "autogluon": Family(require_autogluon, _autogluon),
 }

@@ -11,31 +11,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.conversion import progress_bar, read_measurements
-from hwgpt_blackbox.convert.fitting.expected_value import Problem, make_folds
-from hwgpt_blackbox.convert.fitting.features import Array, Sample
+from hwgpt_blackbox.convert.conversion import read_measurements
+from hwgpt_blackbox.convert.fitting.expected_value import Regression, make_folds
+from hwgpt_blackbox.convert.fitting.features import Architectures, Array
 from hwgpt_blackbox.convert.fitting.noise_tables import quantile_levels
 from hwgpt_blackbox.convert.fitting.whole_space import fit_least_squares, fit_noisy, noisy_targets
 from hwgpt_blackbox.convert.judging.cards.card import plain_row
 from hwgpt_blackbox.convert.judging.cards.file import to_json
-from hwgpt_blackbox.convert.judging.families import FAMILIES, Prediction, Task
-from hwgpt_blackbox.convert.judging.holdouts import Say, Split
+from hwgpt_blackbox.convert.judging.families import FAMILIES, Prediction, RegressionTask
+from hwgpt_blackbox.convert.judging.holdouts import Split
 from hwgpt_blackbox.convert.judging.measures import (
     COVERAGES,
     crps,
+    distribution_measures,
     evaluate,
     location_measures,
-    miscalibration_area,
     pit,
+    predictor_of,
 )
+from hwgpt_blackbox.convert.progress import Progress, progress_bar, silent
 from hwgpt_blackbox.convert.source.autogluon_predictors import natural_features
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.domain.devices import DEVICES
-from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import InputError, OutputError, unknown
-from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.models.surrogate import Surrogate
 from hwgpt_blackbox.storage.atomic_writes import terminate_as_exit, write_file, writing
 from hwgpt_blackbox.storage.user_devices import NOISY
@@ -58,7 +58,7 @@ Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Contest:
+class ComparisonSettings:
     """What is compared.
 
     :param families: of ``FAMILIES``
@@ -88,7 +88,7 @@ class Contest:
 def compare_families(
     source: str | Path,
     space: str,
-    contest: Contest,
+    comparison: ComparisonSettings,
     folder: Path,
     *,
     overwrite: bool = False,
@@ -108,9 +108,9 @@ def compare_families(
     path = folder / f"comparison-{row.name}.json"
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists; replace it with --overwrite, or choose another --out")
-    with terminate_as_exit(), progress_bar(progress) as say:
-        data = read_measurements(Checkout(source, row, say))
-        rows = compare(data, contest, progress=say)
+    with terminate_as_exit(), progress_bar(progress) as steps:
+        data = read_measurements(Checkout(source, row, steps))
+        rows = compare(data, comparison, progress=steps)
         with writing(path):
             folder.mkdir(parents=True, exist_ok=True)
             split = {"split": PAPER_SPLIT.kind, "seed": PAPER_SPLIT.seed}
@@ -119,77 +119,89 @@ def compare_families(
     return path, report
 
 
-def compare(data: Measurements, contest: Contest, *, progress: Say | None = None) -> Rows:
+def compare(
+    data: Measurements, comparison: ComparisonSettings, *, progress: Progress = silent
+) -> Rows:
     """For each target: our model, plain least squares, and every family, judged on the same rows.
 
     :return: rows of ``target``, ``family``, ``seconds`` to fit and predict, and measures
     """
-    say = progress or (lambda step: None)
     learn, test = PAPER_SPLIT.rows(len(data))
     rows: Rows = []
-    for target in contest.targets:
-        say(f"{target}: {OURS}")
+    for target in comparison.targets:
+        progress(f"{target}: {OURS}")
         rows += _ours(data, target, learn, test)
-        rows += _families(data, target, contest, PAPER_SPLIT, say)
+        rows += _families(data, target, comparison, PAPER_SPLIT, progress)
     return rows
 
 
-def beside(
-    part: Mapping[str, Any], name: str, data: Measurements, contest: Contest, say: Say
+def compare_on_section(
+    section: Mapping[str, Any],
+    name: str,
+    data: Measurements,
+    comparison: ComparisonSettings,
+    progress: Progress,
 ) -> dict[str, Any]:
     """An artifact's models and the families, on the split of a section of its report card.
 
-    :param part: the section
     :param name: how the artifact's models are called
     :return: ``split``, ``seed`` and ``rows`` as of :func:`compare`, for a card
     """
-    split = Split(part["split"], part["seed"])
+    split = Split(section["split"], section["seed"])
     rows: Rows = []
-    for target in contest.targets:
-        known = part["targets"].get(target, {})
+    for target in comparison.targets:
+        known = section["targets"].get(target, {})
         mine = {key: known[key] for key in (*_POINT, *_DISTRIBUTION) if key in known}
         plain = {key: known.get(f"{key}_least_squares") for key in _POINT}
         rows += [{"target": target, "family": name, **mine}] if mine else []
         rows += [{"target": target, "family": FLOOR, **plain}] if mine else []
-        rows += _families(data, target, contest, split, say)
+        rows += _families(data, target, comparison, split, progress)
     return {"split": split.kind, "seed": split.seed, "rows": rows}
 
 
-def _families(data: Measurements, target: str, contest: Contest, split: Split, say: Say) -> Rows:
+def _families(
+    data: Measurements,
+    target: str,
+    comparison: ComparisonSettings,
+    split: Split,
+    progress: Progress,
+) -> Rows:
     """A row for each family on one target."""
     learn, test = split.rows(len(data))
     x, y = natural_features(data.space, data.matrix), noisy_targets(data)[target]
-    task = Task(x[learn], y[learn], x[test], contest.time_limit)
+    task = RegressionTask(x[learn], y[learn], x[test], comparison.time_limit)
     rows = []
-    for family in contest.families:
-        say(f"{target}: {family}")
+    for family in comparison.families:
+        progress(f"{target}: {family}")
         begin = time.perf_counter()
         predicted = FAMILIES[family](task)
         row = {"target": target, "family": family, "seconds": time.perf_counter() - begin}
-        rows.append(plain_row(row | judge(y[test], predicted)))
+        rows.append(plain_row(row | prediction_measures(y[test], predicted)))
     return rows
 
 
 def _ours(data: Measurements, target: str, learn: NDArray[np.intp], test: NDArray[np.intp]) -> Rows:
     """Our model of one target, and plain least squares."""
     y, begin, levels = noisy_targets(data)[target], time.perf_counter(), quantile_levels()
-    sample, held = (Sample(data.space, data.matrix[rows]) for rows in (learn, test))
-    problem = Problem(sample, learn)
-    model, _ = fit_noisy(problem, make_folds(problem), y[learn], len(data), levels)
+    sample, held = (Architectures(data.space, data.matrix[rows]) for rows in (learn, test))
+    regression = Regression(sample, learn)
+    model, _ = fit_noisy(regression, make_folds(regression), y[learn], len(data), levels)
     ours = {"target": target, "family": OURS, "seconds": time.perf_counter() - begin}
     surrogate = Surrogate(data.space, {target: model}, levels, {})
     found = evaluate(surrogate, held, {}, {target: y[test]})[target]
     begin = time.perf_counter()
     plain = {target: fit_least_squares(sample, y[learn].mean(axis=1))}
-    predictor = Predictor(Surrogate(data.space, plain, levels, {}), [Column(*target.split("@"))])
+    predictor = predictor_of(Surrogate(data.space, plain, levels, {}), [target])
     floor = {"target": target, "family": FLOOR, "seconds": time.perf_counter() - begin}
     return [
         plain_row(ours | {key: found[key] for key in (*_POINT, *_DISTRIBUTION)}),
-        plain_row(floor | judge(y[test], Prediction(predictor.expected(held.matrix)[:, 0]))),
+        plain_row(
+            floor | prediction_measures(y[test], Prediction(predictor.expected(held.matrix)[:, 0]))
+        ),
     ]
 
 
-def judge(measured: Array, predicted: Prediction) -> dict[str, float]:
+def prediction_measures(measured: Array, predicted: Prediction) -> dict[str, float]:
     """Measures of predictions; calibration and sharpness too where they are distributions.
 
     :param measured: shape (n, repeats)
@@ -207,10 +219,4 @@ def judge(measured: Array, predicted: Prediction) -> dict[str, float]:
         score[i] = crps(measured[i], predicted.levels, table)
         level[i] = pit(measured[i], predicted.levels, table)
         below[i] = 0.0 if table[0] > 0 else pit(np.zeros(1), predicted.levels, table)[0]
-    values = (
-        float(score.mean() / measured.mean()),
-        miscalibration_area(level),
-        *(float((np.abs(level - 0.5) <= coverage / 2.0).mean()) for coverage in COVERAGES),
-        float(below.mean()),
-    )
-    return out | dict(zip(_DISTRIBUTION, values, strict=True))
+    return out | distribution_measures(measured, score, level, below)

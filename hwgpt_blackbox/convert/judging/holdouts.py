@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.fitting.expected_value import CELLS, DESIGNS, Design
-from hwgpt_blackbox.convert.fitting.features import Array, Sample
+from hwgpt_blackbox.convert.fitting.expected_value import CELLS, DESIGNS, FitDesign
+from hwgpt_blackbox.convert.fitting.features import Architectures, Array
 from hwgpt_blackbox.convert.fitting.whole_space import (
     ENOUGH_PERPLEXITIES,
     MEMORIES,
@@ -19,11 +19,16 @@ from hwgpt_blackbox.convert.fitting.whole_space import (
     fit_models,
     noisy_targets,
 )
-from hwgpt_blackbox.convert.judging.measures import block_split, levels_of, random_split
+from hwgpt_blackbox.convert.judging.measures import (
+    block_split,
+    levels_of,
+    predictor_of,
+    random_split,
+)
+from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.perplexity_checkpoint import fitted_network
-from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.errors import InputError, unknown
 from hwgpt_blackbox.models.prediction import Predictor, TargetFunction
 from hwgpt_blackbox.models.surrogate import COUNTED, AdditiveModel, Surrogate
@@ -33,7 +38,7 @@ IN_SAMPLE = "in sample"
 
 PERPLEXITY = "perplexity"
 
-Say = Callable[[str], None]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ DEFAULT_SPLITS = tuple(Split(kind, row.default) for kind, row in SPLIT_KINDS.ite
 
 
 @dataclass(frozen=True)
-class Trial:
+class Evaluation:
     """Models, and measured architectures to judge them on.
 
     :param split: how those were held out; None: in sample
@@ -114,7 +119,7 @@ class Trial:
 
     split: Split | None
     surrogate: Surrogate
-    sample: Sample
+    sample: Architectures
     exact: Mapping[str, Array]
     noisy: Mapping[str, Array]
     floor: Mapping[str, AdditiveModel]
@@ -136,24 +141,19 @@ class Trial:
         return predictor_of(self.surrogate, targets, self.networks)
 
 
-def predictor_of(
-    surrogate: Surrogate,
-    targets: Iterable[str],
-    networks: Mapping[str, TargetFunction] | None = None,
-) -> Predictor:
-    """What predicts some targets of a surrogate, one column each."""
-    columns = [Column(*name.split("@")) for name in targets]
-    return Predictor(surrogate, columns, networks=networks)
+def steps_of(split: Split, progress: Progress) -> Progress:
+    """What names the steps of a fit of a split."""
+    return lambda step: progress(f"report: {split}: {step}")
 
 
-def _measured(data: Measurements, rows: NDArray[np.intp]) -> dict[str, Any]:
-    """What the architectures of some rows are judged by: arguments of :class:`Trial`."""
+def _measured(
+    data: Measurements, rows: NDArray[np.intp]
+) -> tuple[Architectures, dict[str, Array], dict[str, Array]]:
+    """The architectures of some rows, and their values of exact and of noisy targets."""
     names = (PERPLEXITY, *MEMORIES, *COUNTED)
-    return {
-        "sample": Sample(data.space, data.matrix[rows]),
-        "exact": {name: getattr(data, name)[rows].astype(np.float64) for name in names},
-        "noisy": {name: values[rows] for name, values in noisy_targets(data).items()},
-    }
+    exact = {name: getattr(data, name)[rows].astype(np.float64) for name in names}
+    noisy = {name: values[rows] for name, values in noisy_targets(data).items()}
+    return Architectures(data.space, data.matrix[rows]), exact, noisy
 
 
 def refit(
@@ -161,9 +161,9 @@ def refit(
     split: Split,
     *,
     published: Callable[[NDArray[np.intp]], Published | None] | None = None,
-    progress: Say | None = None,
-    designs: Sequence[Design] = DESIGNS,
-) -> Trial:
+    progress: Progress = silent,
+    designs: Sequence[FitDesign] = DESIGNS,
+) -> Evaluation:
     """Fit without the architectures that a split holds out.
 
     :param published: from rows to fit on to the published perplexity network with its offset on
@@ -178,14 +178,12 @@ def refit(
         data, train, published=network, progress=progress, designs=designs
     )
     floor = _floor(data, train)
-    return Trial(
-        split, surrogate, floor=floor, fitted=len(train), notes=notes, **_measured(data, test)
-    )
+    return Evaluation(split, surrogate, *_measured(data, test), floor, len(train), notes)
 
 
 def _floor(data: Measurements, rows: NDArray[np.intp]) -> dict[str, AdditiveModel]:
     """Plain least squares of every target on some rows."""
-    learn = Sample(data.space, data.matrix[rows])
+    learn = Architectures(data.space, data.matrix[rows])
     floor = {
         name: fit_least_squares(learn, values[rows].mean(axis=1))
         for name, values in noisy_targets(data).items()
@@ -199,34 +197,38 @@ def _floor(data: Measurements, rows: NDArray[np.intp]) -> dict[str, AdditiveMode
 
 def as_published(
     data: Measurements,
+    splits: Sequence[Split],
     surrogate: Surrogate,
-    targets: Iterable[str],
-    split: Split | None = None,
+    targets: Collection[str],
     networks: Mapping[str, TargetFunction] | None = None,
-) -> Trial:
-    """Models that others fitted, on what a split holds out, or on everything measured.
+) -> list[Evaluation]:
+    """Models that others fitted: on everything measured, and on what each split holds out.
 
-    Which architectures they have seen is theirs to say.
+    We do not know which architectures they were fitted to.
 
     :param surrogate: their models, or with networks any of the space
-    :param targets: what is theirs
+    :param targets: that they model
     :param networks: targets that are answered by networks
     """
-    rows = np.arange(len(data))
-    train, test = split.rows(len(data)) if split else (rows, rows)
-    measured, chosen = _measured(data, test), set(targets)
-    for part in ("exact", "noisy"):
-        measured[part] = {name: v for name, v in measured[part].items() if name in chosen}
-    floor = {name: m for name, m in _floor(data, train).items() if name in chosen} if split else {}
-    return Trial(
-        split, surrogate, floor=floor, fitted=0, notes={}, networks=networks or {}, **measured
-    )
+
+    def modelled(found: Mapping[str, _T]) -> dict[str, _T]:
+        return {name: value for name, value in found.items() if name in targets}
+
+    evaluations = []
+    for split in (None, *splits):
+        everything = np.arange(len(data))
+        train, test = split.rows(len(data)) if split else (everything, everything)
+        sample, exact, noisy = _measured(data, test)
+        floor = modelled(_floor(data, train)) if split else {}
+        measured = (sample, modelled(exact), modelled(noisy))
+        evaluations.append(Evaluation(split, surrogate, *measured, floor, 0, {}, networks or {}))
+    return evaluations
 
 
-def in_sample(data: Measurements, surrogate: Surrogate) -> Trial:
+def in_sample(data: Measurements, surrogate: Surrogate) -> Evaluation:
     """Models that were fitted to measurements, and the same measurements."""
-    rows = np.arange(len(data))
-    return Trial(None, surrogate, floor={}, fitted=len(data), notes={}, **_measured(data, rows))
+    measured = _measured(data, np.arange(len(data)))
+    return Evaluation(None, surrogate, *measured, {}, len(data), {})
 
 
 def published_for(
@@ -246,11 +248,11 @@ def published_for(
     return network
 
 
-def pit_levels(trial: Trial, target: str) -> Array:
+def pit_levels(evaluation: Evaluation, target: str) -> Array:
     """Level of every measurement in its predictive distribution: uniform if calibrated.
 
     :param target: a noisy target
     :return: shape (n, repeats), from 0 to 1
     """
-    ratio = trial.noisy[target] / trial.expected([target])
-    return levels_of(trial.surrogate, target, trial.sample.matrix, ratio)
+    ratio = evaluation.noisy[target] / evaluation.expected([target])
+    return levels_of(evaluation.surrogate, target, evaluation.sample.matrix, ratio)

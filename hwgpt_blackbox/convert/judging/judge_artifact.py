@@ -7,20 +7,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hwgpt_blackbox.convert.conversion import read_measurements
-from hwgpt_blackbox.convert.judging.against_source import same_source, table_differences
 from hwgpt_blackbox.convert.judging.cards.card import judge, make_card
 from hwgpt_blackbox.convert.judging.cards.file import COMPARISON
-from hwgpt_blackbox.convert.judging.family_comparison import OURS, Contest, beside
-from hwgpt_blackbox.convert.judging.holdouts import DEFAULT_SPLITS, Say, Split, Trial, as_published
+from hwgpt_blackbox.convert.judging.family_comparison import (
+    OURS,
+    ComparisonSettings,
+    compare_on_section,
+)
+from hwgpt_blackbox.convert.judging.holdouts import (
+    DEFAULT_SPLITS,
+    Evaluation,
+    Split,
+    as_published,
+)
+from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements, read_device
-from hwgpt_blackbox.convert.user_device import device_trials
+from hwgpt_blackbox.convert.user_device import device_evaluations
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.storage.artifact_check import CheckedArtifact
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, NETWORK, SURROGATE, TABULAR, artifact_name
 from hwgpt_blackbox.storage.locations import find
+from hwgpt_blackbox.storage.measured_table import Table
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 from hwgpt_blackbox.storage.user_devices import NOISY
 
@@ -30,127 +44,178 @@ calls their models."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class CardOptions:
     """What a report card shall hold.
 
     :param splits: hold-outs; a fit of ours is repeated for each
-    :param contest: families to set beside a surrogate, on the random split
-    :param say: called with the name of each step
+    :param comparison: families to set beside a surrogate, on the random split
+    :param progress: called with the name of each step
     """
 
     splits: Sequence[Split] = DEFAULT_SPLITS
-    contest: Contest | None = None
-    say: Say = lambda step: None
+    comparison: ComparisonSettings | None = None
+    progress: Progress = silent
 
 
 @dataclass(frozen=True)
-class Judged:
+class Verification:
     """What a source says of an artifact.
 
     :param made_from_this_source: None if its manifest does not say
     :param card: its report card, None for a table
-    :param trials: what that was computed from
+    :param evaluations: what that was computed from
     :param differences: of a table, by metric
     """
 
     made_from_this_source: bool | None
     card: dict[str, Any] | None = None
-    trials: Sequence[Trial] = ()
+    evaluations: Sequence[Evaluation] = ()
     differences: Mapping[str, dict[str, float]] = field(default_factory=dict)
 
 
-def judge_artifact(sound: CheckedArtifact, source: str, asked: Asked) -> Judged:
+def judge_artifact(artifact: CheckedArtifact, source: str, options: CardOptions) -> Verification:
     """Compare an artifact with its source.
 
-    :param sound: a sound artifact
+    :param artifact: a sound artifact
     :param source: root of a checkout of HW-GPT-Bench; for a user's device its measurements
     :raises InputError: there is no such source, or families are compared on no random split
     :raises DataError: the source is malformed, of other architectures, or too small for a split
     :raises MissingExtraError: scipy, or the library of a family, is not installed
     """
-    return _JUDGES[sound.kind](sound, source, asked)
+    return _JUDGES[artifact.kind](artifact, source, options)
 
 
-def _surrogate(sound: CheckedArtifact, source: str, asked: Asked) -> Judged:
-    contest = asked.contest
-    split = next((k for k, s in enumerate(asked.splits, start=1) if s.kind == "random"), None)
-    if contest and split is None:
+def _surrogate(artifact: CheckedArtifact, source: str, options: CardOptions) -> Verification:
+    comparison, splits = options.comparison, options.splits
+    position = next((k for k, s in enumerate(splits, start=1) if s.kind == "random"), None)
+    if comparison and position is None:
         raise InputError("families are compared on a random split; ask for one")
-    checkout, data = _checkout(sound, source, asked)
-    if DISTILLED in sound.manifest:
-        targets = _distilled(sound)
-        judged = _published(sound, data, asked, surrogate=sound.content, targets=targets)
-        card, trials, name = judged.card, judged.trials, DISTILLED
+    checkout, data = _checkout(artifact, source, options)
+    if DISTILLED in artifact.manifest:
+        targets = _distilled(artifact)
+        options.progress("report: as published")
+        name, evaluations = DISTILLED, as_published(data, splits, artifact.content, targets)
+        card = make_card(artifact.manifest, data, evaluations)
     else:
-        card, trials = judge(checkout, data, sound.content, asked.splits, progress=asked.say)
         name = OURS
-    if contest and card and split:
-        card[COMPARISON] = beside(card["sections"][split], name, data, contest, asked.say)
-    return Judged(same_source(sound.manifest, data), card, trials)
+        card, evaluations = judge(
+            checkout, data, artifact.content, splits, progress=options.progress
+        )
+    if comparison and position:
+        section = card["sections"][position]
+        card[COMPARISON] = compare_on_section(section, name, data, comparison, options.progress)
+    return Verification(same_source(artifact.manifest, data), card, evaluations)
 
 
-def _distilled(sound: CheckedArtifact) -> list[str]:
+def _distilled(artifact: CheckedArtifact) -> list[str]:
     """The targets that others modelled."""
-    stated = sound.manifest[DISTILLED]
-    targets = [name for name in sound.content.models if isinstance(stated, dict) and name in stated]
+    stated, models = artifact.manifest[DISTILLED], artifact.content.models
+    targets = [name for name in models if isinstance(stated, dict) and name in stated]
     if not targets:
-        raise DataError(f"{sound.folder} states no target as {DISTILLED}; convert it again")
+        raise DataError(f"{artifact.folder} states no target as {DISTILLED}; convert it again")
     return targets
 
 
-def _networks(sound: CheckedArtifact, source: str, asked: Asked) -> Judged:
-    _, data = _checkout(sound, source, asked)
-    base = read_surrogate(find(artifact_name(sound.space.name)).path)
-    networks = sound.content
-    return _published(sound, data, asked, surrogate=base, targets=list(networks), networks=networks)
+def _networks(artifact: CheckedArtifact, source: str, options: CardOptions) -> Verification:
+    _, data = _checkout(artifact, source, options)
+    base = read_surrogate(find(artifact_name(artifact.space.name)).path)
+    networks = artifact.content
+    options.progress("report: as published")
+    return _verified(artifact, data, as_published(data, options.splits, base, networks, networks))
 
 
-def _published(sound: CheckedArtifact, data: Measurements, asked: Asked, **models: Any) -> Judged:
-    asked.say("report: as published")
-    trials = [as_published(data, split=split, **models) for split in (None, *asked.splits)]
-    card = make_card(sound.manifest, data, trials)
-    return Judged(same_source(sound.manifest, data), card, trials)
-
-
-def _device(sound: CheckedArtifact, source: str, asked: Asked) -> Judged:
-    device, metrics = str(sound.manifest["device"]), list(sound.manifest["metrics"])
-    data = _read_device(sound, source)
+def _device(artifact: CheckedArtifact, source: str, options: CardOptions) -> Verification:
+    device, metrics = str(artifact.manifest["device"]), list(artifact.manifest["metrics"])
+    data = _read_device(artifact, source)
     if list(data.values) != metrics:
         raise DataError(
-            f"{source} has {' and '.join(data.values)}, {sound.folder} models "
+            f"{source} has {' and '.join(data.values)}, {artifact.folder} models "
             f"{' and '.join(metrics)}; name the measurements that it was made from, or convert anew"
         )
-    trials = device_trials(data, sound.content, device, asked.splits, progress=asked.say)
-    card = make_card(sound.manifest, data, trials)
-    return Judged(same_source(sound.manifest, data), card, trials)
+    evaluations = device_evaluations(
+        data, artifact.content, device, options.splits, progress=options.progress
+    )
+    return _verified(artifact, data, evaluations)
 
 
-def _read_device(sound: CheckedArtifact, source: str) -> DeviceMeasurements:
+def _verified(
+    artifact: CheckedArtifact,
+    data: Measurements | DeviceMeasurements,
+    evaluations: Sequence[Evaluation],
+) -> Verification:
+    card = make_card(artifact.manifest, data, evaluations)
+    return Verification(same_source(artifact.manifest, data), card, evaluations)
+
+
+def _read_device(artifact: CheckedArtifact, source: str) -> DeviceMeasurements:
     """Measurements of a device, in the units in which its artifact was made from a table.
 
     Their size was checked, or confirmed, when it was made.
     """
-    stated = sound.manifest.get("source")
+    stated = artifact.manifest.get("source")
     units = stated.get("units") if isinstance(stated, dict) else None
     known = units if isinstance(units, dict) and not Path(source).expanduser().is_dir() else {}
     latency, energy = (str(known[name]) if name in known else None for name in NOISY)
     return read_device(
-        source, sound.space, latency_unit=latency, energy_unit=energy, confirm_units=True
+        source, artifact.space, latency_unit=latency, energy_unit=energy, confirm_units=True
     )
 
 
-def _table(sound: CheckedArtifact, source: str, asked: Asked) -> Judged:
-    _, data = _checkout(sound, source, asked)
-    differences = table_differences(sound.content, data)
-    return Judged(same_source(sound.manifest, data), differences=differences)
+def _table(artifact: CheckedArtifact, source: str, options: CardOptions) -> Verification:
+    _, data = _checkout(artifact, source, options)
+    differences = table_differences(artifact.content, data)
+    return Verification(same_source(artifact.manifest, data), differences=differences)
 
 
-def _checkout(sound: CheckedArtifact, source: str, asked: Asked) -> tuple[Checkout, Measurements]:
-    checkout = Checkout(source, sound.space, asked.say)
+def _checkout(
+    artifact: CheckedArtifact, source: str, options: CardOptions
+) -> tuple[Checkout, Measurements]:
+    checkout = Checkout(source, artifact.space, options.progress)
     return checkout, read_measurements(checkout)
 
 
-_JUDGES: dict[str, Callable[[CheckedArtifact, str, Asked], Judged]] = {
+def same_source(manifest: dict[str, Any], data: Measurements | DeviceMeasurements) -> bool | None:
+    """Whether an artifact was made from these very files; None if its manifest does not say."""
+    source = manifest.get("source")
+    made_from = source.get("files") if isinstance(source, dict) else None
+    if not isinstance(made_from, dict) or not made_from:
+        return None
+    files = data.source.get("files", {})
+    return all(made_from.get(name) == row for name, row in files.items())
+
+
+def table_differences(table: Table, data: Measurements) -> dict[str, dict[str, float]]:
+    """Largest relative difference between a table and its source, by metric.
+
+    Elapsed time, which is computed, is left out; perplexity counts where it was measured.
+
+    :return: by metric: ``largest_relative_difference``, and ``differing``, the number of values
+    :raises DataError: the architectures are not those of the source
+    """
+    if table.matrix.shape != data.matrix.shape or (table.matrix != data.matrix).any():
+        raise DataError(
+            f"the table has {len(table.matrix)} architectures, the source {len(data)}, and they "
+            "are not the same in the same order; is the table of another source?"
+        )
+    repeats = np.arange(table.objectives.shape[2])
+    found: dict[str, dict[str, float]] = {}
+    for j, metric in enumerate(METRICS.values()):
+        if metric.name == ELAPSED_TIME:
+            continue
+        largest, differing = 0.0, 0
+        for d in range(len(DEVICES)):
+            source = getattr(data, metric.name)
+            source = source[d] if metric.noisy else source[:, None]
+            expected = source[:, repeats % source.shape[1]].astype(np.float64)
+            gap = np.abs(table.objectives[d, :, :, 0, j] / expected - 1.0)
+            gap = gap[np.isfinite(expected)]
+            largest = max(largest, float(gap.max(initial=0.0)))
+            differing += int((gap > 0.0).sum())
+        found[metric.name] = {"largest_relative_difference": largest, "differing": differing}
+    return found
+
+
+_JUDGES: dict[str, Callable[[CheckedArtifact, str, CardOptions], Verification]] = {
     SURROGATE: _surrogate,
     TABULAR: _table,
     DEVICE: _device,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.fitting.features import Array, Sample
+from hwgpt_blackbox.convert.fitting.features import Architectures, Array
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, IntMatrix
 from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.errors import InputError
@@ -22,6 +23,16 @@ TEST_SHARE = 0.2
 
 BLOCKS = 10
 """Stretches of the profiling from which hold-outs in blocks are taken."""
+
+
+def predictor_of(
+    surrogate: Surrogate,
+    targets: Iterable[str],
+    networks: Mapping[str, TargetFunction] | None = None,
+) -> Predictor:
+    """What predicts some targets of a surrogate, one column each."""
+    columns = [Column(*name.split("@")) for name in targets]
+    return Predictor(surrogate, columns, networks=networks)
 
 
 def random_split(
@@ -142,35 +153,39 @@ def levels_of(surrogate: Surrogate, target: str, matrix: IntMatrix, ratio: Array
     :param ratio: measurements over expected values, shape (n, r)
     :return: shape (n, r), 0 to 1
     """
+    return _by_group(pit, surrogate, target, matrix, ratio)
+
+
+def _by_group(
+    function: Callable[[Array, Array, Array], Array],
+    surrogate: Surrogate,
+    target: str,
+    matrix: IntMatrix,
+    ratio: Array,
+) -> Array:
+    """``pit`` or ``crps`` of ratios under the quantiles of their groups, shape (n, r)."""
     tables, groups = surrogate.quantiles(target), groups_of(surrogate, matrix)
-    level = np.empty_like(ratio)
+    out = np.empty_like(ratio)
     for group in np.unique(groups):
         rows = groups == group
-        level[rows] = pit(ratio[rows], surrogate.levels, tables[group])
-    return level
+        out[rows] = function(ratio[rows], surrogate.levels, tables[group])
+    return out
 
 
-def noise_measures(
-    surrogate: Surrogate, target: str, matrix: IntMatrix, repeats: Array, predicted: Array
+def distribution_measures(
+    repeats: Array, score: Array, level: Array, non_positive: NDArray[Any]
 ) -> dict[str, float]:
-    """Calibration and sharpness of the predictive distribution of one target.
+    """Calibration and sharpness of predictive distributions.
 
-    :param matrix: choice indices of the held-out architectures, shape (n, hyperparameters)
-    :param repeats: their measurements, shape (n, r)
-    :param predicted: their expected values, shape (n,)
+    :param repeats: measurements, shape (n, r)
+    :param score: CRPS of each, in their unit
+    :param level: level of each in its predictive distribution
+    :param non_positive: shares of predictive distributions that are not above zero
     """
-    tables = surrogate.quantiles(target)
-    groups = groups_of(surrogate, matrix)
-    ratio = repeats / predicted[:, None]
-    level = levels_of(surrogate, target, matrix, ratio)
-    score = np.empty_like(ratio)
-    for group in np.unique(groups):
-        rows = groups == group
-        score[rows] = crps(ratio[rows], surrogate.levels, tables[group])
     measures = {
-        "crps_over_mean": float((score * predicted[:, None]).mean() / repeats.mean()),
+        "crps_over_mean": float(score.mean() / repeats.mean()),
         "miscalibration_area": miscalibration_area(level),
-        "share_non_positive": float((tables[:, 0] <= 0).mean()),
+        "share_non_positive": float(non_positive.mean()),
     }
     for coverage in COVERAGES:
         inside = np.abs(level - 0.5) <= coverage / 2.0
@@ -180,7 +195,7 @@ def noise_measures(
 
 def evaluate(
     surrogate: Surrogate,
-    sample: Sample,
+    sample: Architectures,
     exact: Mapping[str, Array],
     noisy: Mapping[str, Array],
     networks: Mapping[str, TargetFunction] | None = None,
@@ -193,8 +208,8 @@ def evaluate(
     :param networks: targets that are answered by something else, see :class:`Predictor`
     :return: by target
     """
-    columns = [Column(*name.split("@")) for name in (*exact, *noisy)]
-    expected = Predictor(surrogate, columns, networks=networks).expected(sample.matrix)
+    predictor = predictor_of(surrogate, (*exact, *noisy), networks)
+    expected = predictor.expected(sample.matrix)
     found: dict[str, dict[str, float]] = {}
     for j, (name, values) in enumerate((*exact.items(), *noisy.items())):
         known = np.isfinite(values if values.ndim == 1 else values[:, 0])
@@ -205,5 +220,9 @@ def evaluate(
             found[name] = location_measures(measured, predicted)
             continue
         found[name] = location_measures(measured.mean(axis=1), predicted)
-        found[name] |= noise_measures(surrogate, name, sample.matrix[known], measured, predicted)
+        architectures, ratio = sample.matrix[known], measured / predicted[:, None]
+        score = _by_group(crps, surrogate, name, architectures, ratio) * predicted[:, None]
+        level = levels_of(surrogate, name, architectures, ratio)
+        non_positive = surrogate.quantiles(name)[:, 0] <= 0
+        found[name] |= distribution_measures(measured, score, level, non_positive)
     return found

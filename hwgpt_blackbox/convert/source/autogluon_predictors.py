@@ -107,7 +107,7 @@ def load_predictor(predictor: PublishedPredictor, space: Space) -> Predict:
     for path in paths:
         if not path.is_dir():
             raise DataError(f"{path} is missing; fetch the predictor anew")
-        with _theirs(path, "be loaded"):
+        with _autogluon_errors(path, "be loaded"):
             models.append(
                 TabularPredictor.load(
                     str(path),
@@ -120,20 +120,20 @@ def load_predictor(predictor: PublishedPredictor, space: Space) -> Predict:
     def predict(matrix: IntMatrix) -> tuple[Array, Array]:
         average, deviation = models
         data = feature_frame(space, matrix, average.features(), str(paths[0]))
-        with _theirs(paths[0], "predict"):
+        with _autogluon_errors(paths[0], "predict"):
             mean = np.asarray(average.predict(data), dtype=np.float64)
         names = [name for name in deviation.features() if name != AVERAGE]
         data = feature_frame(space, matrix, names, str(paths[1]))
         data[AVERAGE] = mean  # the second was fitted with the first's target as a feature
-        with _theirs(paths[1], "predict"):
+        with _autogluon_errors(paths[1], "predict"):
             return mean, np.asarray(deviation.predict(data), dtype=np.float64)
 
     return predict
 
 
 @contextmanager
-def _theirs(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever goes wrong in AutoGluon into our error.
+def _autogluon_errors(path: Path, what: str) -> Iterator[None]:
+    """Raise our error for any of AutoGluon's.
 
     Predictors of other versions, and stacks of models whose libraries are missing, fail in many
     ways, some only when they predict.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.pickle_reader import MAX_BYTES, parse_pickle, read_bytes
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError
@@ -36,14 +36,12 @@ class Checkout:
     :raises DataError: the folder or the data set of the space is not there
     """
 
-    def __init__(
-        self, root: str | Path, space: Space, progress: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, root: str | Path, space: Space, progress: Progress = silent) -> None:
         self.root = Path(root).expanduser()
         self.space = space
         self.records: dict[str, dict[str, Any]] = {}
         """Path below the root to sha256 and size of every file that was read."""
-        self._progress = progress or (lambda name: None)
+        self._progress = progress
         if not self.root.is_dir():
             raise DataError(f"source {self.root} is no folder; {_CURE}")
         if not self.stats.is_file():
@@ -95,13 +93,23 @@ class Checkout:
 
         :raises DataError: it is unreadable, corrupt, hostile, or no list of dicts
         """
-        rows = self.read_pickle(path)
-        if type(rows) is not list or any(type(row) is not dict for row in rows):
-            raise DataError(f"{path} is no list of dicts; fetch it anew from HW-GPT-Bench")
-        return rows
+        return parse_rows(self.read_bytes(path), path)
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
+
+
+def parse_rows(data: bytes, path: Path) -> list[dict[str, Any]]:
+    """Rows of a raw profiler file.
+
+    :raises DataError: it is corrupt, hostile, or no list of dicts
+    """
+    rows = parse_pickle(data, path)
+    if type(rows) is not list or any(type(row) is not dict for row in rows):
+        raise DataError(
+            f"{path} is no list of dicts, as profiler output is; measure it, or fetch it, anew"
+        )
+    return rows
 
 
 def numbered_chunks(folder: Path, kind: str) -> list[Path]:

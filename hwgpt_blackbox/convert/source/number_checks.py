@@ -15,7 +15,7 @@ _NUMBERS = {float, int}
 
 
 @dataclass(frozen=True)
-class Range:
+class PlausibleRange:
     """Plausible values.
 
     :param low: smallest
@@ -53,7 +53,7 @@ def numbers(value: Any, where: str) -> NDArray[np.float64]:
         try:
             array = np.array(items, dtype=np.float64)
         except OverflowError:
-            raise DataError(f"{where} holds an integer beyond all measure") from None
+            raise DataError(f"{where} holds an integer too large for a float") from None
     if not np.isfinite(array).all():
         bad = array[~np.isfinite(array)][0]
         raise DataError(f"{where} holds {bad}; expected finite numbers")
@@ -72,7 +72,11 @@ def number(value: Any, where: str) -> float:
 
 
 def check_range(
-    values: NDArray[np.float64], plausible: Range, names: Sequence[str], what: str, path: str
+    values: NDArray[np.float64],
+    plausible: PlausibleRange,
+    names: Sequence[str],
+    what: str,
+    path: str,
 ) -> None:
     """Raise unless every value is positive and every median over repeats plausible.
 

@@ -10,17 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.source.checkout import ENERGY_FILES, LATENCY_FILES, Checkout
-from hwgpt_blackbox.convert.source.number_checks import Range, check_range, number, numbers
-from hwgpt_blackbox.convert.source.stats_file import PERPLEXITY_RANGE, Stats
+from hwgpt_blackbox.convert.source.number_checks import PlausibleRange, check_range, number, numbers
+from hwgpt_blackbox.convert.source.stats_file import PERPLEXITY_RANGE, SERIES, Stats
 from hwgpt_blackbox.domain.architecture_strings import Architectures
 from hwgpt_blackbox.domain.devices import DEVICES, Device
+from hwgpt_blackbox.domain.objectives import UNITS
 from hwgpt_blackbox.errors import DataError, unknown
 
-TO_MS = {"s": 1000.0, "ms": 1.0, "us": 1e-3, "µs": 1e-3, "μs": 1e-3}
-"""Unit of a latency to factor to ms."""
-
-TO_WH = {"KWh": 1000.0, "kWh": 1000.0, "Wh": 1.0}
-"""Unit of an energy to factor to Wh."""
+PROFILER_UNITS = {"latency": ("s", "ms", "us", "µs", "μs"), "energy": ("KWh", "kWh", "Wh")}
+"""Units of ``UNITS`` that the published profiler writes, by metric."""
 
 MEMORY_FOLDERS = {"mem_rtx2080": "float16_memory", "mem_a100": "bfloat16_memory"}
 """Raw folder to the key of ``stats.pkl`` that it measures."""
@@ -28,7 +26,7 @@ MEMORY_FOLDERS = {"mem_rtx2080": "float16_memory", "mem_a100": "bfloat16_memory"
 TOLERANCE = 1e-9
 """Relative difference between raw output and ``stats.pkl``: some differ in the last bit."""
 
-ACCURACY_RANGE = Range(1e-4, 1.0, "")
+ACCURACY_RANGE = PlausibleRange(1e-4, 1.0, "")
 
 Compare = Callable[[dict[str, Any], int, str], None]
 
@@ -97,33 +95,17 @@ class CrossCheck:
     # -- comparisons of one row ----------------------------------------------------------------
 
     def _compare_latency(self, device: Device) -> Compare:
-        d = list(DEVICES).index(device.name)
-
         def compare(row: dict[str, Any], i: int, where: str) -> None:
-            times, units = read_times(row, where)
-            factors = np.array([unit_factor(unit, TO_MS, where) for unit in units])
-            stored = self.stats.series["latencies"][d, i]
-            stored = stored[: self.stats.measured["latencies"][device.name]]
-            self._equal(times * factors, stored, i, f"{device.name}.latencies (ms)", where)
-            if row.get("mean_energy_cpu") is not None:
-                # Of a GPU this file has a mean energy too, in kWh but called Wh: not read.
-                energy = numbers(row["mean_energy_cpu"], f"{where}: mean_energy_cpu")
-                factor = unit_factor(row.get("unit_energy"), TO_WH, where)
-                stored = self.stats.series["energies"][d, i, :1]
-                self._equal(energy * factor, stored, i, f"{device.name}.energies (Wh)", where)
+            self._equal_to_series(latencies(row, where), "latencies", device, i, where)
+            energy = mean_energy(row, where)
+            if energy is not None:
+                self._equal_to_series(energy, "energies", device, i, where, repeats=1)
 
         return compare
 
     def _compare_tracked_energy(self, device: Device) -> Compare:
-        d = list(DEVICES).index(device.name)
-
         def compare(row: dict[str, Any], i: int, where: str) -> None:
-            key = "energy_gpu" if length(row.get("energy_gpu")) else "energy_cpu"
-            energy = numbers(row.get(key), f"{where}: {key}")
-            factor = unit_factor(row.get("unit_energy"), TO_WH, where)
-            stored = self.stats.series["energies"][d, i]
-            stored = stored[: self.stats.measured["energies"][device.name]]
-            self._equal(energy * factor, stored, i, f"{device.name}.energies (Wh)", where)
+            self._equal_to_series(tracked_energies(row, where), "energies", device, i, where)
 
         return compare
 
@@ -161,6 +143,22 @@ class CrossCheck:
                 if key in self._index:
                     yield self._index[key], row, f"{path}: {name}"
 
+    def _equal_to_series(
+        self,
+        raw: NDArray[np.float64],
+        key: str,
+        device: Device,
+        index: int,
+        where: str,
+        *,
+        repeats: int | None = None,
+    ) -> None:
+        """Compare with the repeats of a device; default: all that were measured."""
+        stored = self.stats.series[key][list(DEVICES).index(device.name), index]
+        unit = next(row.unit for row in SERIES if row.key == key)
+        stored = stored[: repeats or self.stats.measured[key][device.name]]
+        self._equal(raw, stored, index, f"{device.name}.{key} ({unit})", where)
+
     def _equal(
         self,
         raw: NDArray[np.float64],
@@ -183,8 +181,11 @@ class CrossCheck:
             )
 
 
-def read_times(row: dict[str, Any], where: str) -> tuple[NDArray[np.float64], list[Any]]:
-    """Measured times and the unit of each."""
+def latencies(row: dict[str, Any], where: str) -> NDArray[np.float64]:
+    """Latencies of a row in ms, each in its own unit there; shape (repeats,).
+
+    :raises DataError: they are missing or no numbers, or a unit is unknown
+    """
     kinds = [kind for kind in ("gpu", "cpu") if length(row.get(f"times_profiler_{kind}"))]
     if len(kinds) != 1:
         raise DataError(
@@ -192,27 +193,47 @@ def read_times(row: dict[str, Any], where: str) -> tuple[NDArray[np.float64], li
             "times_profiler_gpu and times_profiler_cpu"
         )
     times = numbers(row[f"times_profiler_{kinds[0]}"], f"{where}: times_profiler_{kinds[0]}")
-    units = row.get(f"unit_{kinds[0]}")
+    units: Any = row.get(f"unit_{kinds[0]}")
     if length(units) != len(times):
         raise DataError(
             f"{where}: unit_{kinds[0]} has {length(units)} units for {len(times)} times; expected "
             "one per time"
         )
-    return times, list(units)  # type: ignore[arg-type]
+    factors = np.array([unit_factor("latency", unit, where) for unit in units])
+    return np.asarray(times * factors)
 
 
-def unit_factor(unit: Any, factors: dict[str, float], where: str) -> float:
-    """Factor of a unit.
+def mean_energy(row: dict[str, Any], where: str) -> NDArray[np.float64] | None:
+    """Mean energy of a CPU in a row of latencies, in Wh; None if it has none; shape (1,).
+
+    Of a GPU a row of latencies has a mean energy too, in kWh but called Wh: it is not read.
+    """
+    if row.get("mean_energy_cpu") is None:
+        return None
+    energy = numbers(row["mean_energy_cpu"], f"{where}: mean_energy_cpu")
+    return energy * unit_factor("energy", row.get("unit_energy"), where)
+
+
+def tracked_energies(row: dict[str, Any], where: str) -> NDArray[np.float64]:
+    """Energies of a row of the energy tracker in Wh, shape (repeats,)."""
+    key = "energy_gpu" if length(row.get("energy_gpu")) else "energy_cpu"
+    energy = numbers(row.get(key), f"{where}: {key}")
+    return energy * unit_factor("energy", row.get("unit_energy"), where)
+
+
+def unit_factor(metric: str, unit: Any, where: str) -> float:
+    """Factor of a unit of the profiler to the metric's own.
 
     :raises DataError: the unit is unknown
     """
+    known = PROFILER_UNITS[metric]
     if not isinstance(unit, str):
         raise DataError(
-            f"{where}: unknown unit of type {type(unit).__name__}; known: {', '.join(factors)}"
+            f"{where}: unknown unit of type {type(unit).__name__}; known: {', '.join(known)}"
         )
-    if unit not in factors:
-        raise DataError(f"{where}: {unknown('unit', unit, factors)}")
-    return factors[unit]
+    if unit not in known:
+        raise DataError(f"{where}: {unknown('unit', unit, known)}")
+    return UNITS[metric][unit]
 
 
 def length(value: Any) -> int:

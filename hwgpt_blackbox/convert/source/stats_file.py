@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import ENERGY_REPEATS, LATENCY_REPEATS
-from hwgpt_blackbox.convert.source.number_checks import Range, check_range, number, numbers
+from hwgpt_blackbox.convert.source.number_checks import PlausibleRange, check_range, number, numbers
 from hwgpt_blackbox.domain.architecture_strings import Architectures
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.parameter_counts import count
 from hwgpt_blackbox.errors import DataError
 
-MEMORY_RANGE = Range(60.0, 11_000.0, "MB")
+MEMORY_RANGE = PlausibleRange(60.0, 11_000.0, "MB")
 """Plausible memory: every measured value with a margin of two."""
 
-PERPLEXITY_RANGE = Range(5.0, 100.0, "")
+PERPLEXITY_RANGE = PlausibleRange(5.0, 100.0, "")
 """Plausible perplexity: every measured value with a margin of two or more."""
 
 
@@ -143,7 +143,7 @@ def _check(stats: Stats, encoding: Encoding, path: str) -> None:
         stats.series["energies"][d] *= device.energy_to_wh
         ranges = {"latencies": device.latency_range, "energies": device.energy_range}
         for row in SERIES:
-            plausible = Range(*ranges[row.key], row.unit)
+            plausible = PlausibleRange(*ranges[row.key], row.unit)
             what = f"{device.name}.{row.key}"
             check_range(stats.series[row.key][d], plausible, stats.names, what, path)
     for key in MEMORY_KEYS:

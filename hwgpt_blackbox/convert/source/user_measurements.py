@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.fitting.features import Array
-from hwgpt_blackbox.convert.source.checkout import ENERGY_FILES, LATENCY_FILES, numbered_chunks
-from hwgpt_blackbox.convert.source.number_checks import numbers
-from hwgpt_blackbox.convert.source.pickle_reader import parse_pickle, read_bytes
+from hwgpt_blackbox.convert.source.checkout import (
+    ENERGY_FILES,
+    LATENCY_FILES,
+    numbered_chunks,
+    parse_rows,
+)
+from hwgpt_blackbox.convert.source.pickle_reader import read_bytes
 from hwgpt_blackbox.convert.source.profiler_output import (
-    TO_MS,
-    TO_WH,
-    length,
-    read_times,
-    unit_factor,
+    latencies,
+    mean_energy,
+    tracked_energies,
 )
 from hwgpt_blackbox.convert.source.user_table import ENDINGS, Rows, read_table
 from hwgpt_blackbox.domain.architecture_strings import Architectures
@@ -70,6 +72,10 @@ class DeviceMeasurements:
     def __len__(self) -> int:
         return len(self.matrix)
 
+    def targets(self, device: str) -> dict[str, Array]:
+        """Measurements under the names that a surrogate has for them: ``latency@<device>`` …"""
+        return {f"{metric}@{device}": measured for metric, measured in self.values.items()}
+
     def take(self, rows: NDArray[np.intp]) -> DeviceMeasurements:
         """Those of some of the architectures."""
         values = {metric: measured[rows] for metric, measured in self.values.items()}
@@ -90,8 +96,8 @@ def read_device(
     Several rows of one architecture are repeats of it. The order of first mention is taken for
     the order of profiling.
 
-    :param latency_unit: of a table, of ``UNITS``; default ms
-    :param energy_unit: of a table, of ``UNITS``; default Wh
+    :param latency_unit: of a table, of ``domain.objectives.UNITS``; default ms
+    :param energy_unit: of a table, of ``domain.objectives.UNITS``; default Wh
     :param workload: of one forward pass; default: that of the space
     :param confirm_units: accept latencies and energies of an implausible size
     :raises InputError: the source is neither, or a unit is unknown or does not apply
@@ -240,30 +246,18 @@ def _read_raw(folder: Path, space: Space) -> tuple[Rows, dict[str, Any]]:
         for path in numbered_chunks(folder, kind):
             data = read_bytes(path)
             files[path.name] = {"sha256": hashlib.sha256(data).hexdigest()}
-            content = parse_pickle(data, path)
-            if type(content) is not list or any(type(row) is not dict for row in content):
-                raise DataError(f"{path} is no list of dicts, as profiler output is")
-            for i, row in enumerate(content):
+            for i, row in enumerate(parse_rows(data, path)):
                 where = f"{path}: row {i}"
                 yield architectures.from_sample(row.get("arch"), where), row, where
 
     tracked = bool(numbered_chunks(folder, ENERGY_FILES))
     for row, entry, where in entries(LATENCY_FILES):
-        times, units = read_times(entry, where)
-        factors = np.array([unit_factor(unit, TO_MS, where) for unit in units])
-        rows["latency"].append((row, times * factors))
-        # Of a GPU this file has a mean energy too, in kWh but called Wh: not read.
-        if not tracked and entry.get("mean_energy_cpu") is not None:
-            energy = numbers(entry["mean_energy_cpu"], f"{where}: mean_energy_cpu")
-            rows["energy"].append((row, energy * _energy_factor(entry, where)))
+        rows["latency"].append((row, latencies(entry, where)))
+        energy = None if tracked else mean_energy(entry, where)
+        if energy is not None:
+            rows["energy"].append((row, energy))
     for row, entry, where in entries(ENERGY_FILES):
-        key = "energy_gpu" if length(entry.get("energy_gpu")) else "energy_cpu"
-        energy = numbers(entry.get(key), f"{where}: {key}")
-        rows["energy"].append((row, energy * _energy_factor(entry, where)))
+        rows["energy"].append((row, tracked_energies(entry, where)))
     if not rows["latency"]:
         raise DataError(f"{folder} has no rows in files {LATENCY_FILES}_<first>_<end>.pkl")
     return {metric: found for metric, found in rows.items() if found}, {"files": files}
-
-
-def _energy_factor(entry: dict[str, Any], where: str) -> float:
-    return unit_factor(entry.get("unit_energy"), TO_WH, where)

@@ -15,15 +15,10 @@ from numpy.typing import NDArray
 from hwgpt_blackbox.convert.fitting.features import Array
 from hwgpt_blackbox.convert.source.parquet import parquet_as_csv
 from hwgpt_blackbox.domain.encoding import FIRST_LAYER, NUM_LAYERS, Encoding
+from hwgpt_blackbox.domain.objectives import UNITS
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError, printable
 from hwgpt_blackbox.storage.user_devices import NOISY
-
-UNITS: dict[str, dict[str, float]] = {
-    "latency": {"ms": 1.0, "s": 1000.0, "us": 1e-3},
-    "energy": {"Wh": 1.0, "kWh": 1000.0, "mWh": 1e-3, "J": 1.0 / 3600.0, "mJ": 1e-3 / 3600.0},
-}
-"""Units that a table may be in to their factor to ms and Wh."""
 
 CSV, PARQUET = ".csv", ".parquet"
 ENDINGS = (CSV, PARQUET)

@@ -13,24 +13,24 @@ from hwgpt_blackbox.convert.fitting.expected_value import (
     DESIGNS,
     LOG_MARGIN,
     Choice,
-    Problem,
-    choose_location,
+    Regression,
+    choose_design,
     make_folds,
 )
-from hwgpt_blackbox.convert.fitting.features import Sample
+from hwgpt_blackbox.convert.fitting.features import Architectures
 
 
 def choose(values: np.ndarray) -> Choice:
     matrix = architectures(len(values))
-    problem = Problem(Sample(SPACE, matrix), np.arange(len(matrix)))
-    return choose_location(problem, values[:, None], make_folds(problem), lambda fit: True)
+    regression = Regression(Architectures(SPACE, matrix), np.arange(len(matrix)))
+    return choose_design(regression, values[:, None], make_folds(regression), lambda fit: True)
 
 
 def test_a_score_that_is_no_number_does_not_win(monkeypatch: pytest.MonkeyPatch) -> None:
     """It came first and nothing is smaller than NaN."""
     fit_design = location.fit_design
 
-    def spoilt(*args: Any) -> location.Location:
+    def spoilt(*args: Any) -> location.ExpectedValueFit:
         fit = fit_design(*args)
         return fit.scaled(np.full(6, np.nan)) if args[3] == DESIGNS[0] else fit
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from noise_floor import effect_errors
 
 from hwgpt_blackbox.convert.fitting.expected_value import (
     DESIGNS,
     WITHOUT_DRIFT,
-    Problem,
-    choose_location,
+    Regression,
+    choose_design,
     make_folds,
 )
-from hwgpt_blackbox.convert.fitting.features import Sample, pair_counts
+from hwgpt_blackbox.convert.fitting.features import Architectures, pair_counts
 from hwgpt_blackbox.convert.fitting.few_architectures import fit_few
 from hwgpt_blackbox.convert.fitting.noise_tables import quantile_levels
 from hwgpt_blackbox.convert.fitting.whole_space import fit_noisy
-from hwgpt_blackbox.convert.judging.floor import effect_errors
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.domain.spaces import SPACES
@@ -29,11 +29,11 @@ LEVELS = quantile_levels()
 
 
 @pytest.fixture(scope="module")
-def sample() -> Sample:
-    return Sample(SPACE, Encoding(SPACE).sample(N, np.random.default_rng(0)))
+def sample() -> Architectures:
+    return Architectures(SPACE, Encoding(SPACE).sample(N, np.random.default_rng(0)))
 
 
-def truth(sample: Sample) -> np.ndarray:
+def truth(sample: Architectures) -> np.ndarray:
     """Expected values without noise or drift, shape (n,)."""
     effects = np.array([1.0, 1.1, 1.2, 1.5, 1.6, 1.7, 2.0, 2.1, 2.2])
     return (1.0 + sample.embed) * (3.0 + pair_counts(sample) @ effects)
@@ -49,12 +49,12 @@ def measured(values: np.ndarray, rate: float = 0.0, drift: float = 0.0) -> np.nd
 
 @pytest.mark.parametrize("fitter", ["many", "few"])
 def test_the_mean_of_the_draws_is_the_expected_value_and_that_of_the_data(
-    sample: Sample, fitter: str
+    sample: Architectures, fitter: str
 ) -> None:
     repeats = measured(truth(sample), rate=0.004)
-    problem = Problem(sample, np.arange(N))
+    regression = Regression(sample, np.arange(N))
     if fitter == "many":
-        model, _ = fit_noisy(problem, make_folds(problem), repeats, N, LEVELS)
+        model, _ = fit_noisy(regression, make_folds(regression), repeats, N, LEVELS)
     else:
         model, _, _ = fit_few(sample, repeats, LEVELS)
     assert model.ratio is not None
@@ -69,7 +69,7 @@ def test_the_mean_of_the_draws_is_the_expected_value_and_that_of_the_data(
     np.testing.assert_allclose(middle, 1.0, atol=0.05)  # outliers do not move the body
 
 
-def test_one_huge_outlier_does_not_move_a_fit_of_few(sample: Sample) -> None:
+def test_one_huge_outlier_does_not_move_a_fit_of_few(sample: Architectures) -> None:
     # 500 architectures of a device with outliers of 1,000 times: errors of 22 % instead of 8 %.
     few = sample.take(np.arange(300))
     plain = measured(truth(few))
@@ -85,24 +85,26 @@ def test_one_huge_outlier_does_not_move_a_fit_of_few(sample: Sample) -> None:
     assert means[1] / means[0] == pytest.approx(1.0, abs=0.02)
 
 
-def test_designs_are_those_that_are_asked_for(sample: Sample) -> None:
-    problem = Problem(sample, np.arange(N))
+def test_designs_are_those_that_are_asked_for(sample: Architectures) -> None:
+    regression = Regression(sample, np.arange(N))
     repeats = measured(truth(sample), drift=0.2)
-    folds = make_folds(problem)
-    with_drift = choose_location(problem, repeats, folds, lambda fit: True, DESIGNS)
-    left_in = choose_location(problem, repeats, folds, lambda fit: True, WITHOUT_DRIFT)
+    folds = make_folds(regression)
+    with_drift = choose_design(regression, repeats, folds, lambda fit: True, DESIGNS)
+    left_in = choose_design(regression, repeats, folds, lambda fit: True, WITHOUT_DRIFT)
     assert with_drift.fit.design.drift and not left_in.fit.design.drift
     errors = [
-        effect_errors(truth(sample), choice.fit.predict(problem), problem.order, sample.embed)
+        effect_errors(truth(sample), choice.fit.predict(regression), regression.order, sample.embed)
         for choice in (with_drift, left_in)
     ]
     assert errors[0]["rmse_effects"] < 0.7 * errors[1]["rmse_effects"]
 
 
-def test_scaling_a_fit_scales_its_values_by_cell(sample: Sample) -> None:
-    problem = Problem(sample, np.arange(N))
+def test_scaling_a_fit_scales_its_values_by_cell(sample: Architectures) -> None:
+    regression = Regression(sample, np.arange(N))
     repeats = measured(truth(sample))
-    fit = choose_location(problem, repeats, make_folds(problem), lambda fit: True).fit
+    fit = choose_design(regression, repeats, make_folds(regression), lambda fit: True).fit
     factor = np.linspace(0.9, 1.1, 6)
-    scaled = fit.scaled(factor).predict(problem)
-    np.testing.assert_allclose(scaled, fit.predict(problem) * factor[problem.cell], rtol=1e-12)
+    scaled = fit.scaled(factor).predict(regression)
+    np.testing.assert_allclose(
+        scaled, fit.predict(regression) * factor[regression.cell], rtol=1e-12
+    )

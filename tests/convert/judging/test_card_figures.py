@@ -11,9 +11,8 @@ from synthetic_checkout import make_source
 
 from hwgpt_blackbox.convert import read_measurements
 from hwgpt_blackbox.convert.judging import holdouts as holdout
-from hwgpt_blackbox.convert.judging.cards import figures as module
+from hwgpt_blackbox.convert.judging.cards import plots as module
 from hwgpt_blackbox.convert.judging.cards.card import measure, section
-from hwgpt_blackbox.convert.judging.cards.figures import make_figures
 from hwgpt_blackbox.convert.judging.cards.plot_data import (
     calibration_table,
     coverage_table,
@@ -22,7 +21,8 @@ from hwgpt_blackbox.convert.judging.cards.plot_data import (
     groups,
     predicted_table,
 )
-from hwgpt_blackbox.convert.judging.holdouts import Split, Trial, in_sample, refit
+from hwgpt_blackbox.convert.judging.cards.plots import make_figures
+from hwgpt_blackbox.convert.judging.holdouts import Evaluation, Split, in_sample, refit
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.domain.encoding import FIRST_LAYER
 from hwgpt_blackbox.domain.spaces import SPACES
@@ -33,7 +33,7 @@ KINDS = ("exact", "latency", "energy")
 
 
 @pytest.fixture(scope="module")
-def trials(tmp_path_factory: pytest.TempPathFactory) -> list[Trial]:
+def evaluations(tmp_path_factory: pytest.TempPathFactory) -> list[Evaluation]:
     """In sample, and one hold-out."""
     root = make_source("s", n=120).write(tmp_path_factory.mktemp("source"))
     data = read_measurements(Checkout(root, SPACES["s"]))
@@ -43,49 +43,51 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> list[Trial]:
     return [in_sample(data, quick_fit(data)[0]), held]
 
 
-def test_predicted_and_measured_are_of_the_same_architecture(trials: list[Trial]) -> None:
-    trial = trials[1]
-    table = predicted_table(trial, ["energy@P100", "perplexity"])
+def test_predicted_and_measured_are_of_the_same_architecture(evaluations: list[Evaluation]) -> None:
+    evaluation = evaluations[1]
+    table = predicted_table(evaluation, ["energy@P100", "perplexity"])
     mine = table[table["target"] == "energy@P100"]
-    expected = trial.expected(["energy@P100"])[:, 0]
-    pairs = {*zip(trial.noisy["energy@P100"].mean(axis=1).tolist(), expected.tolist(), strict=True)}
+    expected = evaluation.expected(["energy@P100"])[:, 0]
+    pairs = {
+        *zip(evaluation.noisy["energy@P100"].mean(axis=1).tolist(), expected.tolist(), strict=True)
+    }
     assert {*zip(mine["measured"].tolist(), mine["predicted"].tolist(), strict=True)} == pairs
 
 
-def test_levels_of_a_model_on_its_own_data_are_uniform(trials: list[Trial]) -> None:
-    table = calibration_table(trials[0], ["energy@a100"])
+def test_levels_of_a_model_on_its_own_data_are_uniform(evaluations: list[Evaluation]) -> None:
+    table = calibration_table(evaluations[0], ["energy@a100"])
     assert np.abs(table["measured"] - table["level"]).max() < 0.02
 
 
-def test_coverage_is_that_of_the_card(trials: list[Trial]) -> None:
-    part = section(trials[1], measure(trials[1], draws=1))
+def test_coverage_is_that_of_the_card(evaluations: list[Evaluation]) -> None:
+    part = section(evaluations[1], measure(evaluations[1], draws=1))
     table = coverage_table(part).set_index(["target", "level"])["measured"]
     assert table["latency@h100", 0.9] == part["targets"]["latency@h100"]["coverage_90"]
     assert len(table) == 3 * 26
 
 
-def test_distributions_are_those_of_the_groups(trials: list[Trial]) -> None:
-    trial = trials[0]
-    table = distribution_table(trial, ["latency@a100", "params"])
+def test_distributions_are_those_of_the_groups(evaluations: list[Evaluation]) -> None:
+    evaluation = evaluations[0]
+    table = distribution_table(evaluation, ["latency@a100", "params"])
     assert set(table["factor"]) == {"embed_dim", "num_layers", "mean mlp_ratio"}
     mine = table[(table["target"] == "latency@a100") & (table["group"] == "768")]
-    values = trial.noisy["latency@a100"][trial.sample.embed == 2]
+    values = evaluation.noisy["latency@a100"][evaluation.sample.embed == 2]
     assert mine["measured"].tolist() == np.quantile(values, mine["level"]).tolist()
     params = table[(table["target"] == "params") & (table["group"] == "12")]
     assert (params["measured"] == params["predicted"]).all()  # exact, by formula
 
 
-def test_groups_look_at_active_layers_only(trials: list[Trial]) -> None:
-    trial = trials[0]
-    before = groups(trial)
-    shallow = np.flatnonzero(trial.sample.matrix[:, 0] == 0)
-    matrix = trial.sample.matrix.copy()
+def test_groups_look_at_active_layers_only(evaluations: list[Evaluation]) -> None:
+    evaluation = evaluations[0]
+    before = groups(evaluation)
+    shallow = np.flatnonzero(evaluation.sample.matrix[:, 0] == 0)
+    matrix = evaluation.sample.matrix.copy()
     matrix[shallow, FIRST_LAYER + 11] = 2  # the twelfth layer of ten
     from dataclasses import replace
 
-    from hwgpt_blackbox.convert.fitting.features import Sample
+    from hwgpt_blackbox.convert.fitting.features import Architectures
 
-    after = groups(replace(trial, sample=Sample(trial.sample.space, matrix)))
+    after = groups(replace(evaluation, sample=Architectures(evaluation.sample.space, matrix)))
     for factor, labels in before.items():
         assert list(labels) == list(after[factor])
         for label, mask in labels.items():
@@ -93,10 +95,12 @@ def test_groups_look_at_active_layers_only(trials: list[Trial]) -> None:
         assert np.sum(list(labels.values()), axis=0).tolist() == [1] * len(matrix)
 
 
-def test_every_figure_is_named_and_the_same_again(trials: list[Trial], tmp_path: Path) -> None:
+def test_every_figure_is_named_and_the_same_again(
+    evaluations: list[Evaluation], tmp_path: Path
+) -> None:
     pytest.importorskip("matplotlib")
-    sections = [section(trial, measure(trial, draws=1)) for trial in trials]
-    figures = make_figures({"space": "s", "sections": sections}, trials)
+    sections = [section(evaluation, measure(evaluation, draws=1)) for evaluation in evaluations]
+    figures = make_figures({"space": "s", "sections": sections}, evaluations)
     assert set(figures) == {
         "in-sample-coverage",
         "random-42-coverage",
@@ -119,15 +123,15 @@ def test_every_figure_is_named_and_the_same_again(trials: list[Trial], tmp_path:
     assert not list(tmp_path.glob(".tmp*"))
 
 
-def test_a_stored_card_alone_has_its_coverage(trials: list[Trial]) -> None:
+def test_a_stored_card_alone_has_its_coverage(evaluations: list[Evaluation]) -> None:
     pytest.importorskip("matplotlib")
-    part = section(trials[1], measure(trials[1], draws=1))
+    part = section(evaluations[1], measure(evaluations[1], draws=1))
     assert list(make_figures({"space": "s", "sections": [part]}, [])) == ["random-42-coverage"]
 
 
-def test_families_side_by_side(trials: list[Trial], tmp_path: Path) -> None:
+def test_families_side_by_side(evaluations: list[Evaluation], tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    part = section(trials[1], measure(trials[1], draws=1))
+    part = section(evaluations[1], measure(evaluations[1], draws=1))
     rows = [
         {"target": "energy@a40", "family": "ours", "mae": 1.0, "rmse": 2.0, "crps_over_mean": 0.1},
         {"target": "energy@a40", "family": "mlp", "mae": 3.0, "rmse": None, "seconds": 1.0},

@@ -16,7 +16,7 @@ from quick import quick_fit, quick_surrogate, surrogate_of
 from synthetic_checkout import make_source
 
 from hwgpt_blackbox.convert import convert, read_measurements
-from hwgpt_blackbox.convert.fitting.features import Sample
+from hwgpt_blackbox.convert.fitting.features import Architectures
 from hwgpt_blackbox.convert.fitting.whole_space import fit_models
 from hwgpt_blackbox.convert.judging import holdouts as holdout
 from hwgpt_blackbox.convert.judging.cards import card as module
@@ -33,8 +33,8 @@ from hwgpt_blackbox.convert.judging.cards.text import LIST_HEADINGS, list_row, s
 from hwgpt_blackbox.convert.judging.holdouts import (
     IN_SAMPLE,
     SPLIT_KINDS,
+    Evaluation,
     Split,
-    Trial,
     pit_levels,
     predictor_of,
     published_for,
@@ -119,17 +119,17 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def made(
     data: Measurements, checkout: Checkout, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, Any], list[Trial]]:
+) -> tuple[Path, dict[str, Any], list[Evaluation]]:
     """An artifact without a card, its card against its source, and the trials."""
     folder = surrogate_of(data, tmp_path_factory.mktemp("made") / "hwgpt-s")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(holdout, "fit_models", quick_fit)
-        card, trials = judge(checkout, data, read_surrogate(folder), draws=DRAWS)
-    return folder, card, trials
+        card, evaluations = judge(checkout, data, read_surrogate(folder), draws=DRAWS)
+    return folder, card, evaluations
 
 
 @pytest.fixture
-def artifact(made: tuple[Path, dict[str, Any], list[Trial]], tmp_path: Path) -> Path:
+def artifact(made: tuple[Path, dict[str, Any], list[Evaluation]], tmp_path: Path) -> Path:
     """A copy of the artifact that a test may change."""
     folder = tmp_path / "place" / "hwgpt-s"
     folder.mkdir(parents=True)
@@ -155,7 +155,7 @@ def spoiled(data: Measurements, rows: np.ndarray) -> Measurements:
     return dataclasses.replace(data, **changed)
 
 
-def same_models(one: Trial, other: Trial) -> bool:
+def same_models(one: Evaluation, other: Evaluation) -> bool:
     return all(
         np.array_equal(model.intercept, other.surrogate.models[name].intercept)
         and np.array_equal(model.effect, other.surrogate.models[name].effect)
@@ -168,14 +168,14 @@ def same_models(one: Trial, other: Trial) -> bool:
 @pytest.mark.parametrize("split", [Split("random", 1), Split("blocks", 2)], ids=str)
 def test_models_and_floor_do_not_see_what_is_held_out(data: Measurements, split: Split) -> None:
     train, test = split.rows(len(data))
-    trial = refit(data, split)
+    evaluation = refit(data, split)
     again = refit(spoiled(data, test), split)
-    assert same_models(trial, again)
-    assert not same_models(trial, refit(spoiled(data, train[:1]), split))
-    assert trial.fitted == len(train)
-    np.testing.assert_array_equal(trial.sample.matrix, data.matrix[test])
-    np.testing.assert_array_equal(again.noisy["energy@a100"], 7.0 * trial.noisy["energy@a100"])
-    assert set(trial.floor) == {"perplexity", *NOISY}
+    assert same_models(evaluation, again)
+    assert not same_models(evaluation, refit(spoiled(data, train[:1]), split))
+    assert evaluation.fitted == len(train)
+    np.testing.assert_array_equal(evaluation.sample.matrix, data.matrix[test])
+    np.testing.assert_array_equal(again.noisy["energy@a100"], 7.0 * evaluation.noisy["energy@a100"])
+    assert set(evaluation.floor) == {"perplexity", *NOISY}
 
 
 @pytest.mark.slow
@@ -198,8 +198,8 @@ def test_the_offset_of_the_published_network_does_not_see_what_is_held_out(tmp_p
     assert network is not None
     assert other is not None
     np.testing.assert_array_equal(network(data.matrix), other(data.matrix))
-    trial = refit(data, Split("random", 42), published=published_for(checkout, data))
-    assert trial.notes["perplexity"] == {"fitted_on": "network"}
+    evaluation = refit(data, Split("random", 42), published=published_for(checkout, data))
+    assert evaluation.notes["perplexity"] == {"fitted_on": "network"}
 
 
 def test_no_network_where_everything_was_measured(checkout: Checkout, data: Measurements) -> None:
@@ -209,7 +209,7 @@ def test_no_network_where_everything_was_measured(checkout: Checkout, data: Meas
 # -- measures --------------------------------------------------------------------------------
 
 
-def drawn_trial(shift: float = 1.0, n: int = 400, repeats: int = 25) -> Trial:
+def drawn_trial(shift: float = 1.0, n: int = 400, repeats: int = 25) -> Evaluation:
     """A surrogate, and architectures whose measurements are its own draws times ``shift``."""
     surrogate = random_surrogate(SPACE, seed=3)
     matrix = Encoding(SPACE).sample(n, np.random.default_rng(0))
@@ -222,24 +222,26 @@ def drawn_trial(shift: float = 1.0, n: int = 400, repeats: int = 25) -> Trial:
     exact = predictor_of(surrogate, ["perplexity"]).expected(matrix)[:, 0]
     exact[::7] = np.nan
     noisy = {name: shift * drawn[:, j] for j, name in enumerate(targets)}
-    sample = Sample(SPACE, matrix)
-    return Trial(Split("random", 0), surrogate, sample, {"perplexity": exact}, noisy, {}, n, {})
+    sample = Architectures(SPACE, matrix)
+    return Evaluation(
+        Split("random", 0), surrogate, sample, {"perplexity": exact}, noisy, {}, n, {}
+    )
 
 
 def test_measures_of_a_model_that_is_right() -> None:
-    trial = drawn_trial()
-    found = measure(trial, draws=DRAWS)
+    evaluation = drawn_trial()
+    found = measure(evaluation, draws=DRAWS)
     assert found["perplexity"]["mae"] == 0.0
     assert found["perplexity"]["kendall_tau"] == pytest.approx(1.0)
-    for name in trial.noisy:
+    for name in evaluation.noisy:
         row = found[name]
         assert row["kendall_tau"] > 0.4
         assert row["miscalibration_area"] < 0.01
         assert row["share_non_positive"] == 0.0
         for level in (50, 90, 99):
             assert row[f"coverage_{level}"] == pytest.approx(level / 100, abs=0.015)
-        levels = pit_levels(trial, name)
-        assert levels.shape == trial.noisy[name].shape
+        levels = pit_levels(evaluation, name)
+        assert levels.shape == evaluation.noisy[name].shape
         assert levels.mean() == pytest.approx(0.5, abs=0.01)
 
 
@@ -254,8 +256,8 @@ def test_measures_of_a_model_that_is_wrong() -> None:
 
 
 def test_draws_that_are_not_positive_are_counted() -> None:
-    trial = drawn_trial()
-    models = dict(trial.surrogate.models)
+    evaluation = drawn_trial()
+    models = dict(evaluation.surrogate.models)
     name = "latency@a100"
     model = models[name]
     assert model.ratio is not None
@@ -264,7 +266,9 @@ def test_draws_that_are_not_positive_are_counted() -> None:
     models[name] = dataclasses.replace(model, ratio=ratio)
     levels = np.array([0.0, 0.2, 0.2 + 1e-9, 0.6, 1.0])
     surrogate = Surrogate(SPACE, models, levels, {})
-    shares = module.shares_non_positive(surrogate, trial.sample.matrix, list(trial.noisy), 50)
+    shares = module.shares_non_positive(
+        surrogate, evaluation.sample.matrix, list(evaluation.noisy), 50
+    )
     assert shares[name] == pytest.approx(0.2, abs=0.015)
     assert shares["energy@cpu_amd_7502"] == 0.0
 
@@ -275,17 +279,17 @@ def test_at_least_as_many_draws_as_asked_for() -> None:
     assert module.repeats_drawn(10, 1, 11) == 2
 
 
-def test_the_floor_stands_beside(made: tuple[Path, dict[str, Any], list[Trial]]) -> None:
-    _, card, trials = made
+def test_the_floor_stands_beside(made: tuple[Path, dict[str, Any], list[Evaluation]]) -> None:
+    _, card, evaluations = made
     by_name = {part["split"]: part for part in card["sections"]}
     assert list(by_name) == [IN_SAMPLE, "random", "blocks"]
-    for trial, part in zip(trials[1:], card["sections"][1:], strict=True):
+    for evaluation, part in zip(evaluations[1:], card["sections"][1:], strict=True):
         row = part["targets"]["latency@v100"]
-        values = trial.noisy["latency@v100"].mean(axis=1)
-        plain = Surrogate(SPACE, trial.floor, trial.surrogate.levels, {})
-        predicted = predictor_of(plain, ["latency@v100"]).expected(trial.sample.matrix)[:, 0]
+        values = evaluation.noisy["latency@v100"].mean(axis=1)
+        plain = Surrogate(SPACE, evaluation.floor, evaluation.surrogate.levels, {})
+        predicted = predictor_of(plain, ["latency@v100"]).expected(evaluation.sample.matrix)[:, 0]
         assert row["mae_least_squares"] == pytest.approx(abs(predicted - values).mean(), rel=1e-5)
-        ours = trial.expected(["latency@v100"])[:, 0]
+        ours = evaluation.expected(["latency@v100"])[:, 0]
         assert row["mae"] == pytest.approx(abs(ours - values).mean(), rel=1e-5)
         assert row["mae_ratio"] == pytest.approx(row["mae"] / row["mae_least_squares"], rel=1e-5)
     assert "mae_ratio" not in by_name[IN_SAMPLE]["summary"]
@@ -327,32 +331,32 @@ def test_scipy_is_asked_for_before_the_work(
 
 
 def test_a_card_is_compact_strict_and_the_same_again(
-    made: tuple[Path, dict[str, Any], list[Trial]], data: Measurements, checkout: Checkout
+    made: tuple[Path, dict[str, Any], list[Evaluation]], data: Measurements, checkout: Checkout
 ) -> None:
-    _, card, trials = made
+    _, card, evaluations = made
     text = to_json(card)
     assert len(text) < 60_000
     assert json.loads(text, parse_constant=pytest.fail) == card
     lines = [line for line in text.splitlines() if '"energy@rtx2080": ' in line]
     assert len(lines) == len(card["sections"])  # one line per target, for people and for diffs
-    again = section(trials[1], measure(trials[1], draws=DRAWS), draws=DRAWS)
+    again = section(evaluations[1], measure(evaluations[1], draws=DRAWS), draws=DRAWS)
     assert again == card["sections"][1]
     assert card["sections"][0]["judged"] == len(data)
     assert card["space"] == "s"
 
 
-def test_what_is_undefined_is_none(made: tuple[Path, dict[str, Any], list[Trial]]) -> None:
-    trial = made[2][1]
-    measures = measure(trial, draws=DRAWS)
+def test_what_is_undefined_is_none(made: tuple[Path, dict[str, Any], list[Evaluation]]) -> None:
+    evaluation = made[2][1]
+    measures = measure(evaluation, draws=DRAWS)
     measures["energy@a40"]["r2"] = float("nan")
-    part = section(trial, measures, draws=DRAWS)
+    part = section(evaluation, measures, draws=DRAWS)
     assert part["targets"]["energy@a40"]["r2"] is None
     assert part["summary"]["worst_target"] == "energy@a40"
     assert "energy@a40" in section_table(part)
 
 
 def test_a_stored_card_is_read_again(
-    artifact: Path, made: tuple[Path, dict[str, Any], list[Trial]]
+    artifact: Path, made: tuple[Path, dict[str, Any], list[Evaluation]]
 ) -> None:
     before = json.loads((artifact / "manifest.json").read_text())
     assert read_card(artifact) is None
@@ -368,7 +372,7 @@ def test_a_stored_card_is_read_again(
 
 
 def test_storing_through_a_link_changes_what_it_points_to(
-    artifact: Path, made: tuple[Path, dict[str, Any], list[Trial]], tmp_path: Path
+    artifact: Path, made: tuple[Path, dict[str, Any], list[Evaluation]], tmp_path: Path
 ) -> None:
     link = tmp_path / "link"
     link.symlink_to(artifact)
@@ -381,7 +385,7 @@ def test_storing_through_a_link_changes_what_it_points_to(
 def test_a_failure_while_storing_changes_nothing(
     error: BaseException,
     artifact: Path,
-    made: tuple[Path, dict[str, Any], list[Trial]],
+    made: tuple[Path, dict[str, Any], list[Evaluation]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(folder: Path, manifest: Any) -> None:
@@ -396,7 +400,7 @@ def test_a_failure_while_storing_changes_nothing(
 
 
 def test_a_card_of_other_arrays_is_not_shown(
-    artifact: Path, made: tuple[Path, dict[str, Any], list[Trial]]
+    artifact: Path, made: tuple[Path, dict[str, Any], list[Evaluation]]
 ) -> None:
     write_random_surrogate(other := artifact.parent / "other")
     add_card(other, made[1])
@@ -443,7 +447,7 @@ def with_part(card: Any, **changes: Any) -> Any:
     ],
 )
 def test_a_card_that_is_none(
-    write: Callable[[Any], str], artifact: Path, made: tuple[Path, dict[str, Any], list[Trial]]
+    write: Callable[[Any], str], artifact: Path, made: tuple[Path, dict[str, Any], list[Evaluation]]
 ) -> None:
     manifest = json.loads((artifact / "manifest.json").read_text())
     (artifact / REPORT).write_text(write(made[1]))
@@ -452,7 +456,7 @@ def test_a_card_that_is_none(
         read_card(artifact)
 
 
-def test_the_table_shows_every_target(made: tuple[Path, dict[str, Any], list[Trial]]) -> None:
+def test_the_table_shows_every_target(made: tuple[Path, dict[str, Any], list[Evaluation]]) -> None:
     card = made[1]
     lines = section_table(card["sections"][1]).splitlines()
     assert lines[0].startswith("random split, seed 42: fitted on 96, judged on 24")
@@ -467,7 +471,7 @@ def test_the_table_shows_every_target(made: tuple[Path, dict[str, Any], list[Tri
 
 
 def test_the_table_says_what_perplexity_rests_on(
-    made: tuple[Path, dict[str, Any], list[Trial]],
+    made: tuple[Path, dict[str, Any], list[Evaluation]],
 ) -> None:
     part = made[1]["sections"][1]
     assert "perplexity was" not in section_table(part)

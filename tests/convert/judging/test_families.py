@@ -13,14 +13,14 @@ from hwgpt_blackbox.cli.convert import FAMILIES as OFFERED
 from hwgpt_blackbox.convert import read_measurements
 from hwgpt_blackbox.convert.judging import families
 from hwgpt_blackbox.convert.judging.cards.text import comparison_table
-from hwgpt_blackbox.convert.judging.families import FAMILIES, Prediction, Task
+from hwgpt_blackbox.convert.judging.families import FAMILIES, Prediction, RegressionTask
 from hwgpt_blackbox.convert.judging.family_comparison import (
     FLOOR,
     OURS,
-    Contest,
-    beside,
+    ComparisonSettings,
     compare,
-    judge,
+    compare_on_section,
+    prediction_measures,
 )
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
@@ -46,12 +46,12 @@ def data(root: Path) -> Measurements:
     return read_measurements(Checkout(root, SPACES["s"]))
 
 
-def task(n: int = 300, repeats: int = 5) -> Task:
+def task(n: int = 300, repeats: int = 5) -> RegressionTask:
     """A task in which the first feature is all that matters."""
     rng = np.random.default_rng(0)
     x = rng.integers(1, 5, size=(n + 100, 6))
     y = (10.0 * x[:, :1]) * np.exp(0.05 * rng.standard_normal((n + 100, repeats)))
-    return Task(x[:n], y[:n], x[n:], time_limit=20.0)
+    return RegressionTask(x[:n], y[:n], x[n:], time_limit=20.0)
 
 
 def test_the_command_offers_every_family() -> None:
@@ -63,15 +63,15 @@ def test_every_family_learns(family: str, monkeypatch: pytest.MonkeyPatch) -> No
     library = LIBRARIES[family]
     monkeypatch.setattr(families, "TREES", 40)
     pytest.importorskip(library, reason=f"{library} is not installed")
-    asked = task()
-    found = FAMILIES[family](asked)
-    np.testing.assert_allclose(found.mean, 10.0 * asked.test_x[:, 0], rtol=0.25)
+    options = task()
+    found = FAMILIES[family](options)
+    np.testing.assert_allclose(found.mean, 10.0 * options.test_x[:, 0], rtol=0.25)
     if found.quantiles is not None and found.levels is not None:
         assert found.quantiles.shape == (100, len(found.levels))
         assert (np.diff(found.quantiles, axis=1) >= 0).all()
         rng = np.random.default_rng(1)
         y = found.mean[:, None] * np.exp(0.05 * rng.standard_normal((100, 20)))
-        assert judge(y, found)["miscalibration_area"] < 0.12
+        assert prediction_measures(y, found)["miscalibration_area"] < 0.12
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -86,7 +86,7 @@ def test_without_its_library_the_message_holds_the_command(
 
 def test_the_table_sets_them_beside_ours(data: Measurements) -> None:
     pytest.importorskip("xgboost")
-    rows = compare(data, Contest(["xgboost"], ["latency@a100", "energy@rtx2080"]))
+    rows = compare(data, ComparisonSettings(["xgboost"], ["latency@a100", "energy@rtx2080"]))
     assert [row["family"] for row in rows] == [OURS, FLOOR, "xgboost"] * 2
     assert all(row["mae"] > 0 and row["seconds"] >= 0 for row in rows)
     assert {"crps_over_mean", "miscalibration_area"} <= set(rows[0])
@@ -100,7 +100,7 @@ def test_the_table_sets_them_beside_ours(data: Measurements) -> None:
 
 def test_point_and_distribution_measures_by_hand() -> None:
     measured = np.array([[1.0, 3.0], [4.0, 4.0]])
-    point = judge(measured, Prediction(np.array([2.0, 5.0])))
+    point = prediction_measures(measured, Prediction(np.array([2.0, 5.0])))
     assert point["mae"] == pytest.approx(0.5)
     assert point["rmse"] == pytest.approx(np.sqrt(0.5))
     uniform = Prediction(
@@ -108,14 +108,16 @@ def test_point_and_distribution_measures_by_hand() -> None:
         np.array([0.0, 0.5, 1.0]),
         np.array([[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]]),
     )
-    found = judge(measured, uniform)
+    found = prediction_measures(measured, uniform)
     # CRPS of a uniform on an interval of width 2: 2/3 at an end, 1/6 in the middle.
     assert found["crps_over_mean"] == pytest.approx((2 / 3 + 2 / 3 + 1 / 6 + 1 / 6) / 4 / 3.0)
     assert found["medae"] == 0.0
     assert (found["coverage_50"], found["coverage_90"]) == (0.5, 0.5)
     assert found["share_non_positive"] == 0.0
     below = Prediction(uniform.mean, uniform.levels, np.array([[-1.0, 2.0, 5.0], [3.0, 4.0, 5.0]]))
-    assert judge(measured, below)["share_non_positive"] == pytest.approx((0.5 / 3 + 0.0) / 2)
+    assert prediction_measures(measured, below)["share_non_positive"] == pytest.approx(
+        (0.5 / 3 + 0.0) / 2
+    )
 
 
 def test_the_command_writes_a_table(
@@ -136,23 +138,23 @@ def test_the_command_writes_a_table(
 def test_a_contest_that_cannot_be_held(monkeypatch: pytest.MonkeyPatch) -> None:
     for target in ("perplexity", "latency@gtx", "latency"):
         with pytest.raises(InputError, match=f"unknown target '{target}'"):
-            Contest([], [target])
+            ComparisonSettings([], [target])
     with pytest.raises(InputError, match="unknown family 'oracle'; known: xgboost"):
-        Contest(["oracle"], ["latency@a100"])
+        ComparisonSettings(["oracle"], ["latency@a100"])
     for limit in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(InputError, match="time limit is"):
-            Contest([], ["latency@a100"], limit)
+            ComparisonSettings([], ["latency@a100"], limit)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"hwgpt-blackbox\[comparison\]"):
-        Contest(["mlp"], ["latency@a100"])
+        ComparisonSettings(["mlp"], ["latency@a100"])
 
 
 def test_families_beside_a_section_of_a_card(data: Measurements) -> None:
     pytest.importorskip("xgboost")
     known = {"mae": 1.5, "mae_least_squares": 2.5, "crps_over_mean": 0.1, "mae_ratio": 0.6}
     part = {"split": "random", "seed": 1, "targets": {"latency@a100": known}}
-    contest = Contest(["xgboost"], ["latency@a100", "energy@a40"])
-    found = beside(part, OURS, data, contest, lambda step: None)
+    comparison = ComparisonSettings(["xgboost"], ["latency@a100", "energy@a40"])
+    found = compare_on_section, (part, OURS, data, comparison, lambda step: None)
     assert (found["split"], found["seed"]) == ("random", 1)
     names = [(row["target"], row["family"]) for row in found["rows"]]
     three = [("latency@a100", family) for family in (OURS, FLOOR, "xgboost")]
@@ -160,7 +162,7 @@ def test_families_beside_a_section_of_a_card(data: Measurements) -> None:
     assert found["rows"][0]["mae"] == 1.5
     assert found["rows"][0]["crps_over_mean"] == 0.1
     assert found["rows"][1]["mae"] == 2.5
-    on_another = compare(data, Contest(["xgboost"], ["latency@a100"]))[2]
+    on_another = compare(data, ComparisonSettings(["xgboost"], ["latency@a100"]))[2]
     assert found["rows"][2]["mae"] != on_another["mae"]  # another split
 
 

@@ -8,7 +8,6 @@ artifact's own models on everything.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,15 +19,15 @@ from hwgpt_blackbox.convert.judging.holdouts import (
     IN_SAMPLE,
     PERPLEXITY,
     SPLIT_KINDS,
-    Say,
+    Evaluation,
     Split,
-    Trial,
     in_sample,
-    predictor_of,
     published_for,
     refit,
+    steps_of,
 )
-from hwgpt_blackbox.convert.judging.measures import evaluate, location_measures
+from hwgpt_blackbox.convert.judging.measures import evaluate, location_measures, predictor_of
+from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements
@@ -77,7 +76,7 @@ def shares_non_positive(
     return dict(zip(targets, (bad / (repeats * len(matrix))).tolist(), strict=True))
 
 
-def measure(trial: Trial, *, draws: int | None = None) -> Measures:
+def measure(evaluation: Evaluation, *, draws: int | None = None) -> Measures:
     """Measures of every target; those with a floor also have its own, and the ratio to it.
 
     :param draws: measurements to draw, over all noisy targets
@@ -85,19 +84,29 @@ def measure(trial: Trial, *, draws: int | None = None) -> Measures:
     :raises MissingExtraError: scipy is not installed
     """
     require("scipy", extra="analysis")
-    found = evaluate(trial.surrogate, trial.sample, trial.exact, trial.noisy, trial.networks)
-    noisy = list(trial.noisy)
-    repeats = repeats_drawn(len(trial.sample), len(noisy), draws)
-    shares = shares_non_positive(trial.surrogate, trial.sample.matrix, noisy, repeats)
+    found = evaluate(
+        evaluation.surrogate,
+        evaluation.sample,
+        evaluation.exact,
+        evaluation.noisy,
+        evaluation.networks,
+    )
+    noisy = list(evaluation.noisy)
+    repeats = repeats_drawn(len(evaluation.sample), len(noisy), draws)
+    shares = shares_non_positive(evaluation.surrogate, evaluation.sample.matrix, noisy, repeats)
     for name, share in shares.items():
         found[name]["share_non_positive"] = share
-    plain = Surrogate(trial.sample.space, trial.floor, trial.surrogate.levels, {})
-    for name in trial.floor:
+    plain = Surrogate(evaluation.sample.space, evaluation.floor, evaluation.surrogate.levels, {})
+    for name in evaluation.floor:
         if name not in found:
             continue
-        values = trial.noisy[name].mean(axis=1) if name in trial.noisy else trial.exact[name]
+        values = (
+            evaluation.noisy[name].mean(axis=1)
+            if name in evaluation.noisy
+            else evaluation.exact[name]
+        )
         known = np.isfinite(values)
-        predicted = predictor_of(plain, [name]).expected(trial.sample.matrix[known])[:, 0]
+        predicted = predictor_of(plain, [name]).expected(evaluation.sample.matrix[known])[:, 0]
         base = location_measures(values[known], predicted)
         for key in ("mae", "rmse"):
             found[name][f"{key}_ratio"] = found[name][key] / base[key]
@@ -154,20 +163,26 @@ def _over_noisy(rows: Sequence[Measures], names: Sequence[str]) -> dict[str, Any
     return found
 
 
-def section(trial: Trial, measures: Measures, *, draws: int | None = None) -> dict[str, Any]:
+def section(
+    evaluation: Evaluation, measures: Measures, *, draws: int | None = None
+) -> dict[str, Any]:
     """One section of a card: plain values, six significant digits, None for what is undefined."""
-    repeats = repeats_drawn(len(trial.sample), len(trial.noisy), draws) if trial.noisy else 0
-    perplexities = trial.exact.get(PERPLEXITY)
+    repeats = (
+        repeats_drawn(len(evaluation.sample), len(evaluation.noisy), draws)
+        if evaluation.noisy
+        else 0
+    )
+    perplexities = evaluation.exact.get(PERPLEXITY)
     return {
-        "split": trial.split.kind if trial.split else IN_SAMPLE,
-        "seed": trial.split.seed if trial.split else None,
-        "fitted": trial.fitted,
-        "judged": len(trial.sample),
+        "split": evaluation.split.kind if evaluation.split else IN_SAMPLE,
+        "seed": evaluation.split.seed if evaluation.split else None,
+        "fitted": evaluation.fitted,
+        "judged": len(evaluation.sample),
         "perplexities_judged": (
             None if perplexities is None else int(np.isfinite(perplexities).sum())
         ),
-        "draws_per_target": repeats * len(trial.sample),
-        "perplexity": dict(trial.notes.get(PERPLEXITY, {})),
+        "draws_per_target": repeats * len(evaluation.sample),
+        "perplexity": dict(evaluation.notes.get(PERPLEXITY, {})),
         "summary": plain_row(summary([measures])),
         "targets": {name: plain_row(row) for name, row in measures.items()},
     }
@@ -185,7 +200,7 @@ def _rounded(value: float) -> float | None:
 def make_card(
     manifest: Mapping[str, Any],
     data: Measurements | DeviceMeasurements,
-    trials: Sequence[Trial],
+    evaluations: Sequence[Evaluation],
     *,
     draws: int | None = None,
 ) -> dict[str, Any]:
@@ -193,14 +208,17 @@ def make_card(
 
     :param manifest: of the artifact
     :param data: what it was judged by
-    :param trials: of its models
+    :param evaluations: of its models
     :param draws: see :func:`measure`
     :raises MissingExtraError: scipy is not installed
     """
     require("scipy", extra="analysis")
     import scipy
 
-    sections = [section(trial, measure(trial, draws=draws), draws=draws) for trial in trials]
+    sections = [
+        section(evaluation, measure(evaluation, draws=draws), draws=draws)
+        for evaluation in evaluations
+    ]
     files = manifest.get("files", {})
     read = data.source.get("files", {})
     main = [name for name in read if name.endswith("stats.pkl")] or list(read)
@@ -227,8 +245,8 @@ def judge(
     splits: Sequence[Split] = DEFAULT_SPLITS,
     *,
     draws: int | None = None,
-    progress: Say | None = None,
-) -> tuple[dict[str, Any], list[Trial]]:
+    progress: Progress = silent,
+) -> tuple[dict[str, Any], list[Evaluation]]:
     """The report card of an artifact against its source, and what it was computed from.
 
     :param checkout: the source
@@ -236,20 +254,15 @@ def judge(
     :param surrogate: the models of the artifact, as read from it
     :param splits: hold-outs; each repeats the fit, which takes about 35 s
     :param progress: called with the name of each step
-    :return: the card, and its trials: in sample first, then one per split
+    :return: the card, and the evaluations: in sample first, then one for each split
     :raises DataError: too few architectures or perplexities
     :raises MissingExtraError: scipy is not installed
     """
     require("scipy", extra="analysis")
-    say = progress or (lambda step: None)
-    say("report: in sample")
-    trials = [in_sample(data, surrogate)]
+    progress("report: in sample")
+    evaluations = [in_sample(data, surrogate)]
     network = published_for(checkout, data)
     for split in splits:
-        step = partial(_say_of, say, split)
-        trials.append(refit(data, split, published=network, progress=step))
-    return make_card(surrogate.manifest, data, trials, draws=draws), trials
-
-
-def _say_of(say: Say, split: Split, step: str) -> None:
-    say(f"report: {split}: {step}")
+        step = steps_of(split, progress)
+        evaluations.append(refit(data, split, published=network, progress=step))
+    return make_card(surrogate.manifest, data, evaluations, draws=draws), evaluations

@@ -11,7 +11,7 @@ from shlex import quote
 from typing import Any
 
 from hwgpt_blackbox.convert.judging.cards.card import REPORT_VERSION, make_card
-from hwgpt_blackbox.convert.judging.holdouts import IN_SAMPLE, SPLIT_KINDS, Trial
+from hwgpt_blackbox.convert.judging.holdouts import IN_SAMPLE, SPLIT_KINDS, Evaluation
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements
 from hwgpt_blackbox.errors import DataError, OutputError
@@ -59,17 +59,17 @@ def add_card(folder: Path, card: Mapping[str, Any]) -> None:
 
 
 def add_report(
-    folder: Path, data: Measurements | DeviceMeasurements, trials: Sequence[Trial]
+    folder: Path, data: Measurements | DeviceMeasurements, evaluations: Sequence[Evaluation]
 ) -> None:
     """Compute the card of an artifact that is being built, and add it.
 
     :param data: what the models are judged by
-    :param trials: of the models
+    :param evaluations: of the models
     :raises OutputError: it cannot be written
     """
     manifest = read_manifest(folder, kind=CARD_KINDS)
     with writing(folder):
-        add_card(folder, make_card(manifest, data, trials))
+        add_card(folder, make_card(manifest, data, evaluations))
 
 
 def store_card(folder: Path, card: Mapping[str, Any]) -> None:

@@ -10,13 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.fitting.features import Array
-from hwgpt_blackbox.convert.judging.holdouts import Trial, pit_levels
+from hwgpt_blackbox.convert.judging.holdouts import Evaluation, pit_levels
 from hwgpt_blackbox.convert.judging.measures import COVERAGES
-from hwgpt_blackbox.domain.encoding import NUM_LAYERS
-
-TARGET, MEASURED, PREDICTED = "target", "measured", "predicted"
-FACTOR, GROUP, LEVEL = "factor", "group", "level"
-FAMILY, MEASURE, VALUE = "family", "measure", "value"
+from hwgpt_blackbox.domain.encoding import NUM_LAYERS, Encoding
 
 COMPARED = {
     "mae": "MAE",
@@ -36,22 +32,26 @@ CURVE_LEVELS = np.linspace(0.0, 1.0, 101)
 """Levels of an empirical distribution that is drawn."""
 
 
-def predicted_table(trial: Trial, targets: Sequence[str]) -> pd.DataFrame:
+def predicted_table(evaluation: Evaluation, targets: Sequence[str]) -> pd.DataFrame:
     """Mean of the measurements and expected value of architectures.
 
     :return: columns ``target``, ``measured``, ``predicted``, natural units
     """
-    rows = np.random.default_rng(POINT_SEED).permutation(len(trial.sample))[:POINTS]
-    expected = trial.expected(targets)
+    rows = np.random.default_rng(POINT_SEED).permutation(len(evaluation.sample))[:POINTS]
+    expected = evaluation.expected(targets)
     parts = []
     for j, name in enumerate(targets):
-        values = trial.noisy[name].mean(axis=1) if name in trial.noisy else trial.exact[name]
-        frame = pd.DataFrame({MEASURED: values[rows], PREDICTED: expected[rows, j]})
-        parts.append(frame.assign(**{TARGET: name}).dropna())
-    return pd.concat(parts, ignore_index=True)[[TARGET, MEASURED, PREDICTED]]
+        values = (
+            evaluation.noisy[name].mean(axis=1)
+            if name in evaluation.noisy
+            else evaluation.exact[name]
+        )
+        frame = pd.DataFrame({"measured": values[rows], "predicted": expected[rows, j]})
+        parts.append(frame.assign(target=name).dropna())
+    return pd.concat(parts, ignore_index=True)[["target", "measured", "predicted"]]
 
 
-def calibration_table(trial: Trial, targets: Sequence[str]) -> pd.DataFrame:
+def calibration_table(evaluation: Evaluation, targets: Sequence[str]) -> pd.DataFrame:
     """Quantiles of the levels of measurements in their predictive distributions.
 
     :param targets: noisy targets
@@ -60,8 +60,8 @@ def calibration_table(trial: Trial, targets: Sequence[str]) -> pd.DataFrame:
     """
     parts = []
     for name in targets:
-        found = np.quantile(pit_levels(trial, name), QQ_LEVELS)
-        parts.append(pd.DataFrame({TARGET: name, LEVEL: QQ_LEVELS, MEASURED: found}))
+        found = np.quantile(pit_levels(evaluation, name), QQ_LEVELS)
+        parts.append(pd.DataFrame({"target": name, "level": QQ_LEVELS, "measured": found}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -71,12 +71,12 @@ def coverage_table(section: Mapping[str, Any]) -> pd.DataFrame:
     :return: columns ``target``, ``level`` (nominal) and ``measured`` (share within)
     """
     rows = [
-        {TARGET: name, LEVEL: level, MEASURED: row[f"coverage_{100 * level:g}"]}
+        {"target": name, "level": level, "measured": row[f"coverage_{100 * level:g}"]}
         for name, row in section["targets"].items()
         for level in COVERAGES
         if row.get(f"coverage_{100 * level:g}") is not None
     ]
-    return pd.DataFrame(rows, columns=[TARGET, LEVEL, MEASURED])
+    return pd.DataFrame(rows, columns=["target", "level", "measured"])
 
 
 def families_table(comparison: Mapping[str, Any]) -> pd.DataFrame:
@@ -86,24 +86,23 @@ def families_table(comparison: Mapping[str, Any]) -> pd.DataFrame:
         has no row for it
     """
     rows = [
-        {TARGET: row[TARGET], FAMILY: row[FAMILY], MEASURE: title, VALUE: row[key]}
+        {"target": row["target"], "family": row["family"], "measure": title, "value": row[key]}
         for row in comparison["rows"]
         for key, title in COMPARED.items()
         if row.get(key) is not None
     ]
-    return pd.DataFrame(rows, columns=[TARGET, FAMILY, MEASURE, VALUE])
+    return pd.DataFrame(rows, columns=["target", "family", "measure", "value"])
 
 
-def groups(trial: Trial) -> dict[str, dict[str, NDArray[np.bool_]]]:
+def groups(evaluation: Evaluation) -> dict[str, dict[str, NDArray[np.bool_]]]:
     """Rows of the architectures by factor and group.
 
     The MLP ratio varies over layers: architectures are grouped in thirds of its mean over them.
 
     :return: factor to label to mask of shape (n,)
     """
-    sample, space = trial.sample, trial.sample.space
-    mlp, _, active = sample.layers
-    ratio = np.where(active, np.array(space.mlp_ratios)[mlp], 0).sum(axis=1) / active.sum(axis=1)
+    sample, space = evaluation.sample, evaluation.sample.space
+    ratio = Encoding(space).mean_layer_choices(sample.matrix)[:, 0]
     low, high = np.quantile(ratio, (1 / 3, 2 / 3))
     depth = sample.matrix[:, NUM_LAYERS]
     return {
@@ -117,18 +116,20 @@ def groups(trial: Trial) -> dict[str, dict[str, NDArray[np.bool_]]]:
     }
 
 
-def distribution_table(trial: Trial, targets: Sequence[str]) -> pd.DataFrame:
+def distribution_table(evaluation: Evaluation, targets: Sequence[str]) -> pd.DataFrame:
     """Empirical distributions of targets by embed_dim, num_layers and MLP ratio.
 
     :return: columns ``target``, ``factor``, ``group``, ``level``, and the quantiles at it of what
         was ``measured`` and of as many measurements drawn from the models (``predicted``)
     """
-    predictor = trial.predictor(targets)
-    drawn = predictor.measurements(trial.sample.matrix, np.zeros(1, dtype=np.uint64))
-    by_factor = groups(trial)
+    predictor = evaluation.predictor(targets)
+    drawn = predictor.measurements(evaluation.sample.matrix, np.zeros(1, dtype=np.uint64))
+    by_factor = groups(evaluation)
     parts = []
     for j, name in enumerate(targets):
-        values: Array = trial.noisy[name] if name in trial.noisy else trial.exact[name][:, None]
+        values: Array = (
+            evaluation.noisy[name] if name in evaluation.noisy else evaluation.exact[name][:, None]
+        )
         known = np.isfinite(values).all(axis=1)
         for factor, labels in by_factor.items():
             for label, mask in labels.items():
@@ -138,12 +139,12 @@ def distribution_table(trial: Trial, targets: Sequence[str]) -> pd.DataFrame:
                 parts.append(
                     pd.DataFrame(
                         {
-                            TARGET: name,
-                            FACTOR: factor,
-                            GROUP: label,
-                            LEVEL: CURVE_LEVELS,
-                            MEASURED: np.quantile(values[rows], CURVE_LEVELS),
-                            PREDICTED: np.quantile(drawn[rows, j], CURVE_LEVELS),
+                            "target": name,
+                            "factor": factor,
+                            "group": label,
+                            "level": CURVE_LEVELS,
+                            "measured": np.quantile(values[rows], CURVE_LEVELS),
+                            "predicted": np.quantile(drawn[rows, j], CURVE_LEVELS),
                         }
                     )
                 )

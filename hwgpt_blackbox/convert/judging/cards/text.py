@@ -11,7 +11,7 @@ from hwgpt_blackbox.domain.objectives import METRICS
 
 
 @dataclass(frozen=True)
-class Shown:
+class MeasureColumn:
     """A measure as a column.
 
     :param key: in the rows of a card
@@ -24,25 +24,25 @@ class Shown:
     form: str
 
 
-SHOWN = (
-    Shown("mae", "MAE", ".4g"),
-    Shown("rmse", "RMSE", ".4g"),
-    Shown("medae", "median", ".4g"),
-    Shown("r2", "R²", ".5f"),
-    Shown("kendall_tau", "tau", ".4f"),
-    Shown("mae_ratio", "MAE/LS", ".3f"),
-    Shown("rmse_ratio", "RMSE/LS", ".3f"),
-    Shown("r2_least_squares", "R² LS", ".5f"),
-    Shown("crps_over_mean", "CRPS", ".4f"),
-    Shown("miscalibration_area", "area", ".4f"),
-    Shown("coverage_50", "50 %", ".3f"),
-    Shown("coverage_90", "90 %", ".3f"),
-    Shown("coverage_99", "99 %", ".4f"),
-    Shown("share_non_positive", "<= 0", ".2g"),
+COLUMNS = (
+    MeasureColumn("mae", "MAE", ".4g"),
+    MeasureColumn("rmse", "RMSE", ".4g"),
+    MeasureColumn("medae", "median", ".4g"),
+    MeasureColumn("r2", "R²", ".5f"),
+    MeasureColumn("kendall_tau", "tau", ".4f"),
+    MeasureColumn("mae_ratio", "MAE/LS", ".3f"),
+    MeasureColumn("rmse_ratio", "RMSE/LS", ".3f"),
+    MeasureColumn("r2_least_squares", "R² LS", ".5f"),
+    MeasureColumn("crps_over_mean", "CRPS", ".4f"),
+    MeasureColumn("miscalibration_area", "area", ".4f"),
+    MeasureColumn("coverage_50", "50 %", ".3f"),
+    MeasureColumn("coverage_90", "90 %", ".3f"),
+    MeasureColumn("coverage_99", "99 %", ".4f"),
+    MeasureColumn("share_non_positive", "<= 0", ".2g"),
 )
 """Measures of a section, in this order."""
 
-SECONDS = Shown("seconds", "s", ".1f")
+SECONDS = MeasureColumn("seconds", "s", ".1f")
 """What a family took to fit and predict."""
 
 MEASUREMENTS = "measurements"
@@ -59,7 +59,7 @@ LEGEND = (
 def section_table(section: Mapping[str, Any]) -> str:
     """A section of a card: a heading, a line per target, a summary."""
     rows = [((name, _unit(name)), row) for name, row in section["targets"].items()]
-    lines = _table(("target", "unit"), rows, SHOWN)
+    lines = _table(("target", "unit"), rows, COLUMNS)
     return "\n".join(
         [_heading(section), *lines, *_perplexity(section), *_summary(section["summary"])]
     )
@@ -74,13 +74,13 @@ def comparison_table(comparison: Mapping[str, Any]) -> str:
         f"{comparison['split']} split, seed {comparison['seed']}: fitted on the same, judged on "
         "the same"
     )
-    return "\n".join([heading, *_table(("target", "unit", "family"), rows, (*SHOWN, SECONDS))])
+    return "\n".join([heading, *_table(("target", "unit", "family"), rows, (*COLUMNS, SECONDS))])
 
 
 def _table(
     titles: tuple[str, ...],
     rows: Sequence[tuple[tuple[str, ...], Mapping[str, Any]]],
-    shown: Sequence[Shown],
+    shown: Sequence[MeasureColumn],
 ) -> list[str]:
     """Lines of a table: names to the left, those measures to the right that some row has."""
     columns = [column for column in shown if any(column.key in row for _, row in rows)]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.fitting.features import Array
-from hwgpt_blackbox.convert.judging.holdouts import Trial, predictor_of
+from hwgpt_blackbox.convert.judging.holdouts import Evaluation, predictor_of
 from hwgpt_blackbox.convert.judging.measures import groups_of, pit
 from hwgpt_blackbox.models.noise import SESSIONS
 
@@ -92,17 +92,17 @@ def _rate(ratio: Array, threshold: float, drawn: float) -> OutlierRate:
 
 
 def rates_about_prediction(
-    trial: Trial, target: str, thresholds: Sequence[float] = THRESHOLDS
+    evaluation: Evaluation, target: str, thresholds: Sequence[float] = THRESHOLDS
 ) -> list[OutlierRate]:
     """Rates beyond multiples of the median that the model predicts; the model's own are exact.
 
-    :param trial: models and measured architectures in profiling order
+    :param evaluation: models and measured architectures in profiling order
     :param target: ``energy@a100``
     """
-    levels, tables = trial.surrogate.levels, trial.surrogate.quantiles(target)
-    groups = groups_of(trial.surrogate, trial.sample.matrix)
+    levels, tables = evaluation.surrogate.levels, evaluation.surrogate.quantiles(target)
+    groups = groups_of(evaluation.surrogate, evaluation.sample.matrix)
     median = np.array([np.interp(0.5, levels, table) for table in tables])
-    ratio = trial.noisy[target] / (trial.expected([target]) * median[groups][:, None])
+    ratio = evaluation.noisy[target] / (evaluation.expected([target]) * median[groups][:, None])
     members = np.bincount(groups, minlength=len(tables)) / len(groups)
     out = []
     for threshold in thresholds:
@@ -118,23 +118,27 @@ def rates_about_prediction(
 
 
 def rates_about_own_median(
-    trial: Trial, target: str, thresholds: Sequence[float] = THRESHOLDS, *, sessions: int = 1
+    evaluation: Evaluation,
+    target: str,
+    thresholds: Sequence[float] = THRESHOLDS,
+    *,
+    sessions: int = 1,
 ) -> list[OutlierRate]:
     """Rates beyond multiples of the median of an architecture's own repeats.
 
-    :param trial: models and measured architectures in profiling order
+    :param evaluation: models and measured architectures in profiling order
     :param target: measured more than once
     :param sessions: sessions of the model that are drawn, each with as many repeats as measured
     """
-    measured = trial.noisy[target]
-    predictor = predictor_of(trial.surrogate, [target])
+    measured = evaluation.noisy[target]
+    predictor = predictor_of(evaluation.surrogate, [target])
     drawn = np.zeros(len(thresholds))
     for session in range(sessions):
         # Those that share the state of a session: see SESSIONS.
         numbers = session + np.arange(measured.shape[1], dtype=np.uint64) * np.uint64(SESSIONS)
         draws = np.hstack(
             [
-                predictor.measurements(trial.sample.matrix, numbers[k : k + 1])
+                predictor.measurements(evaluation.sample.matrix, numbers[k : k + 1])
                 for k in range(len(numbers))
             ]
         )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from given_splits import GivenSplit, read_split, share_split
 
-from hwgpt_blackbox.convert.judging.given_split import GivenSplit, read_split, share_split
 from hwgpt_blackbox.convert.judging.measures import random_split
 from hwgpt_blackbox.errors import InputError
 

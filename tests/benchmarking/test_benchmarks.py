@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from synthetic_checkout import make_source
 
-from hwgpt_blackbox.convert.fitting.features import Sample
+from hwgpt_blackbox.convert.fitting.features import Architectures
 from hwgpt_blackbox.convert.fitting.whole_space import perplexity_weights
 from hwgpt_blackbox.convert.judging.measures import location_measures
 from hwgpt_blackbox.domain.encoding import Encoding
@@ -35,7 +35,7 @@ def load(name: str) -> ModuleType:
 def test_neighbouring_layers_matter_where_they_interact(strength: float) -> None:
     benchmark = load("perplexity_interactions")
     rng = np.random.default_rng(0)
-    sample = Sample(SPACES["s"], Encoding(SPACES["s"]).sample(3000, rng))
+    sample = Architectures(SPACES["s"], Encoding(SPACES["s"]).sample(3000, rng))
     mlp, heads, active = sample.layers
     logs = 3.0 - 0.3 * sample.embed - 0.02 * np.where(active, mlp + heads, 0).sum(axis=1)
     pairs = np.where(active[:, 1:], (mlp[:, :-1] - 1.0) * (heads[:, 1:] - 1.0), 0.0)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from hwgpt_blackbox.convert.judging.floor import effect_errors, noise_floor
+from noise_floor import effect_errors, noise_floor
 
 N, REPEATS = 4000, 20
 RNG = np.random.default_rng(0)

@@ -7,10 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers import random_surrogate
-
-from hwgpt_blackbox.convert.fitting.features import Sample
-from hwgpt_blackbox.convert.judging.holdouts import Trial
-from hwgpt_blackbox.convert.judging.outliers import (
+from outlier_rates import (
     THRESHOLDS,
     beyond,
     rate_interval,
@@ -18,6 +15,9 @@ from hwgpt_blackbox.convert.judging.outliers import (
     rates_about_prediction,
     repeat_effects,
 )
+
+from hwgpt_blackbox.convert.fitting.features import Architectures
+from hwgpt_blackbox.convert.judging.holdouts import Evaluation
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.domain.spaces import SPACES
@@ -31,7 +31,7 @@ TARGET = "energy@a100"
 N, REPEATS = 3000, 10
 
 
-def trial_of(dependence: Dependence, seed: int = 0) -> Trial:
+def trial_of(dependence: Dependence, seed: int = 0) -> Evaluation:
     """A trial whose measurements are draws of its own model, repeats of a session each."""
     base = random_surrogate(SPACES["s"])
     middles = (RATIO[1:] + RATIO[:-1]) / 2
@@ -44,15 +44,15 @@ def trial_of(dependence: Dependence, seed: int = 0) -> Trial:
     drawn = np.hstack([predictor.measurements(matrix, numbers[k : k + 1]) for k in range(REPEATS)])
     noisy = {TARGET: drawn}
     floor: dict[str, AdditiveModel] = {}
-    return Trial(None, surrogate, Sample(base.space, matrix), {}, noisy, floor, N, {})
+    return Evaluation(None, surrogate, Architectures(base.space, matrix), {}, noisy, floor, N, {})
 
 
 @pytest.mark.parametrize("spread", [1.0, 0.6])
 def test_a_model_draws_outliers_at_the_rate_of_its_own_draws(spread: float) -> None:
-    trial = trial_of(Dependence(spread=spread))
+    evaluation = trial_of(Dependence(spread=spread))
     for found in (
-        rates_about_prediction(trial, TARGET),
-        rates_about_own_median(trial, TARGET, sessions=3),
+        rates_about_prediction(evaluation, TARGET),
+        rates_about_own_median(evaluation, TARGET, sessions=3),
     ):
         assert [row.threshold for row in found] == list(THRESHOLDS)
         for row in found:
@@ -71,9 +71,9 @@ def test_the_rate_of_the_model_is_exact() -> None:
 
 
 def test_a_model_without_the_outliers_is_found_out() -> None:
-    trial = trial_of(Dependence())
-    spoilt = {TARGET: np.where(np.arange(REPEATS) == 3, 3.0, 1.0) * trial.noisy[TARGET]}
-    wrong = replace(trial, noisy=spoilt)
+    evaluation = trial_of(Dependence())
+    spoilt = {TARGET: np.where(np.arange(REPEATS) == 3, 3.0, 1.0) * evaluation.noisy[TARGET]}
+    wrong = replace(evaluation, noisy=spoilt)
     for rows in (rates_about_prediction(wrong, TARGET), rates_about_own_median(wrong, TARGET)):
         assert not next(row for row in rows if row.threshold == 2.0).agrees
 

@@ -9,8 +9,7 @@ import pytest
 from synthetic_checkout import make_source
 
 from hwgpt_blackbox.convert import convert, read_measurements
-from hwgpt_blackbox.convert.judging.against_source import same_source, table_differences
-from hwgpt_blackbox.convert.judging.judge_artifact import _JUDGES
+from hwgpt_blackbox.convert.judging.judge_artifact import _JUDGES, same_source, table_differences
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.domain.devices import DEVICES
