@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
-from hwgpt_blackbox.errors import DataError, InputError, OutputError
+from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.storage.artifact_kinds import READERS
 from hwgpt_blackbox.storage.artifact_names import BLACKBOXES
 from hwgpt_blackbox.storage.locations import MANIFEST
@@ -54,38 +54,29 @@ def artifact_of(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class File:
-    """A file of an artifact, as its manifest says: a plain name, sha256 and bytes."""
-
-    name: str
-    sha256: str
-    size: int
-
-
-@dataclass(frozen=True)
 class Listing:
     """A manifest from outside, its form checked.
 
     :param name: of the artifact
     :param digest: sha256 of the manifest; as it lists those of all files, it stands for them all
-    :param files: every file but the manifest
+    :param files: bytes of every file but the manifest, by name
     :param content: the manifest, byte for byte
     """
 
     name: str
     digest: str
-    files: tuple[File, ...]
+    files: dict[str, int]
     content: bytes
 
     @property
     def size(self) -> int:
         """Bytes of all files together."""
-        return sum(file.size for file in self.files)
+        return sum(self.files.values())
 
     @property
     def names(self) -> set[str]:
         """Names of all files, the manifest's too."""
-        return {MANIFEST, *(file.name for file in self.files)}
+        return {MANIFEST, *self.files}
 
 
 def read_listing(content: bytes, where: str) -> Listing:
@@ -102,12 +93,12 @@ def read_listing(content: bytes, where: str) -> Listing:
     _check_name(name, manifest, where)
     if not isinstance(listed, dict) or not 0 < len(listed) <= MAX_FILES:
         raise DataError(f"{where}: files must be an object of 1 to {MAX_FILES} files")
-    files = tuple(_file(key, row, where) for key, row in listed.items())
+    files = {key: _bytes_of(key, row, where) for key, row in listed.items()}
     taken = {MANIFEST.lower()}
     for file in files:  # some file systems do not tell upper from lower case
-        if file.name.lower() in taken:
-            raise DataError(f"{where} lists {file.name!r}, a name that is taken in any case")
-        taken.add(file.name.lower())
+        if file.lower() in taken:
+            raise DataError(f"{where} lists {file!r}, a name that is taken in any case")
+        taken.add(file.lower())
     listing = Listing(name, hashlib.sha256(content).hexdigest(), files, content)
     if listing.size > MAX_ARTIFACT_BYTES:
         raise DataError(
@@ -129,7 +120,8 @@ def _check_name(name: str, manifest: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _file(name: Any, row: Any, where: str) -> File:
+def _bytes_of(name: Any, row: Any, where: str) -> int:
+    """The size of a file that a manifest lists, if name, sha256 and size may be such."""
     if not _FILE.fullmatch(name) or name.endswith("."):
         raise DataError(
             f"{where} lists {_echo(name)}: expected a plain file name of letters, digits, '.', "
@@ -146,7 +138,7 @@ def _file(name: Any, row: Any, where: str) -> File:
             f"{where}: bytes of {name} is {_echo(size)}; expected a whole number up to "
             f"{MAX_ARTIFACT_BYTES}"
         )
-    return File(name, sha256, size)
+    return size
 
 
 def check_entries(
@@ -165,28 +157,14 @@ def check_entries(
             f"{where} holds {shown}, which its {MANIFEST} does not list; whoever published it must "
             "remove that, or push the artifact again with --overwrite"
         )
-    for file in listing.files:
-        if file.name not in entries:
-            raise DataError(f"{where} lacks {file.name}, which its {MANIFEST} lists")
-        size = entries[file.name]
-        if size is not None and size != file.size:
+    for name, size in listing.files.items():
+        if name not in entries:
+            raise DataError(f"{where} lacks {name}, which its {MANIFEST} lists")
+        if entries[name] not in (None, size):
             raise DataError(
-                f"{where}/{file.name} has {size} bytes, its {MANIFEST} says {file.size}; it was "
+                f"{where}/{name} has {entries[name]} bytes, its {MANIFEST} says {size}; it was "
                 "changed after it was published, or is being pushed right now"
             )
-
-
-def check_foreign(names: Sequence[str], where: str) -> None:
-    """Raise where a push would remove or mix with files of others.
-
-    :param names: of what is at an address and is not of the artifact, in order
-    :raises OutputError: there are some
-    """
-    if names:
-        raise OutputError(
-            f"{where} holds files that are not of the artifact, {_echo(names[0])} first; remove "
-            "them with --overwrite (overwrite=True), or choose another address"
-        )
 
 
 def _echo(value: object) -> str:
