@@ -102,16 +102,16 @@ def pull(
         with artifact.lock():
             if activate:
                 artifact.check_free(overwrite=overwrite)
-            if here is not None:
-                return artifact.use(here) if activate else here
-            origin = origin_of(source.url, source.revision, revision)
-            if artifact.find(listing.digest):
-                artifact.note(listing.digest, origin)
-                version = artifact.get(listing.digest)
-            else:
+            version = here or artifact.find(listing.digest)
+            if version is None:
                 source.check(listing)
-                version = artifact.fetch(source, listing, origin, jobs, progress)
-            return artifact.use(version) if activate else version
+                version = artifact.fetch(source, listing, jobs, progress)
+            origin = None if here else origin_of(source.url, source.revision, revision)
+            if activate:
+                return artifact.use(version, origin)
+            if origin:
+                artifact.note(version.digest, origin)
+            return artifact.get(version.digest)
 
 
 def _open(address: Address, revision: str | None, access: Access) -> Source:

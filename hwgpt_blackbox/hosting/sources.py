@@ -171,6 +171,8 @@ class StoreSource(Source):
         target = folder / name
         with failures(f"{self.url}/{name}"):
             self._store.get_file(f"{self._path}/{name}", str(target), callback=Counted())
+            if self._scheme == "file":  # which fsspec copies without counting
+                count(name, target.stat().st_size)
         return target
 
     def write(self, artifact: Path, listing: Listing, stale: Iterable[str]) -> None:

@@ -291,13 +291,11 @@ class PulledArtifact:
         self,
         source: Source,
         listing: Listing,
-        origin: Mapping[str, Any],
         jobs: int,
         progress: bool,
     ) -> Version:
         """Fetch a version and check it; one that is not of the hub is gone when the lock is.
 
-        :param origin: row of :attr:`Version.origins`
         :raises DataError: it is not sound; nothing of it stays
         :raises OutputError: it cannot be written
         """
@@ -313,23 +311,24 @@ class PulledArtifact:
                 self._forget(source.revision)  # a full disk is not left full
             reason = str(error).replace(str(folder), source.url)
             raise type(error)(f"{reason}; nothing was installed") from error
-        self.note(listing.digest, origin)
-        return Version(self.name, listing.digest, folder, False, listing.size, (origin,))
+        return Version(self.name, listing.digest, folder, False, listing.size, ())
 
-    def use(self, version: Version) -> Version:
+    def use(self, version: Version, origin: Mapping[str, Any] | None = None) -> Version:
         """Put a version in use, in the place of what has the name: in one step.
 
+        :param origin: row of :attr:`Version.origins` to be noted
         :raises DataError: it changed since it was checked
         :raises OutputError: it cannot be written
         """
+        noted = origin or next(reversed(version.origins), origin_of(str(self.path), None, None))
         if version.active:
-            return version
-        here = origin_of(str(version.path), None, None)
+            self.note(version.digest, noted)
+            return self.get(version.digest)
         with Outputs(self.path.parent, [self.name], overwrite=True, other=OTHER_HOME) as outputs:
             folder = outputs.build(self.name)
             copy_files(version.path, folder, OTHER_HOME)
             check_artifact(folder)
-            self.note(version.digest, next(reversed(version.origins), here))
+            self.note(version.digest, noted)
             outputs.publish()
         return self.get(version.digest)
 
