@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +89,7 @@ def read_listing(content: bytes, where: str) -> Listing:
     manifest = parse_manifest(content, where, kind=tuple(READERS))
     name, listed = manifest.get("name"), manifest.get("files")
     if not isinstance(name, str) or not is_artifact_name(name):
-        raise DataError(f"{where}: name is {_echo(name)}, which is no name of an artifact")
+        raise DataError(f"{where}: name is {name!a:.80}, which is no name of an artifact")
     _check_name(name, manifest, where)
     if not isinstance(listed, dict) or not 0 < len(listed) <= MAX_FILES:
         raise DataError(f"{where}: files must be an object of 1 to {MAX_FILES} files")
@@ -116,7 +116,7 @@ def _check_name(name: str, manifest: Mapping[str, Any], where: str) -> None:
     if found != stated:
         raise DataError(
             f"{where}: {name} must be of space {stated[0]!r} and kind {stated[1]!r}, it is of "
-            f"{_echo(found[0])} and {_echo(found[1])}"
+            f"{found[0]!a:.80} and {found[1]!a:.80}"
         )
 
 
@@ -124,50 +124,18 @@ def _bytes_of(name: Any, row: Any, where: str) -> int:
     """The size of a file that a manifest lists, if name, sha256 and size may be such."""
     if not _FILE.fullmatch(name) or name.endswith("."):
         raise DataError(
-            f"{where} lists {_echo(name)}: expected a plain file name of letters, digits, '.', "
+            f"{where} lists {name!a:.80}: expected a plain file name of letters, digits, '.', "
             "'_' and '-'; refused"
         )
     row = row if isinstance(row, dict) else {}
     sha256, size = row.get("sha256"), row.get("bytes")
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
         raise DataError(
-            f"{where}: sha256 of {name} is {_echo(sha256)}; expected 64 hexadecimal digits"
+            f"{where}: sha256 of {name} is {sha256!a:.80}; expected 64 hexadecimal digits"
         )
     if type(size) is not int or not 0 <= size <= MAX_ARTIFACT_BYTES:
         raise DataError(
-            f"{where}: bytes of {name} is {_echo(size)}; expected a whole number up to "
+            f"{where}: bytes of {name} is {size!a:.80}; expected a whole number up to "
             f"{MAX_ARTIFACT_BYTES}"
         )
     return size
-
-
-def check_entries(
-    listing: Listing, entries: Mapping[str, int | None], where: str, ignored: Iterable[str] = ()
-) -> None:
-    """Compare what is at a source with its manifest, before anything is fetched.
-
-    :param entries: names at the source, with sizes where it tells them
-    :param ignored: names that may be there too
-    :raises DataError: a file is missing, unlisted or of another size
-    """
-    unlisted = sorted(set(entries) - listing.names - set(ignored))
-    if unlisted:
-        shown = ", ".join(map(_echo, unlisted[:3])) + (" …" if len(unlisted) > 3 else "")
-        raise DataError(
-            f"{where} holds {shown}, which its {MANIFEST} does not list; whoever published it must "
-            "remove that, or push the artifact again with --overwrite"
-        )
-    for name, size in listing.files.items():
-        if name not in entries:
-            raise DataError(f"{where} lacks {name}, which its {MANIFEST} lists")
-        if entries[name] not in (None, size):
-            raise DataError(
-                f"{where}/{name} has {entries[name]} bytes, its {MANIFEST} says {size}; it was "
-                "changed after it was published, or is being pushed right now"
-            )
-
-
-def _echo(value: object) -> str:
-    """A value from outside as messages show it: printable, and not long."""
-    text = ascii(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"

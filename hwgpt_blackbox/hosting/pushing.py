@@ -17,12 +17,12 @@ from hwgpt_blackbox.errors import (
     OutputError,
     TransferError,
 )
-from hwgpt_blackbox.hosting.addresses import parse
+from hwgpt_blackbox.hosting.addresses import Address, parse
 from hwgpt_blackbox.hosting.hub import HubSource, open_to_write
-from hwgpt_blackbox.hosting.listing import Listing, artifact_of, read_listing
+from hwgpt_blackbox.hosting.listing import Listing, read_listing
 from hwgpt_blackbox.hosting.sources import Source, StoreSource
 from hwgpt_blackbox.storage import locations
-from hwgpt_blackbox.storage.artifact_kinds import check_artifact
+from hwgpt_blackbox.storage.artifact_kinds import check_artifact, locate
 from hwgpt_blackbox.storage.atomic_writes import terminate_as_exit
 from hwgpt_blackbox.storage.remote import Access, check_text
 
@@ -77,9 +77,9 @@ def push(
     """
     check_text("branch", branch)
     check_text("message", message)
-    folder = _locate(artifact)
+    folder = locate(str(artifact.absolute() if isinstance(artifact, Path) else artifact))
     check_artifact(folder)
-    source = StoreSource(parse(str(folder.absolute())), Access())
+    source = StoreSource(Address("file", str(folder.absolute())), Access())
     listing = read_listing(source.manifest(), source.url)
     source.check(listing)
     address = parse(url).below(listing.name)
@@ -112,17 +112,6 @@ def push(
         return revision
 
 
-def _locate(artifact: str | Path) -> Path:
-    """The folder of a name or of an address on this machine."""
-    text = str(artifact)
-    if "/" not in text and not text.startswith(".") and not isinstance(artifact, Path):
-        return locations.find(artifact_of(text)).path
-    folder = Path(text).expanduser()
-    if not (folder / locations.MANIFEST).is_file():
-        raise MissingArtifactError(f"{folder} is no artifact: it has no {locations.MANIFEST}")
-    return folder
-
-
 def _is_there(store: Source, listing: Listing) -> bool:
     """Whether what is in a store is what would be pushed, as far as names and sizes tell.
 
@@ -130,18 +119,19 @@ def _is_there(store: Source, listing: Listing) -> bool:
     """
     try:
         digest = hashlib.sha256(store.manifest()).hexdigest()
-        if digest == listing.digest:
-            store.check(listing)
-            return True
     except MissingArtifactError:
         return False
+    if digest != listing.digest:
+        raise OutputError(
+            f"{store.url} holds another version, {digest}; replace it with --overwrite "
+            "(overwrite=True), or choose another address: stores keep no earlier versions"
+        )
+    try:
+        store.check(listing)
     except DataError as error:
         logger.warning("%s is pushed again: %s", store.url, error)
         return False
-    raise OutputError(
-        f"{store.url} holds another version, {digest}; replace it with --overwrite "
-        "(overwrite=True), or choose another address: stores keep no earlier versions"
-    )
+    return True
 
 
 def _stale(source: Source, listing: Listing, overwrite: bool) -> dict[str, bool]:

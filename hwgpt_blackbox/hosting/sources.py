@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, TransferError
 from hwgpt_blackbox.hosting.addresses import Address
-from hwgpt_blackbox.hosting.listing import Listing, check_entries, is_artifact_name
+from hwgpt_blackbox.hosting.listing import Listing, is_artifact_name
 from hwgpt_blackbox.storage.atomic_writes import Outputs, write_file, writing
 from hwgpt_blackbox.storage.locations import MANIFEST
 from hwgpt_blackbox.storage.manifest import MAX_MANIFEST_BYTES, read_small
@@ -62,8 +62,26 @@ class Source:
 
         :raises DataError: a file is missing, unlisted or of another size
         """
-        if self._entries is not None:
-            check_entries(listing, self._entries, self.url, self.ignored)
+        entries = self._entries
+        if entries is None:
+            return
+        unlisted = sorted(set(entries) - listing.names - self.ignored)
+        if unlisted:
+            shown = ", ".join(f"{name!a:.80}" for name in unlisted[:3])
+            shown += " …" if len(unlisted) > 3 else ""
+            raise DataError(
+                f"{self.url} holds {shown}, which its {MANIFEST} "
+                "does not list; whoever published it must remove that, or push the artifact again "
+                "with --overwrite"
+            )
+        for name, size in listing.files.items():
+            if name not in entries:
+                raise DataError(f"{self.url} lacks {name}, which its {MANIFEST} lists")
+            if entries[name] not in (None, size):
+                raise DataError(
+                    f"{self.url}/{name} has {entries[name]} bytes, its {MANIFEST} says {size}; it "
+                    "was changed after it was published, or is being pushed right now"
+                )
 
     def download(self, listing: Listing, folder: Path, jobs: int, progress: bool) -> Path:
         """Fetch an artifact.

@@ -107,7 +107,7 @@ def test_a_password_in_an_address_is_not_printed(
         (("pull", TABLE, "--offline"), "offline mode does not touch the network"),
         (("pull", "./nothing"), "is no folder on this machine"),
         (("push", TABLE, "./there"), "hwgpt-blackbox pull hwgpt-s-tabular --from REPOSITORY"),
-        (("push", "./nothing", "./there"), "has no manifest.json"),
+        (("push", "./nothing", "./there"), "no folder with a manifest.json"),
         (("remove", TABLE), "no version of hwgpt-s-tabular was pulled"),
     ],
 )
