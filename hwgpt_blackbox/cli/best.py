@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.fronts import best
     from hwgpt_blackbox.fronts.layer_sums import load_surrogate, own_devices_of
     from hwgpt_blackbox.models.prediction import Predictor
-    from hwgpt_blackbox.storage.user_devices import workload_notes
+    from hwgpt_blackbox.storage.surrogates import workload_notes
 
     space = get_space(args.space)
     own = own_devices_of(space.name, None)

@@ -20,7 +20,7 @@ from hwgpt_blackbox.dropin.names import (
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.models.surrogate import COUNTED, Surrogate
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.networks import read_networks
 
@@ -110,5 +110,6 @@ class Predictions:
 
         :raises MissingArtifactError: it is not on this machine
         """
-        folder = find(artifact_name(self.surrogate.space.name, part="published")).path
-        return read_networks(folder, ["perplexity"])["perplexity"](matrix)
+        space = self.surrogate.space.name
+        folder = find(artifact_name(space, part="published")).path
+        return read_networks(folder, ["perplexity"], space)["perplexity"](matrix)

@@ -29,9 +29,9 @@ from hwgpt_blackbox.plotting.style import (
     save_figure,
     shared_legend,
 )
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import find
-from hwgpt_blackbox.storage.user_devices import load_surrogate, measured_on_own
+from hwgpt_blackbox.storage.surrogates import load_surrogate, measured_on_own
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

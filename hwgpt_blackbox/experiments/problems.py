@@ -23,16 +23,11 @@ from hwgpt_blackbox.domain.objectives import (
 from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.models.ideal_and_nadir import REFERENCE_POINT, check_bounds, stated_bounds
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import DEVICE, SURROGATE, artifact_name
 from hwgpt_blackbox.storage.locations import MANIFEST, find
 from hwgpt_blackbox.storage.manifest import read_manifest
-from hwgpt_blackbox.storage.user_devices import (
-    KIND,
-    NOISY,
-    device_artifact,
-    load_surrogate,
-    measured_on_own,
-)
+from hwgpt_blackbox.storage.surrogates import load_surrogate, measured_on_own
+from hwgpt_blackbox.storage.user_devices import NOISY, device_artifact
 
 if TYPE_CHECKING:
     from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
@@ -224,7 +219,7 @@ def _artifact_bounds(space: str, columns: Sequence[Column]) -> list[tuple[float,
     for column in columns:
         own = bool(column.device) and column.device not in DEVICES
         name = device_artifact(space, str(column.device)) if own else artifact_name(space)
-        path, table = _bounds_table(name, KIND if own else "surrogate")
+        path, table = _bounds_table(name, DEVICE if own else SURROGATE)
         try:
             found.append(check_bounds(table.get(column.target), column.target, path))
         except DataError as error:

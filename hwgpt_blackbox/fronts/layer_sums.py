@@ -30,9 +30,8 @@ from hwgpt_blackbox.models.ideal_and_nadir import (
 from hwgpt_blackbox.models.portable_arithmetic import exp
 from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.models.surrogate import COUNTED, PAIRS, Surrogate
-from hwgpt_blackbox.storage.surrogates import ARRAYS
-from hwgpt_blackbox.storage.user_devices import load_surrogate as read_installed
-from hwgpt_blackbox.storage.user_devices import measured_on_own
+from hwgpt_blackbox.storage.surrogates import ARRAYS, measured_on_own
+from hwgpt_blackbox.storage.surrogates import load_surrogate as read_installed
 
 _EXACT_BITS = 53
 _LOG_STEP = -49

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.storage.artifact_kinds import READERS
-from hwgpt_blackbox.storage.artifact_names import BLACKBOXES
+from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, BY_MANIFEST, kind_of
 from hwgpt_blackbox.storage.locations import MANIFEST
 from hwgpt_blackbox.storage.manifest import parse_manifest
 
@@ -19,23 +16,11 @@ MAX_FILES = 64
 MAX_ARTIFACT_BYTES = 8 << 30
 """An artifact of more files, or whose manifest declares more bytes, is refused."""
 
-_NAME = re.compile(
-    rf"hwgpt-(?P<space>{'|'.join(MEASURED_SPACES)})"
-    r"(-((?P<part>tabular|published|autogluon)|(?P<device>device)-[A-Za-z0-9][A-Za-z0-9_-]{0,39}))?"
-)
-_KINDS = {"tabular": "tabular", "published": "network", "device": "device"}
-"""Kind of an artifact by the part that its name states; any other is a surrogate."""
-
 _FILE = re.compile(
     r"(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$))"  # devices, on some systems
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-def is_artifact_name(name: object) -> bool:
-    """Whether an artifact may have this name: it becomes the name of a folder."""
-    return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 def artifact_of(name: str) -> str:
@@ -45,7 +30,7 @@ def artifact_of(name: str) -> str:
     """
     if name in BLACKBOXES:
         return BLACKBOXES[name].artifact
-    if not is_artifact_name(name):
+    if not kind_of(name):
         raise InputError(
             f"{name!r} is no name of an artifact; known: {', '.join(BLACKBOXES)}, and "
             "hwgpt-<space>-published, -autogluon or -device-<name>"
@@ -86,11 +71,17 @@ def read_listing(content: bytes, where: str) -> Listing:
     :param where: where it is from, for messages
     :raises DataError: it is unreadable, of a future version, or names what no artifact may hold
     """
-    manifest = parse_manifest(content, where, kind=tuple(READERS))
+    manifest = parse_manifest(content, where, kind=tuple(BY_MANIFEST))
     name, listed = manifest.get("name"), manifest.get("files")
-    if not isinstance(name, str) or not is_artifact_name(name):
+    row = kind_of(name) if isinstance(name, str) else None
+    if row is None:
         raise DataError(f"{where}: name is {name!a:.80}, which is no name of an artifact")
-    _check_name(name, manifest, where)
+    space, kind = manifest.get("space"), manifest.get("kind")
+    if (space, kind) != (row.space, row.kind):  # the name decides what is loaded from there
+        raise DataError(
+            f"{where}: {name} must be of space {row.space!r} and kind {row.kind!r}, it is of "
+            f"{space!a:.80} and {kind!a:.80}"
+        )
     if not isinstance(listed, dict) or not 0 < len(listed) <= MAX_FILES:
         raise DataError(f"{where}: files must be an object of 1 to {MAX_FILES} files")
     files = {key: _bytes_of(key, row, where) for key, row in listed.items()}
@@ -99,25 +90,12 @@ def read_listing(content: bytes, where: str) -> Listing:
         if file.lower() in taken:
             raise DataError(f"{where} lists {file!r}, a name that is taken in any case")
         taken.add(file.lower())
-    listing = Listing(name, hashlib.sha256(content).hexdigest(), files, content)
+    listing = Listing(row.name, hashlib.sha256(content).hexdigest(), files, content)
     if listing.size > MAX_ARTIFACT_BYTES:
         raise DataError(
             f"{where} declares {listing.size} bytes, more than {MAX_ARTIFACT_BYTES}; refused"
         )
     return listing
-
-
-def _check_name(name: str, manifest: Mapping[str, Any], where: str) -> None:
-    """Raise unless space and kind are what the name says: it decides what is loaded from there."""
-    match = _NAME.fullmatch(name)
-    part = match and (match["part"] or match["device"])
-    stated = (match and match["space"], _KINDS.get(part or "", "surrogate"))
-    found = (manifest.get("space"), manifest.get("kind"))
-    if found != stated:
-        raise DataError(
-            f"{where}: {name} must be of space {stated[0]!r} and kind {stated[1]!r}, it is of "
-            f"{found[0]!a:.80} and {found[1]!a:.80}"
-        )
 
 
 def _bytes_of(name: Any, row: Any, where: str) -> int:

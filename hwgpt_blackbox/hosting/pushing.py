@@ -22,7 +22,7 @@ from hwgpt_blackbox.hosting.hub import HubSource, open_to_write
 from hwgpt_blackbox.hosting.listing import Listing, read_listing
 from hwgpt_blackbox.hosting.sources import Source, StoreSource
 from hwgpt_blackbox.storage import locations
-from hwgpt_blackbox.storage.artifact_kinds import check_artifact, locate
+from hwgpt_blackbox.storage.artifact_check import check_artifact, locate
 from hwgpt_blackbox.storage.atomic_writes import terminate_as_exit
 from hwgpt_blackbox.storage.remote import Access, check_text
 

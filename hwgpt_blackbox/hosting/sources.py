@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, TransferError
 from hwgpt_blackbox.hosting.addresses import Address
-from hwgpt_blackbox.hosting.listing import Listing, is_artifact_name
+from hwgpt_blackbox.hosting.listing import Listing
+from hwgpt_blackbox.storage.artifact_kinds import kind_of
 from hwgpt_blackbox.storage.atomic_writes import Outputs, write_file, writing
 from hwgpt_blackbox.storage.locations import MANIFEST
 from hwgpt_blackbox.storage.manifest import MAX_MANIFEST_BYTES, read_small
@@ -50,7 +51,7 @@ class Source:
         """
         self._entries = entries = self.entries()
         if entries is not None and MANIFEST not in entries:
-            names = ", ".join(sorted(filter(is_artifact_name, entries)))
+            names = ", ".join(sorted(filter(kind_of, entries)))
             hint = f"; it holds {names}: add one of these to the address" if names else ""
             raise MissingArtifactError(f"{self.url}: not there (it has no {MANIFEST}){hint}")
         with TemporaryDirectory(prefix="hwgpt-") as folder, self._counting(None, False) as count:

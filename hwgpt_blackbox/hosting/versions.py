@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, OutputError
-from hwgpt_blackbox.hosting.listing import Listing, artifact_of, is_artifact_name
+from hwgpt_blackbox.hosting.listing import Listing, artifact_of
 from hwgpt_blackbox.hosting.sources import Source, copy_files
 from hwgpt_blackbox.storage import locations
-from hwgpt_blackbox.storage.artifact_kinds import check_artifact
+from hwgpt_blackbox.storage.artifact_check import check_artifact
+from hwgpt_blackbox.storage.artifact_kinds import kind_of
 from hwgpt_blackbox.storage.atomic_writes import (
     Outputs,
     discard,
@@ -47,9 +48,6 @@ HIDDEN = ".hwgpt-blackbox"
 MAX_ORIGIN_BYTES = 1 << 20
 MAX_ORIGINS = 100
 """Places noted for a version; the oldest are forgotten."""
-
-DIGEST_LENGTH = 16
-"""Hexadecimal digits of a digest that messages show."""
 
 SHORTEST_REVISION = 7
 """Digits of a digest or commit that are enough to name a version."""
@@ -133,7 +131,7 @@ def cached(home: str | Path | None = None) -> list[Version]:
     """
     root = home_of(home)
     names = sorted(path.name for path in (root / HIDDEN).glob("*/"))
-    return [v for n in names if is_artifact_name(n) for v in PulledArtifact(n, root).versions()]
+    return [v for n in names if kind_of(n) for v in PulledArtifact(n, root).versions()]
 
 
 def remove(
@@ -247,7 +245,7 @@ class PulledArtifact:
             return versions
         version = named(versions, revision)
         if version is None:
-            known = ", ".join(v.digest[:DIGEST_LENGTH] for v in versions)
+            known = ", ".join(v.digest[:16] for v in versions)
             raise MissingArtifactError(
                 f"no version {revision!r} of {self.name} was pulled; here are: {known or 'none'}"
             )

@@ -42,10 +42,9 @@ from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.fronts import standard_problems
-from hwgpt_blackbox.models.additive import AdditiveModel, array_key
 from hwgpt_blackbox.models.ideal_and_nadir import bounds
-from hwgpt_blackbox.models.surrogate import LEVELS, Surrogate
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.models.surrogate import LEVELS, AdditiveModel, Surrogate, array_key
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.manifest import write_manifest
 from hwgpt_blackbox.storage.surrogates import ARRAYS
 

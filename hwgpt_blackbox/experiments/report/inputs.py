@@ -26,7 +26,7 @@ from hwgpt_blackbox.experiments.results.syne_tune_folder import (
     UNKNOWN_SEED,
     read_experiment,
 )
-from hwgpt_blackbox.storage.user_devices import measured_on_own, workload_notes
+from hwgpt_blackbox.storage.surrogates import measured_on_own, workload_notes
 
 
 @dataclass(frozen=True)

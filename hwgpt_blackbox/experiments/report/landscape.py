@@ -26,7 +26,7 @@ from hwgpt_blackbox.plotting.style import (
     new_figure,
     unit_suffix,
 )
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 

@@ -28,7 +28,7 @@ from hwgpt_blackbox.experiments.runs import (
 )
 from hwgpt_blackbox.experiments.results.store import StoredRun
 from hwgpt_blackbox.domain.objectives import METRICS, PREFIX, check_device, dataset_columns
-from hwgpt_blackbox.storage.user_devices import measured_on_own, load_surrogate
+from hwgpt_blackbox.storage.surrogates import measured_on_own, load_surrogate
 from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, get_space
 
