@@ -36,7 +36,7 @@ from hwgpt_blackbox.storage.atomic_writes import (
     writing,
 )
 from hwgpt_blackbox.storage.locations import MANIFEST
-from hwgpt_blackbox.storage.manifest import sha256
+from hwgpt_blackbox.storage.manifest import read_small, sha256
 
 logger = logging.getLogger(__name__)
 
@@ -206,8 +206,9 @@ class PulledArtifact:
         """Remove what is no longer needed, or was left by a process that was killed."""
         if self.hub.is_symlink():
             self.hub.unlink()
+        needed = ["lock", "hub", "versions", *(["origins.json"] if self.versions() else [])]
         for path in (*self._root.iterdir(), *self.hub.glob("*/blobs/*.incomplete")):
-            if path.name not in ("lock", "origins.json", "hub", "versions"):
+            if path.name not in needed:
                 discard(path)
 
     def versions(self) -> list[Version]:
@@ -217,15 +218,14 @@ class PulledArtifact:
 
     def _copies(self) -> Iterator[Version]:
         """Every copy of every version; another process may remove some of them meanwhile."""
-        log, in_use = _read(self._log), os.path.realpath(self.path)
+        in_use = os.path.realpath(self.path)
         paths = [*self._root.glob(f"versions/[!.]*/{self.name}")]
         paths += [path.parent for path in self.hub.glob(f"*/snapshots/*/**/{MANIFEST}")]
         for path in paths if self.path.is_symlink() else (*paths, self.path):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 digest = sha256(path / MANIFEST)
                 size = sum(file.stat().st_size for file in path.iterdir())
-                noted = _origins(log.get(digest) if isinstance(log, dict) else None)
-                rows = noted or _origins(_read(path.parent / "origin.json"))
+                rows = _origins(self._log, digest) or _origins(path.parent / "origin.json")
                 if path != self.path or rows:  # else it was converted here
                     active = os.path.realpath(path) == in_use
                     yield Version(self.name, digest, path, active, size, tuple(rows))
@@ -373,22 +373,16 @@ def origin_of(source: str, revision: str | None, requested: str | None) -> dict[
     return {"source": source, "revision": revision, "requested": requested, "pulled": now}
 
 
-def _read(path: Path) -> Any:
-    """What a file of ours holds; None if it is missing or somebody broke it."""
-    try:
-        if path.stat().st_size <= MAX_ORIGIN_BYTES:
-            return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        pass
-    return None
+def _origins(path: Path, digest: str | None = None) -> list[dict[str, Any]]:
+    """The rows in a file, as :func:`origin_of` makes them; none if somebody broke it.
 
-
-def _origins(rows: Any) -> list[dict[str, Any]]:
-    """Those of the rows that are as :func:`origin_of` makes them."""
+    :param digest: the key of the rows, where the file holds those of several versions
+    """
     kinds = {"source": str, "pulled": str, "revision": str | None, "requested": str | None}
-    return [
-        row
-        for row in (rows if isinstance(rows, list) else ())
-        if isinstance(row, dict)
-        and all(key in row and isinstance(row[key], kind) for key, kind in kinds.items())
-    ]
+    try:
+        rows = json.loads(read_small(path, MAX_ORIGIN_BYTES))
+        rows = rows if digest is None else rows[digest]
+        sound = all(isinstance(row[key], kind) for row in rows for key, kind in kinds.items())
+    except (DataError, ValueError, RecursionError, LookupError, TypeError):
+        return []
+    return list(rows) if sound else []

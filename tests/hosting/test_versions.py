@@ -210,6 +210,15 @@ def test_removing_one_version_and_all(
     assert not (shelf() / "hub").exists()
 
 
+def test_what_is_copied_here_after_a_removal_was_not_pulled(first: Path, second: Path) -> None:
+    get(first / SURROGATE)
+    remove(SURROGATE)
+    shutil.copytree(first / SURROGATE, home() / SURROGATE)
+    assert cached() == []
+    with pytest.raises(OutputError, match="was not pulled"):
+        get(second / SURROGATE)
+
+
 def test_removing_a_version_leaves_what_others_share_with_it(
     hub: Hub, faulty: FaultyHost, first: Path, second: Path
 ) -> None:
