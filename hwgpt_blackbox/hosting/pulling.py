@@ -160,8 +160,7 @@ def _from_here(wanted: _Wanted, root: Path, offline: bool) -> Version | None:
         return None
     found = [version for version in cached(root) if wanted.name in (None, version.name)]
     if wanted.stated:
-        where = wanted.address.shown
-        found = [v for v in found if any(row["source"] == where for row in v.origins)]
+        found = [version for version in found if version.is_from(wanted.address.shown)]
     if revision is None:
         found.sort(key=lambda v: (v.active, v.pulled), reverse=True)
     else:

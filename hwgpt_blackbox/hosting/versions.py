@@ -78,6 +78,21 @@ class Version:
         """When it was pulled last, UTC."""
         return str(self.origins[-1]["pulled"]) if self.origins else ""
 
+    def is_from(self, source: str) -> bool:
+        """Whether it was pulled from this address."""
+        return any(row["source"] == source for row in self.origins)
+
+    def begins_with(self, revision: str) -> bool:
+        """Whether ``revision`` is its digest or a commit of it, or a start of one."""
+        fixed = (self.digest, *(row["revision"] or "" for row in self.origins))
+        long = len(revision) >= SHORTEST_REVISION
+        return long and any(full.startswith(revision.lower()) for full in fixed)
+
+    def asked_as(self, revision: str) -> str:
+        """When it was pulled last as this branch or tag, UTC; empty: never."""
+        times = [row["pulled"] for row in self.origins if row["requested"] == revision]
+        return max(times, default="")
+
 
 def named(versions: Sequence[Version], revision: str) -> Version | None:
     """The version of a name that a revision stands for.
@@ -87,18 +102,14 @@ def named(versions: Sequence[Version], revision: str) -> Version | None:
 
     :raises InputError: several begin so
     """
-    fixed, asked = {}, {}
-    for version in versions:
-        for name in (version.digest, *(row["revision"] or "" for row in version.origins)):
-            if len(revision) >= SHORTEST_REVISION and name.startswith(revision.lower()):
-                fixed[version.digest] = version
-        asked.update({r["pulled"]: version for r in version.origins if r["requested"] == revision})
+    fixed = [version for version in versions if version.begins_with(revision)]
     if len(fixed) > 1:
         raise InputError(
-            f"revision {revision!r} names several versions: {', '.join(fixed)}; give more digits "
-            "of one"
+            f"revision {revision!r} names several versions: "
+            f"{', '.join(version.digest for version in fixed)}; give more digits of one"
         )
-    return next(iter(fixed.values()), asked.get(max(asked, default=None)))
+    asked = [version for version in versions if version.asked_as(revision)]
+    return next(iter(fixed), max(asked, key=lambda v: v.asked_as(revision), default=None))
 
 
 def check_revision(revision: object) -> None:
