@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="take the place of an artifact that was converted here, which becomes a version",
+        help="replace an artifact that was converted here, which is then gone",
     )
     parser.add_argument(
         "--jobs", type=int, default=4, metavar="N", help="files at once (default: %(default)s)"

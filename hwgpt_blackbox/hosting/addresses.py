@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 from urllib.request import url2pathname
 
@@ -103,13 +104,10 @@ def _folder(rest: str) -> str:
     return str(Path(folder).absolute())
 
 
-@dataclass(frozen=True)
-class HubAddress:
-    """A folder in a dataset repository.
+class HubAddress(NamedTuple):
+    """A folder in a dataset repository ``owner/name``; empty: its root.
 
-    :param repo: ``owner/name``
-    :param path: of the folder, without slashes around it; empty: the repository's root
-    :param revision: branch, tag or commit; None: the default branch
+    The revision is a branch, tag or commit, or None for the default branch.
     """
 
     repo: str

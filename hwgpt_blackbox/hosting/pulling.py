@@ -1,35 +1,21 @@
-"""Fetching an artifact: from wherever it is, into a version of its own."""
+"""Fetching an artifact: from wherever it is, whole and checked, into its place."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwgpt_blackbox.errors import (
-    DataError,
-    HWGPTError,
-    InputError,
-    MissingArtifactError,
-    OutputError,
-)
+from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
 from hwgpt_blackbox.hosting.addresses import Address, parse
-from hwgpt_blackbox.hosting.listing import (
-    Listing,
-    artifact_of,
-    check_entries,
-    is_artifact_name,
-    read_listing,
-)
-from hwgpt_blackbox.hosting.sources import Source, counting, fetch_manifest, open_source
+from hwgpt_blackbox.hosting.hub import HubSource
+from hwgpt_blackbox.hosting.listing import Listing, artifact_of, read_listing
+from hwgpt_blackbox.hosting.sources import Source, StoreSource
 from hwgpt_blackbox.hosting.versions import (
-    DIGEST_LENGTH,
-    OTHER_HOME,
     SHORTEST_REVISION,
-    Shelf,
+    PulledArtifact,
     Version,
     cached,
     check_revision,
@@ -37,8 +23,8 @@ from hwgpt_blackbox.hosting.versions import (
     named,
     origin_of,
 )
-from hwgpt_blackbox.storage import locations as places
-from hwgpt_blackbox.storage.atomic_writes import discard, need, terminate_as_exit, writing
+from hwgpt_blackbox.storage import locations
+from hwgpt_blackbox.storage.atomic_writes import terminate_as_exit
 from hwgpt_blackbox.storage.remote import Access, check_text
 
 JOBS = 4
@@ -67,8 +53,8 @@ def pull(
     """Fetch an artifact, and have it be the one that is loaded by its name.
 
     Every file is checked against the manifest, and the content read, before anything is in place.
-    Whatever fails, the version in use stays in use. What was cut is gone on with the next time.
-    A version that is here already is checked, not fetched.
+    Whatever fails, the version in use stays in use. A version that is here already is checked, not
+    fetched. Versions of the hub stay beside the one in use, others are replaced.
 
     :param what: a name (``hwgpt-s-tabular``), or the address of an artifact's folder: a URL
         (``hf://datasets/owner/repo/hwgpt-s-tabular``, ``s3://bucket/hwgpt-s-tabular`` …), or a
@@ -86,9 +72,8 @@ def pull(
     :param options: further arguments of the file system of fsspec
     :param offline: never touch the network: use a folder, or a version that is here; default: as
         ``HWGPT_BLACKBOX_OFFLINE`` or ``HF_HUB_OFFLINE`` says
-    :param overwrite: let it take the place of an artifact of the same name that was converted here;
-        that one becomes a version
-    :param activate: False fetches it only
+    :param overwrite: replace an artifact of the same name that was converted here
+    :param activate: False fetches it only: of the hub, whose versions stay side by side
     :param jobs: files at once
     :param progress: show a progress bar on standard error
     :raises InputError: a name or an address is malformed
@@ -99,27 +84,40 @@ def pull(
     """
     if not isinstance(jobs, int) or jobs < 1:
         raise InputError(f"jobs is {jobs!r}; expected a whole number from 1")
-    offline = places.offline() if offline is None else offline
+    offline = locations.offline() if offline is None else offline
     access = Access(endpoint, token, anonymous, options or {})
     wanted = _resolve(what, repository, revision)
     root = home_of(home)
     with terminate_as_exit():
         here = _from_here(wanted, root, offline)
-        if here is not None:
-            shelf = Shelf(here.name, root)
-            with shelf.lock():
-                return shelf.activate(here, overwrite=overwrite) if activate else here
-        source = open_source(wanted.address, revision, access)
-        listing = _read_listing(source, wanted)
-        shelf = Shelf(listing.name, root)
-        with shelf.lock():
-            version = shelf.get(listing.digest)
+        if here is None:
+            source = _open(wanted.address, revision, access)
+            listing = _read_listing(source, wanted)
+            if not activate and source.revision is None:
+                raise InputError(
+                    f"activate=False is for the hub: of {source.url} no version is kept beside the "
+                    "one in use; leave it out, or choose another folder with home="
+                )
+        artifact = PulledArtifact(here.name if here else listing.name, root)
+        with artifact.lock():
+            if activate:
+                artifact.check_free(overwrite=overwrite)
+            version = here or artifact.find(listing.digest)
             if version is None:
-                if activate:
-                    shelf.check_free(overwrite=overwrite)
-                version = _fetch(source, listing, shelf, jobs, progress)
-            version = shelf.note(version, origin_of(source.url, source.revision, revision))
-            return shelf.activate(version, overwrite=overwrite) if activate else version
+                source.check(listing)
+                version = artifact.fetch(source, listing, jobs, progress)
+            origin = None if here else origin_of(source.url, source.revision, revision)
+            if activate:
+                return artifact.use(version, origin)
+            if origin:
+                artifact.note(version.digest, origin)
+            return artifact.get(version.digest)
+
+
+def _open(address: Address, revision: str | None, access: Access) -> Source:
+    if address.scheme == "hf":
+        return HubSource(address.url, revision, access)
+    return StoreSource(address, access)
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ def _resolve(what: str, repository: str | None, revision: str | None) -> _Wanted
             raise InputError(f"{what!r} is an address, which needs no repository; leave out one")
         return _Wanted(None, parse(what), True, revision)
     name = artifact_of(what)
-    address = parse(places.repository() if repository is None else repository).below(name)
+    address = parse(locations.repository() if repository is None else repository).below(name)
     return _Wanted(name, address, repository is not None, revision)
 
 
@@ -169,8 +167,8 @@ def _from_here(wanted: _Wanted, root: Path, offline: bool) -> Version | None:
         version = named(found, revision)
         found = [version] if version else []
     for version in found:
-        if Shelf(version.name, root).get(version.digest):
-            return version
+        if sound := PulledArtifact(version.name, root).find(version.digest):
+            return sound
     if needed:
         raise MissingArtifactError(
             f"{wanted} was not pulled to {root}, and offline mode does not touch the network; see "
@@ -179,81 +177,36 @@ def _from_here(wanted: _Wanted, root: Path, offline: bool) -> Version | None:
     return None
 
 
-def _fetch(source: Source, listing: Listing, shelf: Shelf, jobs: int, progress: bool) -> Version:
-    """Fetch what a listing names and make a version of it.
-
-    Of a download that fails the files that came whole stay, for the next one.
-    """
-    entries = source.entries()
-    if entries is not None:
-        check_entries(listing, entries, source.url, source.ignored)
-    folder = shelf.partial / listing.digest[:DIGEST_LENGTH]
-    try:
-        with writing(folder, OTHER_HOME):
-            if any(path.is_symlink() for path in folder.rglob("*")):
-                discard(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-            need(folder, listing.size, OTHER_HOME)
-            with ThreadPoolExecutor(jobs) as pool, counting(source, listing, progress) as count:
-                files = {
-                    pool.submit(source.fetch, file.name, folder, count): file.name
-                    for file in listing.files
-                }
-                try:
-                    fetched = {files[done]: done.result() for done in as_completed(files)}
-                finally:
-                    for waiting in files:
-                        waiting.cancel()
-        version = shelf.install(listing, fetched, source.url)
-    except (DataError, OutputError):
-        discard(shelf.partial)  # what is wrong is not kept, and a full disk is not left full
-        raise
-    discard(shelf.partial)
-    return version
-
-
 def _read_listing(source: Source, wanted: _Wanted) -> Listing:
-    """The manifest at a source, checked; it must be of what was asked for."""
-    where = f"{source.url}/{places.MANIFEST}"
+    """The manifest at a source, checked.
+
+    :raises InputError: the host keeps no revisions, and the one asked for is no digest
+    :raises DataError: it is not of what was asked for
+    """
+    where = f"{source.url}/{locations.MANIFEST}"
     try:
-        content = fetch_manifest(source)
+        content = source.manifest()
     except MissingArtifactError as error:
-        raise MissingArtifactError(f"{error}{_hint(source)}") from error
+        if not source.url.startswith(f"{locations.DEFAULT_REPOSITORY}/"):
+            raise
+        raise MissingArtifactError(
+            f"{error}; nothing of ours is known to be published there so far: name a repository "
+            f"that has it with --from or {locations.REPOSITORY_VARIABLE}, or make it: "
+            "hwgpt-blackbox convert"
+        ) from error
     listing = read_listing(content, where)
     if wanted.name not in (None, listing.name):
         raise DataError(f"{where} is of {listing.name!r}, and {wanted.name!r} was asked for")
-    if wanted.revision is not None and source.revision is None:
-        _check_digest(listing, wanted.revision, source.url)
-    return listing
-
-
-def _hint(source: Source) -> str:
-    """What else there is at an address that holds no artifact itself."""
-    if source.url.startswith(f"{places.DEFAULT_REPOSITORY}/"):
-        return (
-            "; nothing of ours is known to be published there so far: name a repository that has "
-            f"it with --from or {places.REPOSITORY_VARIABLE}, or make it: hwgpt-blackbox convert"
-        )
-    try:
-        entries = source.entries() or {}
-    except HWGPTError:
-        return ""
-    names = sorted(entry for entry in entries if is_artifact_name(entry))
-    return f"; it holds {', '.join(names)}: add one of these to the address" if names else ""
-
-
-def _check_digest(listing: Listing, revision: str, url: str) -> None:
-    """Compare a revision with the manifest, where the host keeps no revisions.
-
-    :raises InputError: the revision is no digest
-    :raises DataError: what is there is of another revision
-    """
+    if (revision := wanted.revision) is None or source.revision is not None:
+        return listing
     if not re.fullmatch(rf"[0-9a-fA-F]{{{SHORTEST_REVISION},64}}", revision):
         raise InputError(
-            f"revision {revision!r}: {url} keeps no branches, so a revision is the sha256 of the "
-            f"manifest, or at least its first {SHORTEST_REVISION} digits"
+            f"revision {revision!r}: {source.url} keeps no branches, so a revision is the sha256 "
+            f"of the manifest, or at least its first {SHORTEST_REVISION} digits"
         )
     if not listing.digest.startswith(revision.lower()):
         raise DataError(
-            f"{url} is at revision {listing.digest}, and {revision!r} was asked for: it moved on"
+            f"{source.url} is at revision {listing.digest}, and {revision!r} was asked for: it "
+            "moved on"
         )
+    return listing

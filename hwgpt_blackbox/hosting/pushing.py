@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +18,12 @@ from hwgpt_blackbox.errors import (
     TransferError,
 )
 from hwgpt_blackbox.hosting.addresses import Address, parse
-from hwgpt_blackbox.hosting.listing import (
-    Listing,
-    artifact_of,
-    check_entries,
-    check_foreign,
-    read_listing,
-)
-from hwgpt_blackbox.hosting.sources import (
-    FolderSource,
-    Source,
-    StoreSource,
-    fetch_manifest,
-    open_source,
-)
-from hwgpt_blackbox.storage import locations as places
-from hwgpt_blackbox.storage.artifact_check import check_artifact
-from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
+from hwgpt_blackbox.hosting.hub import HubSource, open_to_write
+from hwgpt_blackbox.hosting.listing import Listing, read_listing
+from hwgpt_blackbox.hosting.sources import Source, StoreSource
+from hwgpt_blackbox.storage import locations
+from hwgpt_blackbox.storage.artifact_check import check_artifact, locate
+from hwgpt_blackbox.storage.atomic_writes import terminate_as_exit
 from hwgpt_blackbox.storage.remote import Access, check_text
 
 logger = logging.getLogger(__name__)
@@ -88,13 +77,13 @@ def push(
     """
     check_text("branch", branch)
     check_text("message", message)
-    folder = _locate(artifact)
+    folder = locate(str(artifact.absolute() if isinstance(artifact, Path) else artifact))
     check_artifact(folder)
-    content = (folder / places.MANIFEST).read_bytes()
-    listing = read_listing(content, str(folder / places.MANIFEST))
-    _check_entries(FolderSource(folder), listing)
+    source = StoreSource(Address("file", str(folder.absolute())), Access())
+    listing = read_listing(source.manifest(), source.url)
+    source.check(listing)
     address = parse(url).below(listing.name)
-    offline = places.offline() if offline is None else offline
+    offline = locations.offline() if offline is None else offline
     access = Access(endpoint, token, anonymous, options or {})
     if offline and address.is_remote:
         raise TransferError(f"{address.shown} is on the network, which offline mode does not touch")
@@ -103,120 +92,82 @@ def push(
             f"branch, create and message are for the hub; leave them out for {address.shown}"
         )
     with terminate_as_exit():
+        target: HubSource | StoreSource
         if address.scheme == "hf":
-            from hwgpt_blackbox.hosting.hub import push_to_hub
-
-            pinned = push_to_hub(
-                folder,
-                listing,
-                address.url,
-                access,
-                create=create,
-                overwrite=overwrite,
-                branch=branch,
-                message=message,
-                progress=progress,
+            target = open_to_write(address.url, branch, access, create=create)
+        else:
+            target = StoreSource(address, access)
+            if not overwrite and _is_there(target, listing):
+                return listing.digest
+        stale = _stale(target, listing, overwrite)
+        if isinstance(target, StoreSource):
+            target.write(folder, listing, stale)
+            revision = listing.digest
+        else:
+            revision = target.write(
+                folder, listing, stale, branch=branch, message=message, progress=progress
             )
-            _compare(open_source(address, pinned, access), listing)
-            return pinned
-        _compare(_push(folder, listing, address, access, overwrite), listing)
-        return listing.digest
+            target = HubSource(address.url, revision, access)
+        _check_arrived(target, listing)
+        return revision
 
 
-def _locate(artifact: str | Path) -> Path:
-    """The folder of a name or of an address on this machine."""
-    text = str(artifact)
-    if "/" not in text and not text.startswith(".") and not isinstance(artifact, Path):
-        return places.find(artifact_of(text)).path
-    folder = Path(text).expanduser()
-    if not (folder / places.MANIFEST).is_file():
-        raise MissingArtifactError(f"{folder} is no artifact: it has no {places.MANIFEST}")
-    return folder
-
-
-def _push(
-    folder: Path, listing: Listing, address: Address, access: Access, overwrite: bool
-) -> Source:
-    """Write to a folder or a store, unless the same artifact is there already.
-
-    :return: what reads it back
-    """
-    if address.scheme == "file":
-        target = Path(address.url)
-        if overwrite or not target.is_dir() or not _is_there(FolderSource(target), listing):
-            _write(folder, listing, target, overwrite)
-        return FolderSource(target)
-    store = StoreSource(address, access)
-    if overwrite or not _is_there(store, listing):
-        store.write(folder, listing, overwrite=overwrite)
-    return store
-
-
-def _write(folder: Path, listing: Listing, target: Path, overwrite: bool) -> None:
-    """Copy an artifact to a folder in one step; what is left there of the same is replaced.
-
-    :raises OutputError: something else is there, or it cannot be written; nothing of it stays
-    """
-    other, manifest = "choose another address", target / places.MANIFEST
-    with writing(target, other):
-        if not overwrite and manifest.is_file() and manifest.read_bytes() == listing.content:
-            check_foreign(
-                sorted({path.name for path in target.iterdir()} - listing.names), str(target)
-            )
-            overwrite = True
-    with Outputs(target.parent, [target.name], overwrite=overwrite, other=other) as outputs:
-        outputs.need(listing.size)
-        temporary = outputs.build(target.name)
-        with writing(temporary, other):
-            for name in sorted(listing.names):
-                shutil.copyfile(folder / name, temporary / name)
-        outputs.publish()
-
-
-def _is_there(source: Source, listing: Listing) -> bool:
-    """Whether what is at a source is what would be pushed, as far as names and sizes tell.
+def _is_there(store: Source, listing: Listing) -> bool:
+    """Whether what is in a store is what would be pushed, as far as names and sizes tell.
 
     :raises OutputError: it is another version, which is not to be replaced
     """
     try:
-        digest = hashlib.sha256(fetch_manifest(source)).hexdigest()
+        digest = hashlib.sha256(store.manifest()).hexdigest()
     except MissingArtifactError:
         return False
     if digest != listing.digest:
         raise OutputError(
-            f"{source.url} holds another version, {digest}; replace it with --overwrite "
+            f"{store.url} holds another version, {digest}; replace it with --overwrite "
             "(overwrite=True), or choose another address: stores keep no earlier versions"
         )
     try:
-        _check_entries(source, listing)
+        store.check(listing)
     except DataError as error:
-        logger.warning("%s is pushed again: %s", source.url, error)
+        logger.warning("%s is pushed again: %s", store.url, error)
         return False
     return True
 
 
-def _compare(source: Source, listing: Listing) -> None:
+def _stale(source: Source, listing: Listing, overwrite: bool) -> dict[str, bool]:
+    """What a folder holds and an artifact lacks: names, and whether each is a folder.
+
+    :param overwrite: whether it may be more than the manifest there lists
+    :raises OutputError: it is more
+    """
+    there: dict[str, int | None] = {}
+    with suppress(MissingArtifactError):
+        there = source.entries() or {}
+    stale = {name: there[name] is None for name in sorted(set(there) - listing.names)}
+    if stale and not overwrite:
+        listed: set[str] = set()
+        with suppress(MissingArtifactError, DataError):  # there is none, or no sound one
+            listed = read_listing(source.manifest(), source.url).names
+        foreign = [name for name in stale if name not in listed or stale[name]]
+        if foreign:
+            raise OutputError(
+                f"{source.url} holds files that are not of the artifact, {foreign[0]!a:.80} first; "
+                "remove them with --overwrite (overwrite=True), or choose another address"
+            )
+    return stale
+
+
+def _check_arrived(source: Source, listing: Listing) -> None:
     """Read the manifest back, and compare names and sizes of the files; not their content.
 
     :raises DataError: it is not what was sent
     """
     try:
-        arrived = fetch_manifest(source)
-        if arrived != listing.content:
+        if source.manifest() != listing.content:
             raise DataError("its manifest is another one")
-        _check_entries(source, listing)
+        source.check(listing)
     except HWGPTError as error:
         raise DataError(
             f"what arrived at {source.url} is not what was sent ({error}); somebody else may be "
             "pushing there: push again"
         ) from error
-
-
-def _check_entries(source: Source, listing: Listing) -> None:
-    """Compare what is at a source with a manifest, where it can be listed.
-
-    :raises DataError: a file is missing, unlisted or of another size
-    """
-    entries = source.entries()
-    if entries is not None:
-        check_entries(listing, entries, source.url, source.ignored)

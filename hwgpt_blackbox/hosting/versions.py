@@ -1,14 +1,12 @@
-"""Pulled artifacts on this machine: versions side by side, one of each name in use.
+"""Pulled artifacts on this machine: the one in use of each name, and the versions of the hub.
 
-In the home, hidden from what looks for artifacts::
+The one in use is the folder of its name in the home. Beside it, hidden from what looks for
+artifacts::
 
-    .hwgpt-blackbox/<name>/lock                          held by whoever changes the rest
-    .hwgpt-blackbox/<name>/partial/                      what came of a download that failed
-    .hwgpt-blackbox/<name>/versions/<digest>/<name>/     the artifact
-    .hwgpt-blackbox/<name>/versions/<digest>/origin.json where it is from
-    <name>                                               link to the version in use
-
-A version appears in one step when it is complete and checked; the link is replaced by another.
+    .hwgpt-blackbox/<name>/lock          held by whoever changes the rest, or what is in use
+    .hwgpt-blackbox/<name>/origins.json  where each version was pulled from
+    .hwgpt-blackbox/<name>/hub/          cache of the hub's library: versions side by side
+    .hwgpt-blackbox/<name>/versions/     those of the release before, to one of which a link points
 """
 
 from __future__ import annotations
@@ -18,25 +16,27 @@ import datetime
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, OutputError
-from hwgpt_blackbox.hosting.listing import Listing, artifact_of, is_artifact_name
-from hwgpt_blackbox.storage import locations as places
+from hwgpt_blackbox.hosting.listing import Listing, artifact_of
+from hwgpt_blackbox.hosting.sources import Source, copy_files
+from hwgpt_blackbox.storage import locations
 from hwgpt_blackbox.storage.artifact_check import check_artifact
+from hwgpt_blackbox.storage.artifact_kinds import kind_of
 from hwgpt_blackbox.storage.atomic_writes import (
     Outputs,
-    clean_up,
     discard,
+    need,
     temporary_folder,
     write_file,
     writing,
 )
 from hwgpt_blackbox.storage.locations import MANIFEST
-from hwgpt_blackbox.storage.manifest import sha256
+from hwgpt_blackbox.storage.manifest import read_small, sha256
 
 logger = logging.getLogger(__name__)
 
@@ -44,14 +44,10 @@ OTHER_HOME = "choose another folder with --home"
 """How users of these commands choose where something is written."""
 
 HIDDEN = ".hwgpt-blackbox"
-ORIGIN = "origin.json"
 
 MAX_ORIGIN_BYTES = 1 << 20
 MAX_ORIGINS = 100
 """Places noted for a version; the oldest are forgotten."""
-
-DIGEST_LENGTH = 16
-"""Hexadecimal digits of a manifest's sha256 that name a version's folder."""
 
 SHORTEST_REVISION = 7
 """Digits of a digest or commit that are enough to name a version."""
@@ -98,7 +94,7 @@ class Version:
         return max(times, default="")
 
 
-def named(versions: Iterable[Version], revision: str) -> Version | None:
+def named(versions: Sequence[Version], revision: str) -> Version | None:
     """The version of a name that a revision stands for.
 
     A digest, a commit, or their start; else a branch or tag, which is the version that was pulled
@@ -106,7 +102,6 @@ def named(versions: Iterable[Version], revision: str) -> Version | None:
 
     :raises InputError: several begin so
     """
-    versions = list(versions)
     fixed = [version for version in versions if version.begins_with(revision)]
     if len(fixed) > 1:
         raise InputError(
@@ -133,7 +128,7 @@ def home_of(folder: str | Path | None) -> Path:
     :raises InputError: it is no folder name
     """
     if folder is None:
-        return places.home().absolute()
+        return locations.home().absolute()
     if not isinstance(folder, str | Path) or not str(folder):
         raise InputError(f"home is {folder!r}; expected a folder")
     return Path(folder).expanduser().absolute()
@@ -146,9 +141,8 @@ def cached(home: str | Path | None = None) -> list[Version]:
         looks
     """
     root = home_of(home)
-    hidden = root / HIDDEN
-    names = sorted(path.name for path in hidden.iterdir()) if hidden.is_dir() else []
-    return [v for name in names if is_artifact_name(name) for v in Shelf(name, root).versions()]
+    names = sorted(path.name for path in (root / HIDDEN).glob("*/"))
+    return [v for n in names if kind_of(n) for v in PulledArtifact(n, root).versions()]
 
 
 def remove(
@@ -169,87 +163,83 @@ def remove(
     :raises OutputError: it cannot be removed
     """
     check_revision(revision)
-    shelf = Shelf(artifact_of(name), home_of(home))
-    shelf.choose(revision)  # before a lock is made for nothing
-    with shelf.lock():
-        gone = shelf.choose(revision)
+    artifact = PulledArtifact(artifact_of(name), home_of(home))
+    artifact.choose(revision)  # before a lock is made for nothing
+    with artifact.lock():
+        gone = artifact.choose(revision)
         for version in gone:
-            shelf.remove(version)
+            artifact.remove(version.digest)
         if revision is None:
-            discard(shelf.partial)
-        left = shelf.versions()
+            discard(artifact.hub)
+        left = artifact.versions()
         if left and any(v.active for v in gone):
-            shelf.activate(left[-1], overwrite=False)
+            artifact.use(left[-1])
     return gone
 
 
-class Shelf:
+class PulledArtifact:
     """The versions of one name; what changes them is called while holding the lock.
 
     :param name: of the artifact
-    :param folder: the home
+    :param home: the home
     """
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, home: Path) -> None:
         self.name = name
-        self.link = folder / name
-        self._root = folder / HIDDEN / name
-        self._versions = self._root / "versions"
-        self.partial = self._root / "partial"
+        self.path = home / name
+        self._root = home / HIDDEN / name
+        self._log = self._root / "origins.json"
+        self.hub = self._root / "hub"
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the name alone: other threads and processes that want to change it wait.
 
+        What killed processes left is removed.
+
         :raises OutputError: the home cannot be written
         """
         from filelock import FileLock, Timeout
 
-        with writing(self._root, OTHER_HOME):
-            self._versions.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as held, writing(self._root, OTHER_HOME):
+            self._root.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self._root / "lock")
             try:
-                lock.acquire(timeout=0)
+                held.enter_context(lock.acquire(timeout=0))
             except Timeout:
                 logger.warning("another process is changing %s; waiting for it", self.name)
-                lock.acquire()
-        try:
-            with writing(self._root, OTHER_HOME):
-                self._tidy()
+                held.enter_context(lock.acquire())
+            held.callback(self._tidy)
+            self._tidy()
             yield
-        finally:
-            lock.release()
 
     def _tidy(self) -> None:
-        """Remove what a process that was killed left; nobody else is at work, we hold the lock."""
-        for path in (self._root, *self._versions.glob("*/")):
-            clean_up(path)
-        for path in self._root.glob("tmp-*"):  # of the layout before
-            discard(path)
-        for path in self._root.glob("next-*"):
-            # It was about to be put in place of a folder that had been set aside.
-            folder = path.readlink().parent.name if path.is_symlink() else None
-            discard(path)
-            whole = folder and (self._versions / folder / self.name).is_dir()
-            if folder and whole and not os.path.lexists(self.link):
-                self._point(folder)
-        if self.partial.is_symlink() or not self.partial.is_dir():
-            discard(self.partial)
+        """Remove what is no longer needed, or was left by a process that was killed."""
+        if self.hub.is_symlink():
+            self.hub.unlink()
+        needed = ["lock", "hub", "versions", *(["origins.json"] if self.versions() else [])]
+        for path in (*self._root.iterdir(), *self.hub.glob("*/blobs/*.incomplete")):
+            if path.name not in needed:
+                discard(path)
 
     def versions(self) -> list[Version]:
         """Every version, the one pulled last at the end."""
-        active, found = self._active(), []
-        for path in self._versions.glob("[!.]*/"):
-            # It may be none, or be removed meanwhile by whoever holds the lock.
+        found = {v.digest: v for v in sorted(self._copies(), key=lambda v: v.active)}
+        return sorted(found.values(), key=lambda v: v.pulled)
+
+    def _copies(self) -> Iterator[Version]:
+        """Every copy of every version; another process may remove some of them meanwhile."""
+        in_use = os.path.realpath(self.path)
+        paths = [*self._root.glob(f"versions/[!.]*/{self.name}")]
+        paths += [path.parent for path in self.hub.glob(f"*/snapshots/*/**/{MANIFEST}")]
+        for path in paths if self.path.is_symlink() else (*paths, self.path):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                artifact = path / self.name
-                digest = sha256(artifact / MANIFEST)
-                size = sum(file.lstat().st_size for file in artifact.iterdir())
-                origins = _read_origins(path / ORIGIN)
-                found.append(
-                    Version(self.name, digest, artifact, path.name == active, size, origins)
-                )
-        return sorted(found, key=lambda version: version.pulled)
+                digest = sha256(path / MANIFEST)
+                size = sum(file.stat().st_size for file in path.iterdir())
+                rows = _origins(self._log, digest) or _origins(path.parent / "origin.json")
+                if path != self.path or rows:  # else it was converted here
+                    active = os.path.realpath(path) == in_use
+                    yield Version(self.name, digest, path, active, size, tuple(rows))
 
     def choose(self, revision: str | None) -> list[Version]:
         """The versions that a revision names, all where it is None.
@@ -257,148 +247,135 @@ class Shelf:
         :raises MissingArtifactError: there are none, nor what came of a failed download
         """
         versions = self.versions()
-        if not versions and not self.partial.exists():
+        if not versions and not self.hub.exists():
             cure = "see: hwgpt-blackbox list --cached"
-            if (self.link / MANIFEST).is_file():
-                cure = f"{self.link} was converted here, or copied: remove that folder yourself"
+            if (self.path / MANIFEST).is_file():
+                cure = f"{self.path} was converted here, or copied: remove that folder yourself"
             raise MissingArtifactError(f"no version of {self.name} was pulled; {cure}")
         if revision is None:
             return versions
         version = named(versions, revision)
         if version is None:
-            known = ", ".join(v.digest[:DIGEST_LENGTH] for v in versions)
+            known = ", ".join(v.digest[:16] for v in versions)
             raise MissingArtifactError(
                 f"no version {revision!r} of {self.name} was pulled; here are: {known or 'none'}"
             )
         return [version]
 
-    def _active(self) -> str | None:
-        """Name of the folder that the link points to; None if it is no link of ours."""
-        try:
-            target = self.link.parent / self.link.readlink()
-        except OSError:
-            return None
-        ours = target.parent.parent.resolve() == self._versions.resolve()
-        return target.parent.name if ours else None
-
-    def get(self, digest: str) -> Version | None:
-        """The version of this digest, if it is here and still what its manifest says."""
-        for version in self.versions():
+    def find(self, digest: str) -> Version | None:
+        """The version of this digest, if a copy is here that is still what its manifest says."""
+        for version in sorted(self._copies(), key=lambda v: not v.active):
             if version.digest == digest:
                 try:
                     check_artifact(version.path)
                 except DataError as error:
-                    logger.warning("%s is damaged and is pulled again: %s", version.path, error)
-                    return None
-                return version
+                    logger.warning("%s is damaged and is not used: %s", version.path, error)
+                    if not version.active:  # what is in use is replaced, not removed
+                        self._drop(version.path)
+                else:
+                    return version
         return None
 
-    def install(self, listing: Listing, files: Mapping[str, Path], where: str) -> Version:
-        """Make a version of files that were fetched.
-
-        :param files: by name; they are moved
-        :param where: where they are from, for messages
-        :raises DataError: the artifact is not sound; nothing of it stays
-        :raises OutputError: it cannot be written
-        """
-        place = self._versions / listing.digest[:DIGEST_LENGTH]
-        if not (place / self.name / MANIFEST).is_file():
-            discard(place / self.name)
-        with Outputs(place, [self.name], overwrite=True, other=OTHER_HOME) as outputs:
-            artifact = outputs.build(self.name)
-            with writing(artifact, OTHER_HOME):
-                (artifact / MANIFEST).write_bytes(listing.content)
-                for name, path in files.items():
-                    path.rename(artifact / name)
-            try:
-                check_artifact(artifact)
-            except DataError as error:
-                reason = str(error).replace(str(artifact), where)
-                raise DataError(f"{reason}; nothing was installed") from error
-            outputs.publish()
-        return self._by_folder(place.name)
-
-    def note(self, version: Version, origin: Mapping[str, Any]) -> Version:
-        """Note that a version was found at a further place, or again."""
-        same = ("source", "revision", "requested")
-        others = [r for r in version.origins if any(r.get(k) != origin.get(k) for k in same)]
-        with writing(version.path, OTHER_HOME):
-            _write_origins(version.path.parent / ORIGIN, (*others[1 - MAX_ORIGINS :], origin))
-        return self._by_folder(version.path.parent.name)
-
-    def activate(self, version: Version, *, overwrite: bool) -> Version:
-        """Have a version be the one that is loaded by name.
-
-        :param overwrite: whether to set aside an artifact that was not pulled; it becomes a version
-        :raises OutputError: something else has the name
-        :raises MissingArtifactError: somebody else removed the version meanwhile
-        """
-        folder = version.path.parent.name
-        if not version.path.is_dir():
-            raise MissingArtifactError(f"{version.path} was removed meanwhile; pull it again")
-        self.check_free(overwrite=overwrite)
-        if os.path.lexists(self.link) and self._active() is None:
-            self._set_aside(folder)
-        else:
-            self._point(folder)
-        return self._by_folder(folder)
-
     def check_free(self, *, overwrite: bool) -> None:
-        """Raise unless a version could become active: before an hour of download, not after.
+        """Raise unless a version could be put in use: before an hour of download, not after.
 
+        :param overwrite: whether what was not pulled may be replaced
         :raises OutputError: something else has the name
         """
-        if not os.path.lexists(self.link) or self._active() is not None:
+        if not os.path.lexists(self.path) or any(v.active for v in self.versions()):
             return
-        if not (self.link / MANIFEST).is_file() or self.link.is_symlink():
+        if not (self.path / MANIFEST).is_file() or self.path.is_symlink():
             raise OutputError(
-                f"{self.link} exists and is no artifact, so it is not replaced; move it away, or "
+                f"{self.path} exists and is no artifact, so it is not replaced; move it away, or "
                 f"{OTHER_HOME}"
             )
         if not overwrite:
             raise OutputError(
-                f"{self.link} was not pulled (it was converted here, or copied); have the pulled "
-                "one take its place with --overwrite (overwrite=True), which keeps it as a "
-                f"version, or {OTHER_HOME}"
+                f"{self.path} was not pulled (it was converted here, or copied); replace it with "
+                "--overwrite (overwrite=True), which removes it for good: push or copy it to "
+                f"another folder to keep it; or {OTHER_HOME}"
             )
 
-    def _set_aside(self, folder: str) -> None:
-        """Make a version of what was converted here, and point to another one."""
-        with writing(self.link, OTHER_HOME):
-            place = self._versions / sha256(self.link / MANIFEST)[:DIGEST_LENGTH]
-            following = self._next(folder)
-            if os.path.lexists(place):
-                discard(self.link)
-            else:
-                # If the process dies between these, what it left is found by _tidy.
-                place.mkdir()
-                _write_origins(place / ORIGIN, (origin_of(str(self.link), None, None),))
-                self.link.rename(place / self.name)
-            following.replace(self.link)
+    def fetch(
+        self,
+        source: Source,
+        listing: Listing,
+        jobs: int,
+        progress: bool,
+    ) -> Version:
+        """Fetch a version and check it; one that is not of the hub is gone when the lock is.
 
-    def _point(self, folder: str) -> None:
-        """Have the link point to a version, in one step."""
-        with writing(self.link, OTHER_HOME):
-            self._next(folder).replace(self.link)
+        :raises DataError: it is not sound; nothing of it stays
+        :raises OutputError: it cannot be written
+        """
+        need(self._root, 2 * listing.size, OTHER_HOME)
+        folder = self.hub if source.revision else self._root / "pull" / self.name
+        try:
+            with writing(folder, OTHER_HOME):
+                folder.mkdir(parents=True, exist_ok=True)
+                folder = source.download(listing, folder, jobs, progress)
+            check_artifact(folder)
+        except (DataError, OutputError) as error:
+            if source.revision:
+                self._forget(source.revision)  # a full disk is not left full
+            reason = str(error).replace(str(folder), source.url)
+            raise type(error)(f"{reason}; nothing was installed") from error
+        return Version(self.name, listing.digest, folder, False, listing.size, ())
 
-    def _next(self, folder: str) -> Path:
-        """A link to a version, to be renamed to its place."""
-        path = self._root / f"next-{os.getpid()}"
-        path.unlink(missing_ok=True)
-        # Renamed to the home, where it is relative to, so that a home can be moved.
-        path.symlink_to(Path(HIDDEN, self.name, "versions", folder, self.name))
-        return path
+    def use(self, version: Version, origin: Mapping[str, Any] | None = None) -> Version:
+        """Put a version in use, in the place of what has the name: in one step.
 
-    def remove(self, version: Version) -> None:
-        """Remove a version."""
-        with writing(version.path, OTHER_HOME):
-            if version.active:
-                self.link.unlink()
-            with temporary_folder(self._root, self.name) as gone:
-                version.path.parent.rename(gone / "gone")
+        :param origin: row of :attr:`Version.origins` to be noted
+        :raises DataError: it changed since it was checked
+        :raises OutputError: it cannot be written
+        """
+        noted = origin or next(reversed(version.origins), origin_of(str(self.path), None, None))
+        if version.active:
+            self.note(version.digest, noted)
+            return self.get(version.digest)
+        with Outputs(self.path.parent, [self.name], overwrite=True, other=OTHER_HOME) as outputs:
+            folder = outputs.build(self.name)
+            copy_files(version.path, folder, OTHER_HOME)
+            check_artifact(folder)
+            self.note(version.digest, noted)
+            outputs.publish()
+        return self.get(version.digest)
 
-    def _by_folder(self, folder: str) -> Version:
-        return next(v for v in self.versions() if v.path.parent.name == folder)
+    def note(self, digest: str, origin: Mapping[str, Any]) -> None:
+        """Note that a version was found at a further place, or again."""
+        log: dict[str, list[Any]] = {v.digest: [*v.origins] for v in self.versions()}
+        same = ("source", "revision", "requested")
+        rows = [r for r in log.get(digest, ()) if any(r[key] != origin[key] for key in same)]
+        log[digest] = [*rows[1 - MAX_ORIGINS :], origin]
+        with writing(self._log, OTHER_HOME):
+            write_file(self._log, json.dumps(log, indent=1))
+
+    def remove(self, digest: str) -> None:
+        """Remove every copy of a version."""
+        for copy in list(self._copies()):
+            if copy.digest == digest:
+                if copy.active:
+                    self._drop(self.path)
+                if copy.path != self.path:  # it is where the link led, or in the cache
+                    self._drop(copy.path)
+
+    def _drop(self, path: Path) -> None:
+        if self.hub in path.parents:
+            self._forget(path.relative_to(self.hub).parts[2])
+            return
+        with writing(path, OTHER_HOME), temporary_folder(self._root, self.name) as gone:
+            (path if path == self.path else path.parent).rename(gone / "gone")
+
+    def _forget(self, commit: str) -> None:
+        """Remove what the cache holds of a commit."""
+        from huggingface_hub import scan_cache_dir
+
+        if self.hub.is_dir():
+            scan_cache_dir(self.hub).delete_revisions(commit).execute()
+
+    def get(self, digest: str) -> Version:
+        """The version of a digest that is here."""
+        return next(v for v in self.versions() if v.digest == digest)
 
 
 def origin_of(source: str, revision: str | None, requested: str | None) -> dict[str, Any]:
@@ -407,24 +384,16 @@ def origin_of(source: str, revision: str | None, requested: str | None) -> dict[
     return {"source": source, "revision": revision, "requested": requested, "pulled": now}
 
 
-def _read_origins(path: Path) -> tuple[Mapping[str, Any], ...]:
-    """Rows of a file of ours; what somebody broke counts as nothing known."""
-    try:
-        if path.stat().st_size > MAX_ORIGIN_BYTES:
-            return ()
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return ()
-    return tuple(row for row in rows if _is_origin(row)) if isinstance(rows, list) else ()
+def _origins(path: Path, digest: str | None = None) -> list[dict[str, Any]]:
+    """The rows in a file, as :func:`origin_of` makes them; none if somebody broke it.
 
-
-def _is_origin(row: Any) -> bool:
-    """Whether a row is as :func:`origin_of` makes them."""
+    :param digest: the key of the rows, where the file holds those of several versions
+    """
     kinds = {"source": str, "pulled": str, "revision": str | None, "requested": str | None}
-    return isinstance(row, dict) and all(
-        key in row and isinstance(row[key], kind) for key, kind in kinds.items()
-    )
-
-
-def _write_origins(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    write_file(path, json.dumps([dict(row) for row in rows], indent=1) + "\n")
+    try:
+        rows = json.loads(read_small(path, MAX_ORIGIN_BYTES))
+        rows = rows if digest is None else rows[digest]
+        sound = all(isinstance(row[key], kind) for row in rows for key, kind in kinds.items())
+    except (DataError, ValueError, RecursionError, LookupError, TypeError):
+        return []
+    return list(rows) if sound else []

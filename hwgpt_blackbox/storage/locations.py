@@ -79,8 +79,7 @@ class Location:
 def find(name: str) -> Location:
     """The folder of artifact ``name``: the one in :func:`home`, else the embedded one.
 
-    A pulled artifact is found as the folder of its version in use. Several files that are read from
-    there are of one version, even if another one is put in use in between.
+    Where earlier releases pulled an artifact, its name is a link; the folder is where it leads to.
 
     :raises MissingArtifactError: there is none; the message says which commands make or get one
     """

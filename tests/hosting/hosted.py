@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from loopback_hub import Hub
+
 from hwgpt_blackbox import cached, pull
 from hwgpt_blackbox.storage.locations import find, home
 from hwgpt_blackbox.storage.manifest import sha256
@@ -40,6 +42,12 @@ def get(folder: Path) -> str:
     return pull(str(folder), progress=False).digest
 
 
+def pull_from(hub: Hub, folder: Path) -> str:
+    """Commit a folder's artifacts to a repository of the hub, and pull the surrogate."""
+    hub.repository(REPO).commit(tree_of(folder))
+    return pull(SURROGATE, repository=REPO, progress=False).digest
+
+
 def in_use() -> list[str]:
     """Digests of the versions in use."""
     return [version.digest for version in cached() if version.active]
@@ -59,4 +67,4 @@ def assert_in_use(digest: str) -> None:
     assert [v.digest for v in cached() if v.active] == [digest]
     assert {p.name for p in home().iterdir()} <= {SURROGATE, ".hwgpt-blackbox"}
     shelf = home() / ".hwgpt-blackbox" / SURROGATE
-    assert {p.name for p in shelf.iterdir()} <= {"lock", "partial", "versions"}
+    assert {p.name for p in shelf.iterdir()} <= {"lock", "origins.json", "hub", "versions"}

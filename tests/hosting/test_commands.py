@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hosted import SURROGATE, TABLE, digest_of, tree_of
+from hosted import SURROGATE, TABLE, digest_of, pull_from, tree_of
 from loopback_faults import FaultyHost
 from loopback_hub import Hub
 
@@ -69,9 +69,13 @@ def test_another_home(first: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_the_version_that_takes_the_place_of_a_removed_one_is_named(
-    first: Path, second: Path, capsys: pytest.CaptureFixture[str]
+    hub: Hub,
+    faulty: FaultyHost,
+    first: Path,
+    second: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    old, new = (pull(str(folder / SURROGATE), progress=False).digest for folder in (first, second))
+    old, new = (pull_from(hub, folder) for folder in (first, second))
     _, out, _ = run(capsys, "remove", SURROGATE, "--revision", new)
     assert f"removed {SURROGATE} at version {new}" in out
     assert f"{SURROGATE} is now in use at version {old}" in out
@@ -103,7 +107,7 @@ def test_a_password_in_an_address_is_not_printed(
         (("pull", TABLE, "--offline"), "offline mode does not touch the network"),
         (("pull", "./nothing"), "is no folder on this machine"),
         (("push", TABLE, "./there"), "hwgpt-blackbox pull hwgpt-s-tabular --from REPOSITORY"),
-        (("push", "./nothing", "./there"), "has no manifest.json"),
+        (("push", "./nothing", "./there"), "no folder with a manifest.json"),
         (("remove", TABLE), "no version of hwgpt-s-tabular was pulled"),
     ],
 )

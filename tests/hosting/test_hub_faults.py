@@ -10,11 +10,11 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 from helpers import rewrite_manifest
-from hosted import REPO, SURROGATE, URL, assert_in_use, tree_of
+from hosted import REPO, SURROGATE, URL, assert_in_use, shelf, tree_of
 from loopback_faults import FaultyHost
 from loopback_hub import Repository
 
-from hwgpt_blackbox import cached, pull
+from hwgpt_blackbox import cached, pull, remove
 from hwgpt_blackbox.errors import (
     DataError,
     HWGPTError,
@@ -67,7 +67,7 @@ def half(repository: Repository, faulty: FaultyHost, first: Path) -> Path:
     assert not cached()
     faulty.faults.clear()
     faulty.seen.clear()
-    return home() / ".hwgpt-blackbox" / SURROGATE / "partial"
+    return shelf() / "hub"
 
 
 def test_files_that_came_whole_are_kept_for_the_next_pull(half: Path, faulty: FaultyHost) -> None:
@@ -75,7 +75,6 @@ def test_files_that_came_whole_are_kept_for_the_next_pull(half: Path, faulty: Fa
     assert also.stat().st_size == 1000
     assert_in_use(pull(URL, jobs=1, progress=False).digest)
     assert len(faulty.requests("GET /cdn/")) == 1
-    assert not half.exists()
 
 
 def test_what_was_kept_and_is_wrong_is_fetched_from_the_start(
@@ -85,7 +84,7 @@ def test_what_was_kept_and_is_wrong_is_fetched_from_the_start(
     also.write_bytes(b"?" * 1000)
     with pytest.raises(DataError, match=r"also.npz is not the file of its manifest"):
         pull(URL, progress=False)
-    assert not half.exists()
+    assert not list(half.rglob("*.npz"))
     assert_in_use(pull(URL, progress=False).digest)
 
 
@@ -251,7 +250,8 @@ def test_a_wrong_checksum(repository: Repository, faulty: FaultyHost) -> None:
         pull(URL, progress=False)
     assert not cached()
     assert find(SURROGATE).embedded
-    assert not (home() / ".hwgpt-blackbox" / SURROGATE / "partial").exists()
+    assert not list(shelf().rglob("*.npz"))
+    assert not list(shelf().rglob("*.incomplete"))
 
 
 def test_a_file_without_end_is_cut_off(earlier: str, faulty: FaultyHost, second: Path) -> None:
@@ -261,7 +261,8 @@ def test_a_file_without_end_is_cut_off(earlier: str, faulty: FaultyHost, second:
     assert_in_use(earlier)
     size = (second / SURROGATE / "arrays.npz").stat().st_size
     assert all(seen.sent < size + (64 << 20) for seen in faulty.requests("GET /cdn/"))
-    assert not (home() / ".hwgpt-blackbox" / SURROGATE / "partial").exists()
+    assert len(list(shelf().rglob("*.npz"))) == 1  # of the earlier one
+    assert not list(shelf().rglob("*.incomplete"))
 
 
 def test_a_manifest_without_end_is_cut_off(earlier: str, faulty: FaultyHost) -> None:
@@ -293,6 +294,46 @@ def test_a_listing_that_goes_round_in_circles(earlier: str, faulty: FaultyHost) 
     with pytest.raises(TransferError, match="more than 1000 entries"):
         pull(URL, progress=False)
     assert_in_use(earlier)
+
+
+@pytest.mark.parametrize("header", ["ETag", "X-Linked-ETag", "X-Repo-Commit"])
+@pytest.mark.parametrize("value", ["../../../../escaped", "/tmp/escaped", '"../escaped"', "a\\b"])
+def test_a_header_that_would_become_a_path_is_refused(
+    header: str, value: str, earlier: str, faulty: FaultyHost, tmp_path: Path
+) -> None:
+    faulty.fail("HEAD .*arrays.npz", headers={header: value})
+    with pytest.raises(TransferError, match=f"answers with {header} that is no name; refused"):
+        pull(URL, progress=False)
+    assert_in_use(earlier)
+    assert not list(home().parent.rglob("*escaped*"))
+
+
+def test_a_missing_file_whose_commit_would_become_a_path_is_refused(
+    earlier: str, faulty: FaultyHost
+) -> None:
+    where = {"X-Repo-Commit": "../../../../escaped", "X-Error-Code": "EntryNotFound"}
+    faulty.fail("HEAD .*arrays.npz", status=404, headers=where)
+    with pytest.raises(TransferError, match="answers with X-Repo-Commit that is no name"):
+        pull(URL, progress=False)
+    assert_in_use(earlier)
+    assert not list(home().parent.rglob("*escaped*"))
+
+
+def test_links_in_the_cache_are_not_written_through(
+    repository: Repository, faulty: FaultyHost, first: Path, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256((first / SURROGATE / "arrays.npz").read_bytes()).hexdigest()
+    blobs = shelf() / "hub" / "datasets--me--mine" / "blobs"
+    blobs.mkdir(parents=True)
+    (tmp_path / "thesis.tex").write_text("mine")
+    (blobs / f"{digest}.incomplete").symlink_to(tmp_path / "thesis.tex")
+    assert pull(URL, progress=False).active
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+    remove(SURROGATE)
+    (tmp_path / "elsewhere").mkdir()
+    (shelf() / "hub").symlink_to(tmp_path / "elsewhere")
+    assert pull(URL, progress=False).active
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_a_file_more_or_less_than_the_manifest_lists(

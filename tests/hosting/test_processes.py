@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -17,14 +16,13 @@ from pathlib import Path
 
 import pytest
 from helpers import rewrite_manifest
-from hosted import SURROGATE, digest_of, get, in_use, shelf, tree_of
+from hosted import SURROGATE, digest_of, get, in_use, pull_from, shelf, tree_of
 from loopback_faults import FaultyHost
 from loopback_hub import Hub
 
 from hwgpt_blackbox import cached, load, pull, remove
 from hwgpt_blackbox.errors import MissingArtifactError, OutputError, TransferError
 from hwgpt_blackbox.hosting import versions as versions_module
-from hwgpt_blackbox.hosting.versions import Shelf
 from hwgpt_blackbox.storage.locations import find, home
 
 # -- processes that die ----------------------------------------------------------------------
@@ -83,40 +81,26 @@ def test_a_pull_that_is_killed_is_made_good_by_the_next(
     assert process.returncode != 0
     assert in_use() == [old]
     assert pull(slow, progress=False).digest == digest_of(second / SURROGATE)
-    assert sorted(path.name for path in shelf().iterdir()) == ["lock", "versions"]
-    assert not [path for path in (shelf() / "versions").iterdir() if path.name.startswith(".")]
+    assert sorted(path.name for path in shelf().iterdir()) == ["hub", "lock", "origins.json"]
+    assert not list(shelf().rglob("*.incomplete"))
+    assert [path.name for path in home().glob(".*")] == [".hwgpt-blackbox"]
 
 
-def test_what_killed_processes_left_is_tidied(first: Path, second: Path) -> None:
+def test_what_killed_processes_left_is_tidied(first: Path, second: Path, tmp_path: Path) -> None:
     old = get(first / SURROGATE)
-    (shelf() / "tmp-dead" / SURROGATE).mkdir(parents=True)
+    (shelf() / "tmp-dead" / SURROGATE).mkdir(parents=True)  # of the release before
     (shelf() / "next-1").symlink_to(f".hwgpt-blackbox/{SURROGATE}/versions/gone/{SURROGATE}")
-    assert in_use() == [old]
-    new = get(second / SURROGATE)
-    assert in_use() == [new]
-    assert sorted(path.name for path in shelf().iterdir()) == ["lock", "versions"]
-
-
-def test_odd_things_that_lie_in_the_way_are_removed(
-    first: Path, second: Path, tmp_path: Path
-) -> None:
-    old = get(first / SURROGATE)
-    (shelf() / "tmp-file").write_text("x")
-    (shelf() / "next-1").write_text("x")
     (shelf() / "next-2" / "sub").mkdir(parents=True)
-    partial = shelf() / "partial"
-    partial.mkdir()
-    (partial / "dangling").symlink_to(tmp_path / "nowhere")
-    listed = json.loads((second / SURROGATE / "manifest.json").read_text())["files"]
-    for name, row in listed.items():
-        (partial / f"{row['sha256'][:16]}-{name}" / "sub").mkdir(parents=True)
+    (shelf() / "tmp-file").write_text("x")
+    (shelf() / "partial").symlink_to(tmp_path / "nowhere")
+    blobs = shelf() / "hub" / "datasets--me--mine" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / "0123.incomplete").write_bytes(b"half")
     assert in_use() == [old]
     new = get(second / SURROGATE)
     assert in_use() == [new]
-    assert sorted(path.name for path in shelf().iterdir()) == ["lock", "versions"]
-    partial.symlink_to(tmp_path / "nowhere")
-    shutil.rmtree(cached()[-1].path)
-    assert get(second / SURROGATE) == new
+    assert sorted(path.name for path in shelf().iterdir()) == ["hub", "lock", "origins.json"]
+    assert not list(blobs.iterdir())
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -127,18 +111,6 @@ def test_a_link_that_points_to_itself_is_no_version(first: Path) -> None:
     assert find(SURROGATE).embedded
     with pytest.raises(OutputError, match="is no artifact"):
         get(first / SURROGATE)
-
-
-def test_a_process_that_died_between_setting_aside_and_the_link_is_made_good(
-    first: Path, second: Path
-) -> None:
-    digest = get(first / SURROGATE)
-    (home() / SURROGATE).rename(shelf() / "next-1")
-    assert find(SURROGATE).embedded
-    with Shelf(SURROGATE, home()).lock():
-        pass
-    assert in_use() == [digest]
-    assert digest_of(find(SURROGATE).path) == digest
 
 
 # -- at once ---------------------------------------------------------------------------------
@@ -156,7 +128,7 @@ def test_two_processes_at_once_end_with_one_good_copy(
     assert len(faulty.requests("GET /cdn/")) == 1
     (version,) = cached()
     assert tree_of(version.path) == tree_of(second / SURROGATE)
-    assert sorted(path.name for path in shelf().iterdir()) == ["lock", "versions"]
+    assert sorted(path.name for path in shelf().iterdir()) == ["hub", "lock", "origins.json"]
 
 
 def test_threads_that_pull_and_remove_at_once_leave_a_sound_home(first: Path, second: Path) -> None:
@@ -175,7 +147,7 @@ def test_threads_that_pull_and_remove_at_once_leave_a_sound_home(first: Path, se
         assert tree_of(version.path) in (tree_of(first / SURROGATE), tree_of(second / SURROGATE))
     digest = get(first / SURROGATE)
     assert in_use() == [digest]
-    assert sorted(path.name for path in shelf().iterdir()) == ["lock", "versions"]
+    assert sorted(path.name for path in shelf().iterdir()) == ["lock", "origins.json"]
 
 
 def test_a_reader_never_sees_half_a_version(first: Path, second: Path) -> None:
@@ -196,15 +168,6 @@ def test_a_reader_never_sees_half_a_version(first: Path, second: Path) -> None:
         finally:
             stop.set()
         writer.result()
-
-
-def test_who_found_an_artifact_reads_one_version_of_it(first: Path, second: Path) -> None:
-    get(first / SURROGATE)
-    path = find(SURROGATE).path
-    get(second / SURROGATE)
-    assert tree_of(path) == tree_of(first / SURROGATE)
-    assert tree_of(find(SURROGATE).path) == tree_of(second / SURROGATE)
-    assert digest_of(home() / SURROGATE) == digest_of(second / SURROGATE)
 
 
 def test_listing_while_others_pull_and_remove(first: Path, second: Path) -> None:
@@ -228,9 +191,9 @@ def test_listing_while_others_pull_and_remove(first: Path, second: Path) -> None
 
 
 def test_a_version_that_goes_while_it_is_listed_is_passed_over(
-    first: Path, second: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, faulty: FaultyHost, first: Path, second: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gone, stays = get(first / SURROGATE), get(second / SURROGATE)
+    gone, stays = (pull_from(hub, folder) for folder in (first, second))
     real = versions_module.sha256
 
     def removed_first(path: Path) -> str:

@@ -91,6 +91,18 @@ def test_a_folder_is_not_mended_over_files_of_others(first: Path, tmp_path: Path
     assert (target / "thesis.tex").read_text() == "mine"
 
 
+def test_a_manifest_that_cannot_be_read_is_not_replaced_unasked(
+    first: Path, tmp_path: Path
+) -> None:
+    import fsspec
+
+    store, place = fsspec.filesystem("memory"), f"/{tmp_path.name}/{SURROGATE}/manifest.json"
+    store.pipe_file(place, bytes(5 << 20))
+    with pytest.raises(DataError, match="is larger than"):
+        push(first / SURROGATE, f"memory://{tmp_path.name}", progress=False)
+    assert store.size(place) == 5 << 20
+
+
 def test_what_is_there_whole_is_not_sent_again(bucket: str, s3: FaultyHost, first: Path) -> None:
     push(first / SURROGATE, bucket, progress=False)
     s3.seen.clear()
@@ -151,8 +163,8 @@ def test_files_of_others_in_a_store_are_not_removed_unasked(first: Path, tmp_pat
     ("artifact", "url", "options", "error", "message"),
     [
         ("hwgpt-s-tabular", "memory://x", {}, MissingArtifactError, "hwgpt-blackbox convert"),
-        ("hwgpt-xl", "memory://x", {}, InputError, "is no name of an artifact"),
-        ("./nothing", "memory://x", {}, MissingArtifactError, "has no manifest.json"),
+        ("hwgpt-xl", "memory://x", {}, InputError, "is no artifact: .*known: hwgpt-s"),
+        ("./nothing", "memory://x", {}, InputError, "is no artifact: no folder with a manifest"),
         ("hwgpt-s", "nothing-here", {}, InputError, "is no address"),
         ("hwgpt-s", "memory://x", {"create": True}, InputError, "are for the hub"),
         ("hwgpt-s", "hf://datasets/me/mine@v1", {}, InputError, "name the branch with --branch"),

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosted import SURROGATE, TABLE, digest_of, get, in_use, shelf, tree_of
+from helpers import rewrite_manifest
+from hosted import SURROGATE, TABLE, digest_of, get, in_use, pull_from, shelf, tree_of
 from loopback_faults import FaultyHost
 from loopback_hub import Hub
 
@@ -23,9 +24,11 @@ from hwgpt_blackbox.storage.locations import find, home
 # -- side by side ----------------------------------------------------------------------------
 
 
-def test_versions_stay_side_by_side_and_one_is_in_use(first: Path, second: Path) -> None:
+def test_versions_of_the_hub_stay_side_by_side_and_one_is_in_use(
+    hub: Hub, faulty: FaultyHost, first: Path, second: Path
+) -> None:
     assert cached() == []
-    old, new = get(first / SURROGATE), get(second / SURROGATE)
+    old, new = (pull_from(hub, folder) for folder in (first, second))
     table = get(first / TABLE)
     assert [(v.name, v.digest, v.active) for v in cached()] == [
         (SURROGATE, old, False),
@@ -37,14 +40,40 @@ def test_versions_stay_side_by_side_and_one_is_in_use(first: Path, second: Path)
     assert pull(SURROGATE, revision=old[:10], offline=True, progress=False).digest == old
     assert in_use() == [old, table]
     size = sum(path.stat().st_size for path in (first / SURROGATE).iterdir())
-    assert cached()[0].size == size
+    assert {v.size for v in cached() if v.digest == old} == {size}
 
 
-def test_a_version_can_be_fetched_without_being_used(first: Path, second: Path) -> None:
+def test_elsewhere_the_version_pulled_last_is_the_only_one(first: Path, second: Path) -> None:
+    get(first / SURROGATE)
+    new = get(second / SURROGATE)
+    assert [(v.digest, v.active) for v in cached()] == [(new, True)]
+    assert tree_of(home() / SURROGATE) == tree_of(second / SURROGATE)
+
+
+def test_a_version_of_the_hub_can_be_fetched_without_being_used(
+    hub: Hub, faulty: FaultyHost, first: Path, second: Path
+) -> None:
     old = get(first / SURROGATE)
-    version = pull(str(second / SURROGATE), activate=False, progress=False)
+    hub.repository("me/mine").commit(tree_of(second))
+    version = pull(SURROGATE, repository="me/mine", activate=False, progress=False)
     assert not version.active
+    assert tree_of(version.path) == tree_of(second / SURROGATE)
     assert in_use() == [old]
+    with pytest.raises(InputError, match=r"activate=False is for the hub: .*home="):
+        pull(str(second / SURROGATE), activate=False, progress=False)
+
+
+def test_a_damaged_copy_in_the_cache_is_fetched_again(
+    hub: Hub, faulty: FaultyHost, first: Path, second: Path
+) -> None:
+    old, new = (pull_from(hub, folder) for folder in (first, second))
+    (version,) = (v for v in cached() if v.digest == old)
+    (version.path / "arrays.npz").resolve().write_bytes(b"bit rot")
+    with pytest.raises(MissingArtifactError, match="offline"):
+        pull(SURROGATE, revision=old, offline=True, progress=False)
+    assert in_use() == [new]
+    commit = version.origins[-1]["revision"]
+    assert pull(SURROGATE, repository="me/mine", revision=commit, progress=False).digest == old
 
 
 def test_a_home_may_be_moved(first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +88,7 @@ def test_rights_are_those_of_any_new_file(first: Path) -> None:
     get(first / SURROGATE)
     mask = os.umask(0o022)
     os.umask(mask)
-    for path in (shelf() / "versions").rglob("*"):
+    for path in (home() / SURROGATE, *(home() / SURROGATE).iterdir()):
         expected = (0o777 if path.is_dir() else 0o666) & ~mask
         assert path.stat().st_mode & 0o777 == expected, path
 
@@ -81,9 +110,27 @@ def test_what_the_release_before_pulled_is_found_listed_replaced_and_removed(
     new = get(second / SURROGATE)
     assert [(v.digest, v.active) for v in cached()] == [(old, False), (new, True)]
     assert pull(SURROGATE, revision="v1", offline=True, progress=False).digest == old
-    assert {v.digest for v in remove(SURROGATE)} == {old, new}
+    assert digest_of(find(SURROGATE).path) == old
+    assert {v.digest for v in remove(SURROGATE)} == {old}
+    get(second / SURROGATE)
+    assert not list(shelf().glob("versions/*"))
+    assert {v.digest for v in remove(SURROGATE)} == {new}
     assert find(SURROGATE).embedded
-    assert [path.name for path in shelf().iterdir() if path.name != "lock"] == ["versions"]
+
+
+def test_one_version_that_the_release_before_pulled_is_removed(first: Path, second: Path) -> None:
+    places = {}
+    for folder in (first, second):
+        digest = digest_of(folder / SURROGATE)
+        places[digest] = shelf() / "versions" / digest[:16] / SURROGATE
+        shutil.copytree(folder / SURROGATE, places[digest])
+    old, new = places
+    (home() / SURROGATE).symlink_to(places[new].relative_to(home()))
+    assert in_use() == [new]
+    assert [v.digest for v in remove(SURROGATE, new[:8])] == [new]
+    assert in_use() == [old]
+    assert tree_of(find(SURROGATE).path) == tree_of(first / SURROGATE)
+    assert not places[new].exists()
 
 
 # -- what was converted here -----------------------------------------------------------------
@@ -98,21 +145,16 @@ def converted(second: Path) -> Path:
 
 def test_what_was_converted_here_is_not_replaced_unasked(converted: Path, first: Path) -> None:
     before = tree_of(converted)
-    with pytest.raises(OutputError, match=r"was not pulled .*--overwrite.*keeps it as a version"):
+    with pytest.raises(OutputError, match=r"was not pulled .*--overwrite.*removes it for good"):
         get(first / SURROGATE)
     assert tree_of(converted) == before
     assert cached() == []
 
 
-def test_what_was_converted_here_becomes_a_version_when_asked(
-    converted: Path, first: Path, second: Path
-) -> None:
+def test_what_was_converted_here_is_replaced_when_asked(converted: Path, first: Path) -> None:
     new = pull(str(first / SURROGATE), overwrite=True, progress=False).digest
-    old = digest_of(second / SURROGATE)
-    assert {(v.digest, v.active) for v in cached()} == {(old, False), (new, True)}
-    assert remove(SURROGATE, new)[0].digest == new
-    assert in_use() == [old]
-    assert tree_of(find(SURROGATE).path) == tree_of(second / SURROGATE)
+    assert [(v.digest, v.active) for v in cached()] == [(new, True)]
+    assert tree_of(find(SURROGATE).path) == tree_of(first / SURROGATE)
 
 
 @pytest.mark.parametrize("what", ["folder", "file", "broken link", "link elsewhere"])
@@ -136,8 +178,10 @@ def test_what_is_no_artifact_is_never_replaced(what: str, first: Path, tmp_path:
     assert what != "link elsewhere" or (tmp_path / "elsewhere" / "manifest.json").exists()
 
 
-def test_a_conversion_over_a_pulled_artifact_leaves_the_version(first: Path, second: Path) -> None:
-    old = get(first / SURROGATE)
+def test_a_conversion_over_a_pulled_artifact_leaves_the_version_of_the_hub(
+    hub: Hub, faulty: FaultyHost, first: Path, second: Path
+) -> None:
+    old = pull_from(hub, first)
     with Outputs(home(), [SURROGATE], overwrite=True) as outputs:
         shutil.copytree(second / SURROGATE, outputs.build(SURROGATE), dirs_exist_ok=True)
         outputs.publish()
@@ -149,18 +193,41 @@ def test_a_conversion_over_a_pulled_artifact_leaves_the_version(first: Path, sec
 # -- removal ---------------------------------------------------------------------------------
 
 
-def test_removing_one_version_and_all(first: Path, second: Path) -> None:
-    old, new = get(first / SURROGATE), get(second / SURROGATE)
+def test_removing_one_version_and_all(
+    hub: Hub, faulty: FaultyHost, first: Path, second: Path
+) -> None:
+    old, new = (pull_from(hub, folder) for folder in (first, second))
     assert [v.digest for v in remove(SURROGATE, old[:12])] == [old]
     assert in_use() == [new]
-    get(first / SURROGATE)
+    pull_from(hub, first)
     assert [v.digest for v in remove(SURROGATE, old)] == [old]  # the one in use
     assert in_use() == [new]
-    get(first / SURROGATE)
+    pull_from(hub, first)
     assert {v.digest for v in remove("hwgpt-s-repeats")} == {old, new}
     assert cached() == []
     assert find(SURROGATE).embedded
     assert not os.path.lexists(home() / SURROGATE)
+    assert not (shelf() / "hub").exists()
+
+
+def test_what_is_copied_here_after_a_removal_was_not_pulled(first: Path, second: Path) -> None:
+    get(first / SURROGATE)
+    remove(SURROGATE)
+    shutil.copytree(first / SURROGATE, home() / SURROGATE)
+    assert cached() == []
+    with pytest.raises(OutputError, match="was not pulled"):
+        get(second / SURROGATE)
+
+
+def test_removing_a_version_leaves_what_others_share_with_it(
+    hub: Hub, faulty: FaultyHost, first: Path, second: Path
+) -> None:
+    old = pull_from(hub, first)
+    rewrite_manifest(first / SURROGATE, made_for="the same arrays")
+    new = pull_from(hub, first)
+    remove(SURROGATE, old)
+    assert [v.digest for v in cached()] == [new]
+    assert pull(SURROGATE, revision=new, offline=True, progress=False).active
 
 
 def test_removing_a_branch_removes_the_version_that_it_was_last(
@@ -178,13 +245,16 @@ def test_removing_a_branch_removes_the_version_that_it_was_last(
     assert in_use() == [old]
 
 
-def test_removing_by_a_start_that_several_versions_have(first: Path, second: Path) -> None:
+def test_removing_by_a_start_that_several_versions_have(
+    hub: Hub, faulty: FaultyHost, first: Path, second: Path
+) -> None:
     for folder in (first, second):
-        get(folder / SURROGATE)
-    records = sorted(shelf().glob("versions/*/origin.json"))
-    for record, commit in zip(records, ("a" * 39 + "b", "a" * 40), strict=True):
-        (row,) = json.loads(record.read_text())
-        record.write_text(json.dumps([{**row, "revision": commit}]))
+        pull_from(hub, folder)
+    log = shelf() / "origins.json"
+    text = log.read_text()
+    for version, commit in zip(cached(), ("a" * 39 + "b", "a" * 40), strict=True):
+        text = text.replace(version.origins[-1]["revision"], commit)
+    log.write_text(text)
     for action in (
         lambda: remove(SURROGATE, "aaaaaaa"),
         lambda: pull(SURROGATE, revision="aaaaaaa", offline=True, progress=False),
@@ -222,57 +292,63 @@ def test_removing_leaves_what_was_converted_here(converted: Path) -> None:
     assert (converted / "manifest.json").exists()
 
 
-def test_records_of_origin_that_somebody_broke_count_as_nothing_known(first: Path) -> None:
-    digest = get(first / SURROGATE)
-    (record,) = shelf().glob("versions/*/origin.json")
-    (row,) = json.loads(record.read_text())
-    broken = ["", "{", "[1, null]", "{}", '[{"source": 1, "revision": {}}]', "[" * 10_000]
-    broken += [json.dumps([{**row, key: 7}]) for key in row]
-    broken += [json.dumps([{k: v for k, v in row.items() if k != key}]) for key in row]
-    for content in broken:
+def test_records_of_origin_that_somebody_broke_count_as_nothing_known(
+    hub: Hub, faulty: FaultyHost, first: Path
+) -> None:
+    digest = pull_from(hub, first)
+    record = shelf() / "origins.json"
+    (row,) = json.loads(record.read_text())[digest]
+    rows = [1, None, {"source": 1, "revision": {}}]
+    rows += [{**row, key: 7} for key in row]
+    rows += [{k: v for k, v in row.items() if k != key} for key in row]
+    broken = ["", "{", "[1, null]", "{}", "[" * 10_000, f'{{"{digest}": 1}}']
+    for content in [*broken, *(json.dumps({digest: [row]}) for row in rows)]:
         record.write_text(content)
         assert main(["list", "--cached"]) == 0
-        assert remove_fails("v1")
+        with pytest.raises(MissingArtifactError, match="was pulled; here are"):
+            remove(SURROGATE, "v1")
         assert [v.digest for v in cached()] == [digest]
-        assert pull(SURROGATE, revision=digest, offline=True, progress=False).active
+        with pytest.raises(OutputError, match="was not pulled"):
+            get(first / SURROGATE)
+        version = pull(SURROGATE, revision=digest, offline=True, overwrite=True, progress=False)
+        assert version.active
     assert get(first / SURROGATE) == digest
-    assert json.loads(record.read_text())[-1]["source"] == str(first / SURROGATE)
-
-
-def remove_fails(revision: str) -> bool:
-    with pytest.raises(MissingArtifactError, match="was pulled; here are"):
-        remove(SURROGATE, revision)
-    return True
+    assert json.loads(record.read_text())[digest][-1]["source"] == str(first / SURROGATE)
 
 
 def test_a_record_of_origin_that_cannot_be_written_leaves_the_former_one(
-    first: Path, monkeypatch: pytest.MonkeyPatch
+    first: Path, second: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    get(first / SURROGATE)
-    (record,) = shelf().glob("versions/*/origin.json")
+    digest = get(first / SURROGATE)
+    record = shelf() / "origins.json"
     before = record.read_text()
     write = Path.write_bytes
 
     def full(self: Path, data: bytes) -> int:
-        if "origin" not in str(self.parent):
+        if "origins" not in str(self.parent):
             return write(self, data)
         write(self, data[:10])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
-        with pytest.raises(OutputError, match="make room"):
-            get(first / SURROGATE)
+        for folder in (first, second):
+            with pytest.raises(OutputError, match="make room"):
+                get(folder / SURROGATE)
     assert record.read_text() == before
-    assert {path.name for path in record.parent.iterdir()} == {SURROGATE, "origin.json"}
+    assert in_use() == [digest]
+    assert {path.name for path in record.parent.iterdir()} == {"lock", "origins.json"}
 
 
 def test_odd_things_in_the_folder_of_versions_are_passed_over(first: Path, tmp_path: Path) -> None:
     digest = get(first / SURROGATE)
-    (shelf() / "versions" / "empty").mkdir()
-    (shelf() / "versions" / "file").write_text("x")
-    (shelf() / "versions" / "odd").mkdir()
-    (shelf() / "versions" / "odd" / SURROGATE).write_text("x")
-    (shelf() / "versions" / "odder" / SURROGATE / "manifest.json").mkdir(parents=True)
+    versions = shelf() / "versions"
+    (versions / "empty").mkdir(parents=True)
+    (versions / "file").write_text("x")
+    (versions / "odd").mkdir()
+    (versions / "odd" / SURROGATE).write_text("x")
+    (versions / "odder" / SURROGATE / "manifest.json").mkdir(parents=True)
+    (shelf() / "hub" / "file").mkdir(parents=True)
+    (shelf() / "hub" / "file" / "snapshots").write_text("x")
     assert [v.digest for v in cached()] == [digest]
     assert get(first / SURROGATE) == digest
