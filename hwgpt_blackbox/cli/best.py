@@ -70,17 +70,17 @@ def run(args: argparse.Namespace) -> int:
     """Find the architecture and print it with its expected values."""
     from hwgpt_blackbox.domain.model_config import architecture_of
     from hwgpt_blackbox.fronts import best
-    from hwgpt_blackbox.fronts.layer_sums import load_surrogate, own_devices_of
+    from hwgpt_blackbox.fronts.layer_sums import surrogate_for
     from hwgpt_blackbox.models.prediction import Predictor
-    from hwgpt_blackbox.storage.user_devices import workload_notes
+    from hwgpt_blackbox.storage.user_devices import measured_on_own, workload_notes
 
     space = get_space(args.space)
-    own = own_devices_of(space.name, None)
+    own = measured_on_own(space.name)
     minimise = _column(args.minimise or DEFAULT_OBJECTIVE, args.device, own)
     limits = _limits(args.limits or [], args.device, own)
     found = best(space.name, minimise.target, {c.target: v for c, v in limits.items()})
     columns = _shown_columns(space, args.device, [minimise, *limits], own)
-    predictor = Predictor(load_surrogate(space.name, None, columns), columns)
+    predictor = Predictor(surrogate_for(space.name, columns), columns)
     values = predictor.one(found.row.tolist(), None)
     expected = dict(zip(columns, values, strict=True))
     architecture = architecture_of(space.name, found.configuration)
