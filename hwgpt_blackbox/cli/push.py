@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Push, and print the revision."""
     from hwgpt_blackbox.hosting import push
-    from hwgpt_blackbox.hosting.transfer import redact
+    from hwgpt_blackbox.storage.remote import redact
 
     revision = push(
         args.artifact,

@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 from hwgpt_blackbox.errors import DataError, HWGPTError, OutputError, require
+from hwgpt_blackbox.experiments.results.files import RemotePath
 from hwgpt_blackbox.experiments.results.provenance import changed, provenance
 from hwgpt_blackbox.experiments.results.run_file import encode
 from hwgpt_blackbox.experiments.results.store import ResultStore
@@ -67,7 +68,8 @@ class Outcome:
 
 def make_task(run: RunSettings, store: ResultStore) -> Task:
     """The task of a run for a store."""
-    return Task(run, str(store.folder), store.identity, provenance(run))
+    folder = store.folder.url if isinstance(store.folder, RemotePath) else str(store.folder)
+    return Task(run, folder, store.identity, provenance(run))
 
 
 def attempt(task: Task, progress: Callable[[int], None] | None = None) -> Outcome:

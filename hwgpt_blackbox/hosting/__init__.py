@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from hwgpt_blackbox.hosting.cache import cached, remove
 from hwgpt_blackbox.hosting.pulling import pull
 from hwgpt_blackbox.hosting.pushing import push
-from hwgpt_blackbox.hosting.versions import Version
+from hwgpt_blackbox.hosting.versions import Version, cached, remove
 
 __all__ = ["Version", "cached", "pull", "push", "remove"]

@@ -5,20 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 from urllib.request import url2pathname
 
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.hosting.transfer import redact
+from hwgpt_blackbox.storage.remote import redact
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _HUB_URL = re.compile(
     rf"hf://datasets/(?P<repo>{_PART}/{_PART})(@(?P<revision>[^/@]+))?(?P<path>(/{_PART})*)"
 )
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
-
-_FOLDERS = ("file", "local")
-"""Schemes of folders on this machine."""
 
 
 @dataclass(frozen=True)
@@ -56,24 +53,6 @@ class Address:
         return Address(self.scheme, f"{self.url.rstrip('/')}/{name}")
 
 
-def check_text(argument: str, value: object) -> None:
-    """Raise unless an argument is text, or None.
-
-    :raises InputError: it is of another type
-    """
-    if not isinstance(value, str | None):
-        raise InputError(f"{argument} is {value!r:.200}; expected text")
-
-
-def is_web_address(text: str) -> bool:
-    """Whether a text is an address of the web, with a host and, if any, a port that exists."""
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
 def parse(text: str) -> Address:
     """What a user's text names: a URL, a folder, or ``owner/repo`` on the hub.
 
@@ -98,7 +77,7 @@ def parse(text: str) -> Address:
 
 
 def _parse_url(scheme: str, rest: str) -> Address:
-    if scheme in _FOLDERS:
+    if scheme in ("file", "local"):
         return Address("file", _folder(rest))
     url = f"{scheme}://{rest}"
     if not rest.strip("/"):

@@ -2,40 +2,125 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
+import logging
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, urlsplit
 
 from hwgpt_blackbox._version import __version__
-from hwgpt_blackbox.errors import InputError, TransferError
-from hwgpt_blackbox.hosting.addresses import is_web_address, parse_hub
-from hwgpt_blackbox.hosting.sources import Access
-from hwgpt_blackbox.hosting.transfer import Failure, insist, of_status, redact, without
+from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, TransferError
+from hwgpt_blackbox.hosting.addresses import parse_hub
+from hwgpt_blackbox.hosting.listing import Listing, check_foreign, read_listing
+from hwgpt_blackbox.hosting.sources import Count, fetch_manifest
+from hwgpt_blackbox.storage.remote import TIMEOUT, Access, failures, is_web_address, redact
 
 LIBRARY = "hwgpt-blackbox"
 
-TIMEOUT = 20.0
-"""Seconds without a byte after which a connection counts as cut."""
-
 MAX_ANSWER_BYTES = 8 << 20
-MAX_PAGES = 20
-"""An answer of the API that is larger, or a listing of more pages, is refused."""
+MAX_ENTRIES = 1000
+MAX_WAIT = 120
+"""An answer of the API, or a folder, beyond these is refused; a host that asks to wait longer, in
+seconds, is not waited for."""
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_trusted: set[str | None] = set()
+"""Hosts that get the token."""
 
 
-def hub_endpoint(access: Access) -> str:
-    """The host: as given, else as ``HF_ENDPOINT`` says now, else the public hub."""
-    from huggingface_hub import constants
+def _open(access: Access) -> Any:
+    """The library's client.
+
+    :raises InputError: the endpoint is no address
+    """
+    from huggingface_hub import HfApi, constants
 
     endpoint = access.endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
     if not is_web_address(endpoint):
         raise InputError(f"endpoint {redact(endpoint)!r} of the hub is no http(s):// address")
-    return endpoint.rstrip("/")
+    _trusted.update(urlsplit(url).hostname for url in (endpoint, constants.ENDPOINT))
+    _guard()
+    token = False if access.anonymous else access.token
+    return HfApi(endpoint.rstrip("/"), token, LIBRARY, __version__)
+
+
+def _guard() -> None:
+    """Have the library's requests for us, which its user agent tells, checked; others pass."""
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils import _http
+
+    former = _http._GLOBAL_CLIENT_FACTORY  # the user's own, with a proxy perhaps
+    if getattr(former, "checks", False):
+        return
+
+    def factory() -> Any:
+        client = former()
+        hooks = client.event_hooks
+        hooks["request"].append(_check_request)
+        hooks["response"].append(_check_answer)
+        client.event_hooks = hooks
+        return client
+
+    factory.checks = True  # type: ignore[attr-defined]
+    set_client_factory(factory)
+    for handler in logging.getLogger("huggingface_hub").handlers:
+        handler.addFilter(_redact_record)  # it names the addresses that it tries again
+
+
+def _redact_record(record: logging.LogRecord) -> bool:
+    record.msg, record.args = redact(record.getMessage()), ()
+    return True
+
+
+def _is_ours(request: Any) -> bool:
+    return str(request.headers.get("user-agent", "")).startswith(f"{LIBRARY}/")
+
+
+def _check_request(request: Any) -> None:
+    """Set a limit of time where there is none; refuse to send the token elsewhere.
+
+    :raises TransferError: it would go to another host
+    """
+    if not _is_ours(request):
+        return
+    limits = request.extensions.get("timeout") or {}
+    known = {key: value for key, value in limits.items() if value is not None}
+    defaults = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT)
+    request.extensions["timeout"] = {**defaults, **known}
+    if "authorization" in request.headers and request.url.host not in _trusted:
+        raise TransferError(f"the hub continues on another host, {request.url.host}; refused")
+
+
+def _check_answer(answer: Any) -> None:
+    """Refuse what no hub sends: pauses of hours, success without content, answers without end.
+
+    :raises TransferError: it is one of these
+    """
+    request, status = answer.request, answer.status_code
+    if not _is_ours(request):
+        return
+    url, wait = redact(str(request.url)), answer.headers.get("Retry-After", "").strip()
+    if wait.isdigit() and int(wait[:9]) > MAX_WAIT:
+        raise TransferError(f"{url}: the host asks to wait {wait[:9]} s; try again then")
+    empty = 200 < status < 400 and status != 206 and not answer.has_redirect_location
+    if request.method == "GET" and empty:
+        raise TransferError(f"{url} failed (HTTP {status})")
+    if "/api/" not in request.url.path and status < 400:
+        return  # a file, whose bytes are counted
+    chunks = answer.iter_bytes
+
+    def bounded(*args: Any, **kwargs: Any) -> Iterator[bytes]:
+        size = 0
+        for chunk in chunks(*args, **kwargs):
+            size += len(chunk)
+            if size > MAX_ANSWER_BYTES:
+                raise TransferError(f"{url} answers without end; refused")
+            yield chunk
+
+    answer.iter_bytes = bounded
 
 
 class HubSource:
@@ -49,16 +134,10 @@ class HubSource:
     """
 
     def __init__(self, url: str, revision: str | None, access: Access) -> None:
-        from huggingface_hub.utils import build_hf_headers
-
-        where = parse_hub(url)
+        self._where = where = parse_hub(url)
         if revision and where.revision and revision != where.revision:
             raise InputError(f"{url!r} names a revision, and so does {revision!r}; leave out one")
-        self._repo, self._path = where.repo, where.path
-        self._endpoint = hub_endpoint(access)
-        self._headers = build_hf_headers(
-            token=access.hub_token, library_name=LIBRARY, library_version=__version__
-        )
+        self._api = _open(access)
         self.url = f"hf://datasets/{where.repo}" + (f"/{where.path}" if where.path else "")
         # The hub itself puts the first there, and people put the second.
         self.ignored = frozenset() if where.path else frozenset({".gitattributes", "README.md"})
@@ -66,137 +145,162 @@ class HubSource:
 
     def _pin(self, revision: str) -> str:
         """The commit that a revision stands for now."""
-        url = f"{self._api}/revision/{quote(revision, safe='')}"
+        from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff
+
         what = f"{self.url} at revision {revision!r}"
-        answer, _ = insist(lambda: self._get_json(url), what)
-        commit = answer.get("sha") if isinstance(answer, dict) else None
-        if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+        with failures(what):
+            answer = http_backoff(  # the library's own dataset_info makes one attempt
+                "GET",
+                f"{self._api.endpoint}/api/datasets/{self._where.repo}"
+                f"/revision/{quote(revision, safe='')}",
+                headers=build_hf_headers(
+                    token=self._api.token, library_name=LIBRARY, library_version=__version__
+                ),
+            )
+            hf_raise_for_status(answer)
+            commit = answer.json()["sha"]
+        if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40}", commit):
             raise TransferError(
-                f"{what}: {redact(self._endpoint)} answers with no commit; is it a hub?"
+                f"{what}: {redact(self._api.endpoint)} answers with no commit; is it a hub?"
             )
         return commit
 
-    @property
-    def _api(self) -> str:
-        return f"{self._endpoint}/api/datasets/{self._repo}"
-
     def entries(self) -> dict[str, int | None]:
         """Names in the folder at the commit, with sizes of files."""
-        path = f"/{quote(self._path)}" if self._path else ""
-        url: str | None = f"{self._api}/tree/{self.revision}{path}?recursive=false"
-        found: dict[str, int | None] = {}
-        for _ in range(MAX_PAGES):
-            if url is None:
-                return found
-            rows, url = self._get_json(url)
-            for row in rows if isinstance(rows, list) else ():
-                if isinstance(row, dict) and isinstance(row.get("path"), str):
-                    size = row.get("size") if row.get("type") == "file" else None
-                    found[row["path"].rpartition("/")[2]] = size
-        raise Failure(f"it lists more than {MAX_PAGES} pages; refused", again=False)
+        with failures(self.url):
+            found = self._api.list_repo_tree(
+                self._where.repo,
+                self._where.path or None,
+                revision=self.revision,
+                repo_type="dataset",
+            )
+            rows = list(islice(found, MAX_ENTRIES + 1))
+        if len(rows) > MAX_ENTRIES:
+            raise TransferError(f"{self.url} lists more than {MAX_ENTRIES} entries; refused")
+        return {row.path.rpartition("/")[2]: getattr(row, "size", None) for row in rows}
 
-    def read(self, name: str, start: int, stop: int) -> Iterator[bytes]:
-        """Bytes of a file at the commit; more than ``stop`` if that is what the host sends."""
-        from huggingface_hub import hf_hub_url
+    def fetch(self, name: str, folder: Path, count: Count) -> Path:
+        """Fetch a file; one that is in the folder, of this commit, is not fetched again."""
+        from tqdm import tqdm
 
-        url = hf_hub_url(
-            self._repo,
-            f"{self._path}/{name}" if self._path else name,
-            repo_type="dataset",
-            revision=self.revision,
-            endpoint=self._endpoint,
-        )
-        with _Stream(url, {**self._headers, "Range": f"bytes={start}-{stop - 1}"}) as stream:
-            # A host that knows no ranges sends everything.
-            yield from without(stream.chunks(), 0 if stream.status == 206 else start)
+        class Counted(tqdm):  # type: ignore[misc]
+            def __init__(self, *args: Any, initial: int = 0, **kwargs: Any) -> None:
+                super().__init__(disable=True)
+                count(name, initial)
 
-    def _get_json(self, url: str) -> tuple[Any, str | None]:
-        """An answer of the API, and where its next page is."""
-        content = b""
-        with _Stream(url, self._headers) as stream:
-            for chunk in stream.chunks():
-                content += chunk
-                if len(content) > MAX_ANSWER_BYTES:
-                    raise Failure(f"{url} answers without end; refused", again=False)
-            further = stream.next_page
-        try:
-            answer = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise Failure(f"{url} answers with no JSON", again=False) from error
-        if further is not None:
-            further = urljoin(url, further)
-            if not further.startswith(f"{self._endpoint}/"):  # the token would go with it
-                raise Failure(f"{url} continues on another host; refused", again=False)
-        return answer, further
+            def update(self, n: float | None = 1) -> None:
+                count(name, int(n or 0))
+
+        where = self._where
+        with failures(f"{self.url}/{name}"):
+            path = self._api.hf_hub_download(
+                where.repo,
+                f"{where.path}/{name}" if where.path else name,
+                repo_type="dataset",
+                revision=self.revision,
+                local_dir=folder,
+                tqdm_class=Counted,
+            )
+        return Path(path)
 
 
-class _Stream:
-    """One GET, its body unread; every failure of it is a :class:`Failure`."""
+def push_to_hub(
+    folder: Path,
+    listing: Listing,
+    url: str,
+    access: Access,
+    *,
+    create: bool,
+    overwrite: bool,
+    branch: str | None,
+    message: str | None,
+    progress: bool,
+) -> str:
+    """Commit an artifact; files of an earlier version that it lacks go in the same commit.
 
-    def __init__(self, url: str, headers: dict[str, str]) -> None:
-        from huggingface_hub import get_session
+    Nothing outside its folder is touched.
 
-        # What is sent is what is stored: a compressed body would have another sha256.
-        self._request = get_session().stream(
-            "GET",
-            url,
-            headers={**headers, "Accept-Encoding": "identity"},
-            follow_redirects=True,
-            timeout=TIMEOUT,
-        )
+    :param folder: of the artifact
+    :param url: ``hf://datasets/owner/repo/path`` of its folder there
+    :param create: make the repository, private, if there is none
+    :param overwrite: remove what the manifest in that folder does not list
+    :param branch: default: the default branch
+    :return: the commit
+    :raises OutputError: files of others lie in that folder
+    :raises HWGPTError: the hub refuses or fails
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
 
-    def __enter__(self) -> _Stream:
-        with failures():
-            self._response = self._request.__enter__()
-        self.status: int = self._response.status_code
-        if self.status not in (200, 206):
-            header = self._response.headers
-            self._request.__exit__(None, None, None)
-            reason = header.get("X-Error-Message") or header.get("X-Error-Code") or ""
-            raise of_status(self.status, reason, header.get("Retry-After"))
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        with failures():
-            self._request.__exit__(*error)
-
-    @property
-    def next_page(self) -> str | None:
-        found: str | None = self._response.links.get("next", {}).get("url")
-        return found
-
-    def chunks(self) -> Iterator[bytes]:
-        with failures():
-            yield from self._response.iter_raw()
-
-
-@contextlib.contextmanager
-def failures() -> Iterator[None]:
-    """Turn what the hub's client raises in the block into :class:`Failure`."""
-    from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
-
+    where = parse_hub(url)
+    if where.revision:
+        raise InputError(f"{url!r}: name the branch with --branch (revision=), not in the address")
+    api = _open(access)
+    if create:
+        with failures(url):
+            api.create_repo(where.repo, repo_type="dataset", private=True, exist_ok=True)
+    source = _target(url, branch, access, create)
+    operations: list[Any] = [
+        CommitOperationAdd(f"{where.path}/{name}", str(folder / name))
+        for name in sorted(listing.names)
+    ]
+    operations += [
+        CommitOperationDelete(f"{where.path}/{name}", is_folder=is_folder)
+        for name, is_folder in _stale(source, listing, overwrite)
+    ]
+    quiet = not (progress or are_progress_bars_disabled())
+    if quiet:
+        disable_progress_bars()
     try:
-        yield
-    except OfflineModeIsEnabled as error:
-        raise Failure("huggingface_hub is in offline mode", again=False) from error
-    except HfHubHTTPError as error:
-        answer = error.response
-        reason = error.server_message or ""
-        raise of_status(answer.status_code, reason, answer.headers.get("Retry-After")) from error
-    except (HTTPError, OSError) as error:
-        raise Failure(f"{type(error).__name__}: {error}", again=_may_pass(error)) from error
-    except (ValueError, KeyError) as error:  # its answer was read in vain
-        raise Failure(
-            f"unexpected answer ({type(error).__name__}: {error})", again=False
-        ) from error
-    except Exception as error:
-        if type(error).__name__ != "InvalidURL":  # which is none of the client's HTTPErrors
-            raise
-        raise Failure(f"{type(error).__name__}: {error}", again=False) from error
+        with failures(url):
+            # Not upload_folder, which may make several commits of one push.
+            commit = api.create_commit(
+                where.repo,
+                operations,
+                commit_message=message or f"Push {listing.name} {listing.digest[:12]}",
+                repo_type="dataset",
+                revision=branch,
+            )
+            return str(commit.oid)
+    finally:
+        if quiet:
+            enable_progress_bars()
 
 
-def _may_pass(error: Exception) -> bool:
-    """Whether another attempt may go better: not where addresses are malformed or go in circles."""
-    if type(error).__name__ == "RemoteProtocolError":  # a connection that is cut, too
-        return "Invalid URL" not in str(error)
-    return type(error).__name__ not in ("TooManyRedirects", "UnsupportedProtocol")
+def _target(url: str, branch: str | None, access: Access, create: bool) -> HubSource:
+    """The folder as it is now.
+
+    :raises MissingArtifactError: there is no such repository, or no such branch
+    """
+    try:
+        return HubSource(url, branch, access)
+    except MissingArtifactError as error:
+        cure = "" if create else "; --create (create=True) makes the repository"
+        if branch is not None and "RevisionNotFound" in str(error):
+            cure = (
+                f"; the repository has no branch {branch!r}: make it on the hub first, or push to "
+                "the default branch"
+            )
+        raise MissingArtifactError(f"{error}{cure}") from error
+
+
+def _stale(source: HubSource, listing: Listing, overwrite: bool) -> list[tuple[str, bool]]:
+    """What a folder holds and an artifact lacks: names, and whether each is a folder.
+
+    :param overwrite: whether it may be more than the manifest there lists
+    :raises OutputError: it is more
+    """
+    there: dict[str, int | None] = {}
+    with suppress(MissingArtifactError):
+        there = source.entries()
+    stale = sorted(set(there) - listing.names)
+    if stale and not overwrite:
+        listed: set[str] = set()
+        with suppress(MissingArtifactError, DataError):  # there is none, or no sound one
+            listed = read_listing(fetch_manifest(source), source.url).names
+        check_foreign([n for n in stale if n not in listed or there[n] is None], source.url)
+    return [(name, there[name] is None) for name in stale]

@@ -55,12 +55,7 @@ def artifact_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class File:
-    """A file of an artifact, as its manifest says.
-
-    :param name: plain name
-    :param sha256: hexadecimal
-    :param size: in bytes
-    """
+    """A file of an artifact, as its manifest says: a plain name, sha256 and bytes."""
 
     name: str
     sha256: str

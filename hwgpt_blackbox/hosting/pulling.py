@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hwgpt_blackbox.errors import (
     DataError,
+    HWGPTError,
     InputError,
     MissingArtifactError,
+    OutputError,
 )
-from hwgpt_blackbox.hosting.addresses import Address, check_text, parse
-from hwgpt_blackbox.hosting.cache import cached, home_of
-from hwgpt_blackbox.hosting.download import OTHER_HOME, fetch_files, fetch_manifest
+from hwgpt_blackbox.hosting.addresses import Address, parse
 from hwgpt_blackbox.hosting.listing import (
     Listing,
     artifact_of,
@@ -23,19 +24,22 @@ from hwgpt_blackbox.hosting.listing import (
     is_artifact_name,
     read_listing,
 )
-from hwgpt_blackbox.hosting.shelf import Shelf
-from hwgpt_blackbox.hosting.sources import Access, Source, open_source
-from hwgpt_blackbox.hosting.transfer import Failure, insist
+from hwgpt_blackbox.hosting.sources import Source, counting, fetch_manifest, open_source
 from hwgpt_blackbox.hosting.versions import (
+    DIGEST_LENGTH,
+    OTHER_HOME,
     SHORTEST_REVISION,
+    Shelf,
     Version,
+    cached,
     check_revision,
+    home_of,
     named,
     origin_of,
 )
 from hwgpt_blackbox.storage import locations as places
-from hwgpt_blackbox.storage.atomic_writes import need, terminate_as_exit, writing
-from hwgpt_blackbox.storage.manifest import MAX_MANIFEST_BYTES
+from hwgpt_blackbox.storage.atomic_writes import discard, need, terminate_as_exit, writing
+from hwgpt_blackbox.storage.remote import Access, check_text
 
 JOBS = 4
 """Files that are fetched at once."""
@@ -96,11 +100,11 @@ def pull(
     if not isinstance(jobs, int) or jobs < 1:
         raise InputError(f"jobs is {jobs!r}; expected a whole number from 1")
     offline = places.offline() if offline is None else offline
-    access = Access(endpoint, token, anonymous, options or {}, offline)
+    access = Access(endpoint, token, anonymous, options or {})
     wanted = _resolve(what, repository, revision)
     root = home_of(home)
     with terminate_as_exit():
-        here = _from_here(wanted, root, access)
+        here = _from_here(wanted, root, offline)
         if here is not None:
             shelf = Shelf(here.name, root)
             with shelf.lock():
@@ -120,17 +124,11 @@ def pull(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What a user asked for.
+    """What a user asked for."""
 
-    :param name: of the artifact; None where an address was given
-    :param address: where to look
-    :param stated: whether the user said where to look
-    :param revision: the version; None: the newest
-    """
-
-    name: str | None
+    name: str | None  # None where an address was given
     address: Address
-    stated: bool
+    stated: bool  # whether the user said where to look
     revision: str | None
 
     def __str__(self) -> str:
@@ -152,22 +150,19 @@ def _resolve(what: str, repository: str | None, revision: str | None) -> _Wanted
     return _Wanted(name, address, repository is not None, revision)
 
 
-def _from_here(wanted: _Wanted, root: Path, access: Access) -> Version | None:
+def _from_here(wanted: _Wanted, root: Path, offline: bool) -> Version | None:
     """The version that was asked for, if it is here and nobody need be asked.
 
     :raises MissingArtifactError: it is not, and the network is not to be touched
     """
     revision = wanted.revision
     exact = revision is not None and _EXACT.fullmatch(revision) is not None
-    needed = access.offline and wanted.address.is_remote
+    needed = offline and wanted.address.is_remote
     if not exact and not needed:
         return None
-    found = [
-        version
-        for version in cached(root)
-        if wanted.name in (None, version.name)
-        and (not wanted.stated or version.is_from(wanted.address.shown))
-    ]
+    found = [version for version in cached(root) if wanted.name in (None, version.name)]
+    if wanted.stated:
+        found = [version for version in found if version.is_from(wanted.address.shown)]
     if revision is None:
         found.sort(key=lambda v: (v.active, v.pulled), reverse=True)
     else:
@@ -185,17 +180,35 @@ def _from_here(wanted: _Wanted, root: Path, access: Access) -> Version | None:
 
 
 def _fetch(source: Source, listing: Listing, shelf: Shelf, jobs: int, progress: bool) -> Version:
-    """Fetch what a listing names and make a version of it; what was cut stays in the shelf."""
-    entries = insist(source.entries, source.url)
+    """Fetch what a listing names and make a version of it.
+
+    Of a download that fails the files that came whole stay, for the next one.
+    """
+    entries = source.entries()
     if entries is not None:
         check_entries(listing, entries, source.url, source.ignored)
-    with writing(shelf.partial, OTHER_HOME):
-        shelf.partial.mkdir(exist_ok=True)
-        have = sum(path.lstat().st_size for path in shelf.partial.iterdir())
-    need(shelf.partial, listing.size - have, OTHER_HOME)
-    files = fetch_files(source, listing, shelf.partial, jobs=jobs, progress=progress)
-    version = shelf.install(listing, files, source.url)
-    shelf.drop_partial()
+    folder = shelf.partial / listing.digest[:DIGEST_LENGTH]
+    try:
+        with writing(folder, OTHER_HOME):
+            if any(path.is_symlink() for path in folder.rglob("*")):
+                discard(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            need(folder, listing.size, OTHER_HOME)
+            with ThreadPoolExecutor(jobs) as pool, counting(source, listing, progress) as count:
+                files = {
+                    pool.submit(source.fetch, file.name, folder, count): file.name
+                    for file in listing.files
+                }
+                try:
+                    fetched = {files[done]: done.result() for done in as_completed(files)}
+                finally:
+                    for waiting in files:
+                        waiting.cancel()
+        version = shelf.install(listing, fetched, source.url)
+    except (DataError, OutputError):
+        discard(shelf.partial)  # what is wrong is not kept, and a full disk is not left full
+        raise
+    discard(shelf.partial)
     return version
 
 
@@ -203,7 +216,7 @@ def _read_listing(source: Source, wanted: _Wanted) -> Listing:
     """The manifest at a source, checked; it must be of what was asked for."""
     where = f"{source.url}/{places.MANIFEST}"
     try:
-        content = fetch_manifest(source, MAX_MANIFEST_BYTES)
+        content = fetch_manifest(source)
     except MissingArtifactError as error:
         raise MissingArtifactError(f"{error}{_hint(source)}") from error
     listing = read_listing(content, where)
@@ -223,7 +236,7 @@ def _hint(source: Source) -> str:
         )
     try:
         entries = source.entries() or {}
-    except Failure:
+    except HWGPTError:
         return ""
     names = sorted(entry for entry in entries if is_artifact_name(entry))
     return f"; it holds {', '.join(names)}: add one of these to the address" if names else ""

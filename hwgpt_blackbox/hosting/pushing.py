@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,22 +15,27 @@ from hwgpt_blackbox.errors import (
     InputError,
     MissingArtifactError,
     OutputError,
+    TransferError,
 )
-from hwgpt_blackbox.hosting.addresses import Address, check_text, parse
-from hwgpt_blackbox.hosting.download import fetch_manifest
-from hwgpt_blackbox.hosting.folders import push_to_folder
+from hwgpt_blackbox.hosting.addresses import Address, parse
 from hwgpt_blackbox.hosting.listing import (
     Listing,
     artifact_of,
     check_entries,
+    check_foreign,
     read_listing,
 )
-from hwgpt_blackbox.hosting.sources import Access, FolderSource, Source, open_source
-from hwgpt_blackbox.hosting.transfer import insist
+from hwgpt_blackbox.hosting.sources import (
+    FolderSource,
+    Source,
+    StoreSource,
+    fetch_manifest,
+    open_source,
+)
 from hwgpt_blackbox.storage import locations as places
 from hwgpt_blackbox.storage.artifact_kinds import check_artifact
-from hwgpt_blackbox.storage.atomic_writes import terminate_as_exit
-from hwgpt_blackbox.storage.manifest import MAX_MANIFEST_BYTES
+from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
+from hwgpt_blackbox.storage.remote import Access, check_text
 
 logger = logging.getLogger(__name__)
 
@@ -89,15 +95,16 @@ def push(
     _check_entries(FolderSource(folder), listing)
     address = parse(url).below(listing.name)
     offline = places.offline() if offline is None else offline
-    access = Access(endpoint, token, anonymous, options or {}, offline)
-    access.check_online(address)
+    access = Access(endpoint, token, anonymous, options or {})
+    if offline and address.is_remote:
+        raise TransferError(f"{address.shown} is on the network, which offline mode does not touch")
     if address.scheme != "hf" and (branch or create or message):
         raise InputError(
             f"branch, create and message are for the hub; leave them out for {address.shown}"
         )
     with terminate_as_exit():
         if address.scheme == "hf":
-            from hwgpt_blackbox.hosting.hub_push import push_to_hub
+            from hwgpt_blackbox.hosting.hub import push_to_hub
 
             pinned = push_to_hub(
                 folder,
@@ -137,14 +144,33 @@ def _push(
     if address.scheme == "file":
         target = Path(address.url)
         if overwrite or not target.is_dir() or not _is_there(FolderSource(target), listing):
-            push_to_folder(folder, listing, target, overwrite=overwrite)
+            _write(folder, listing, target, overwrite)
         return FolderSource(target)
-    from hwgpt_blackbox.hosting.stores import StoreSource
-
     store = StoreSource(address, access)
     if overwrite or not _is_there(store, listing):
         store.write(folder, listing, overwrite=overwrite)
     return store
+
+
+def _write(folder: Path, listing: Listing, target: Path, overwrite: bool) -> None:
+    """Copy an artifact to a folder in one step; what is left there of the same is replaced.
+
+    :raises OutputError: something else is there, or it cannot be written; nothing of it stays
+    """
+    other, manifest = "choose another address", target / places.MANIFEST
+    with writing(target, other):
+        if not overwrite and manifest.is_file() and manifest.read_bytes() == listing.content:
+            check_foreign(
+                sorted({path.name for path in target.iterdir()} - listing.names), str(target)
+            )
+            overwrite = True
+    with Outputs(target.parent, [target.name], overwrite=overwrite, other=other) as outputs:
+        outputs.need(listing.size)
+        temporary = outputs.build(target.name)
+        with writing(temporary, other):
+            for name in sorted(listing.names):
+                shutil.copyfile(folder / name, temporary / name)
+        outputs.publish()
 
 
 def _is_there(source: Source, listing: Listing) -> bool:
@@ -152,27 +178,21 @@ def _is_there(source: Source, listing: Listing) -> bool:
 
     :raises OutputError: it is another version, which is not to be replaced
     """
-    digest = _digest_at(source)
-    if digest not in (None, listing.digest):
+    try:
+        digest = hashlib.sha256(fetch_manifest(source)).hexdigest()
+    except MissingArtifactError:
+        return False
+    if digest != listing.digest:
         raise OutputError(
             f"{source.url} holds another version, {digest}; replace it with --overwrite "
             "(overwrite=True), or choose another address: stores keep no earlier versions"
         )
     try:
-        if digest is not None:
-            _check_entries(source, listing)
+        _check_entries(source, listing)
     except DataError as error:
         logger.warning("%s is pushed again: %s", source.url, error)
         return False
-    return digest is not None
-
-
-def _digest_at(source: Source) -> str | None:
-    """sha256 of the manifest at a source; None if there is none."""
-    try:
-        return hashlib.sha256(fetch_manifest(source, MAX_MANIFEST_BYTES)).hexdigest()
-    except MissingArtifactError:
-        return None
+    return True
 
 
 def _compare(source: Source, listing: Listing) -> None:
@@ -181,7 +201,7 @@ def _compare(source: Source, listing: Listing) -> None:
     :raises DataError: it is not what was sent
     """
     try:
-        arrived = fetch_manifest(source, MAX_MANIFEST_BYTES)
+        arrived = fetch_manifest(source)
         if arrived != listing.content:
             raise DataError("its manifest is another one")
         _check_entries(source, listing)
@@ -197,6 +217,6 @@ def _check_entries(source: Source, listing: Listing) -> None:
 
     :raises DataError: a file is missing, unlisted or of another size
     """
-    entries = insist(source.entries, source.url)
+    entries = source.entries()
     if entries is not None:
         check_entries(listing, entries, source.url, source.ignored)

@@ -1,1 +1,1 @@
-"""Artifacts on disk: names, places, reading without trust, whole writes."""
+"""Artifacts on disk: names, places, reading without trust, whole writes; how hosts are reached."""

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from hwgpt_blackbox.errors import OutputError
+from hwgpt_blackbox.errors import HWGPTError, OutputError
 from hwgpt_blackbox.storage.locations import MANIFEST, OLD, TEMPORARY
 
 logger = logging.getLogger(__name__)
@@ -396,7 +396,7 @@ def writing(what: Path, other: str = OTHER_FOLDER) -> Iterator[None]:
     """
     try:
         yield
-    except OutputError:
+    except HWGPTError:
         raise
     except OSError as error:
         reason = error.strerror or str(error)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +18,6 @@ from loopback_faults import FaultyHost
 from loopback_hub import TOKEN, Hub, Repository
 
 from hwgpt_blackbox import pull
-from hwgpt_blackbox.hosting import transfer
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     for name in ("HF_HUB_OFFLINE", "HWGPT_BLACKBOX_OFFLINE", "HWGPT_BLACKBOX_REPOSITORY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(transfer, "FIRST_WAIT", 0.01)
+    clock = SimpleNamespace(sleep=lambda seconds: None, time=time.time)
+    monkeypatch.setattr("huggingface_hub.utils._http.time", clock)
+    monkeypatch.setattr("huggingface_hub.file_download.time", clock)
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +71,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # a protocol of its own
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 12)  # of small files, too
     server = Hub()
     yield server
     server.stop()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.hosting.addresses import Address, is_web_address, parse, parse_hub
+from hwgpt_blackbox.hosting.addresses import Address, parse, parse_hub
+from hwgpt_blackbox.storage.remote import is_web_address
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import re
 from pathlib import Path
 
+import huggingface_hub
 import pytest
+from helpers import rewrite_manifest
 from hosted import REPO, SURROGATE, URL, assert_in_use, tree_of
 from loopback_faults import FaultyHost
 from loopback_hub import Repository
@@ -20,9 +24,15 @@ from hwgpt_blackbox.errors import (
 )
 from hwgpt_blackbox.storage.locations import find, home
 
+OLD = int(huggingface_hub.__version__.partition(".")[0]) < 2
+"""The hub's library of the first releases that we accept: it tries less often again."""
+
+more_attempts = pytest.mark.skipif(OLD, reason="needs huggingface_hub 2")
+
 # -- hosts that fail -------------------------------------------------------------------------
 
 
+@more_attempts
 def test_a_cut_connection_is_gone_on_with_where_it_was_cut(
     repository: Repository, faulty: FaultyHost, first: Path
 ) -> None:
@@ -30,7 +40,7 @@ def test_a_cut_connection_is_gone_on_with_where_it_was_cut(
     version = pull(URL, progress=False)
     assert_in_use(version.digest)
     cuts = faulty.requests("GET /cdn/")
-    starts = [int(re.findall(r"\d+", seen.headers["range"])[0]) for seen in cuts]
+    starts = [int(re.findall(r"\d+", seen.headers.get("range", "0"))[0]) for seen in cuts]
     assert starts == sorted(starts)
     assert len(starts) == 3
     assert starts[2] > 0
@@ -38,49 +48,56 @@ def test_a_cut_connection_is_gone_on_with_where_it_was_cut(
     assert sum(seen.sent for seen in cuts) < 2 * size
 
 
+@more_attempts
 def test_a_connection_that_is_reset(repository: Repository, faulty: FaultyHost) -> None:
     faulty.fail("GET /cdn/", cut=50_000, reset=True, times=3)
     assert_in_use(pull(URL, progress=False).digest)
 
 
-def test_what_was_cut_is_kept_for_the_next_pull(
-    earlier: str, faulty: FaultyHost, second: Path
-) -> None:
-    fault = faulty.fail("GET /cdn/", cut=70_000, times=1)
-    faulty.fail("GET /cdn/", status=503)
-    with pytest.raises(TransferError, match=r"failed 6 times \(HTTP 503.*is kept: try again later"):
-        pull(URL, progress=False)
-    assert_in_use(earlier)
-    (kept,) = (home() / ".hwgpt-blackbox" / SURROGATE / "partial").glob("*arrays.npz")
-    have = kept.stat().st_size
-    assert 0 < have <= 70_000
+@pytest.fixture
+def half(repository: Repository, faulty: FaultyHost, first: Path) -> Path:
+    """What is kept of a pull of which one file came whole and another did not."""
+    (first / SURROGATE / "also.npz").write_bytes(bytes(1000))
+    rewrite_manifest(first / SURROGATE)
+    repository.commit(tree_of(first))
+    digest = hashlib.sha256((first / SURROGATE / "arrays.npz").read_bytes()).hexdigest()
+    faulty.fail(f"GET /cdn/{digest}", status=503)
+    with pytest.raises(TransferError, match=r"HTTP 503\); try again later"):
+        pull(URL, jobs=1, progress=False)
+    assert not cached()
     faulty.faults.clear()
     faulty.seen.clear()
-    assert_in_use(pull(URL, progress=False).digest)
-    (rest,) = faulty.requests("GET /cdn/")
-    assert rest.headers["range"].startswith(f"bytes={have}-")
-    assert not kept.exists()
-    assert fault.times == 0
+    return home() / ".hwgpt-blackbox" / SURROGATE / "partial"
+
+
+def test_files_that_came_whole_are_kept_for_the_next_pull(half: Path, faulty: FaultyHost) -> None:
+    (also,) = half.rglob("also.npz")
+    assert also.stat().st_size == 1000
+    assert_in_use(pull(URL, jobs=1, progress=False).digest)
+    assert len(faulty.requests("GET /cdn/")) == 1
+    assert not half.exists()
 
 
 def test_what_was_kept_and_is_wrong_is_fetched_from_the_start(
-    repository: Repository, faulty: FaultyHost
+    half: Path, faulty: FaultyHost
 ) -> None:
-    faulty.fail("GET /cdn/", cut=70_000, times=1)
-    faulty.fail("GET /cdn/", status=503, times=5)
-    with pytest.raises(TransferError):
+    (also,) = half.rglob("also.npz")
+    also.write_bytes(b"?" * 1000)
+    with pytest.raises(DataError, match=r"also.npz is not the file of its manifest"):
         pull(URL, progress=False)
-    (kept,) = (home() / ".hwgpt-blackbox" / SURROGATE / "partial").glob("*arrays.npz")
-    kept.write_bytes(bytes(kept.stat().st_size))
+    assert not half.exists()
     assert_in_use(pull(URL, progress=False).digest)
 
 
-def test_a_host_that_begins_elsewhere_than_it_says_is_asked_for_the_whole(
+@more_attempts
+def test_a_host_that_begins_elsewhere_than_it_says_is_found_out(
     repository: Repository, faulty: FaultyHost, first: Path
 ) -> None:
     content = (first / SURROGATE / "arrays.npz").read_bytes()
     faulty.fail("GET /cdn/", cut=30_000, times=1)
     faulty.fail("GET /cdn/", change=lambda rest: content[: len(rest)], times=1)
+    with pytest.raises(DataError, match="is not the file of its manifest"):
+        pull(URL, progress=False)
     assert_in_use(pull(URL, progress=False).digest)
 
 
@@ -95,6 +112,7 @@ def test_what_a_host_says_is_shown_without_what_terminals_heed(
     assert len(str(error.value)) < 700
 
 
+@more_attempts
 def test_a_host_without_ranges_serves_a_second_attempt_too(
     repository: Repository, faulty: FaultyHost
 ) -> None:
@@ -103,8 +121,14 @@ def test_a_host_without_ranges_serves_a_second_attempt_too(
     assert_in_use(pull(URL, progress=False).digest)
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-@pytest.mark.parametrize("what", ["revision", "tree", "manifest.json", "cdn"])
+@pytest.mark.parametrize(
+    ("what", "status"),
+    [
+        *itertools.product(["revision", "HEAD .*manifest.json"], [429, 500, 502, 503, 504]),
+        *(pytest.param("tree", status, marks=more_attempts) for status in [429, 500, 503]),
+        ("cdn", 429),  # other failures of a body's host are not tried again by the library
+    ],
+)
 def test_a_host_that_recovers_is_asked_again(
     status: int, what: str, repository: Repository, faulty: FaultyHost
 ) -> None:
@@ -119,8 +143,8 @@ def test_a_host_that_recovers_is_asked_again(
         (403, TransferError, "no access .*HF_TOKEN"),
         (404, MissingArtifactError, "not there"),
         (410, TransferError, "HTTP 410"),
-        (500, TransferError, "failed 6 times .*HTTP 500"),
-        (429, TransferError, "failed 6 times .*HTTP 429"),
+        (500, TransferError, "HTTP 500.*try again later"),
+        (429, TransferError, "HTTP 429.*try again later"),
     ],
 )
 @pytest.mark.parametrize("what", ["revision", "tree", "manifest.json", "cdn"])
@@ -133,7 +157,9 @@ def test_a_host_that_refuses_leaves_the_earlier_version_in_use(
         pull(URL, progress=False)
     assert_in_use(earlier)
     asked = len([seen for seen in faulty.seen if re.search(what, seen.line)])
-    assert asked == (6 if status in (429, 500) else 1)  # what cannot help is not tried again
+    tried_again = status == 429 or (status == 500 and what != "cdn")
+    if not (OLD and what == "tree"):
+        assert (asked > 1) is tried_again  # what cannot help is not tried again
 
 
 def test_a_host_that_asks_to_wait_for_hours_is_not_waited_for(
@@ -147,7 +173,7 @@ def test_a_host_that_asks_to_wait_for_hours_is_not_waited_for(
 
 def test_a_host_that_is_not_there(earlier: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(TransferError, match=r"failed 6 times .*ConnectError"):
+    with pytest.raises(TransferError, match=r"failed .*(ConnectError|closed)"):
         pull(URL, progress=False)
     assert_in_use(earlier)
 
@@ -173,15 +199,11 @@ def test_a_status_that_brings_no_content_is_refused(
 
 
 @pytest.mark.parametrize("where", ["http://[::bad", "ftp://x/y", "http://host:x/"])
-def test_a_redirect_to_no_address_is_not_tried_again(
-    where: str, earlier: str, faulty: FaultyHost
-) -> None:
+def test_a_redirect_to_no_address_is_an_error(where: str, earlier: str, faulty: FaultyHost) -> None:
     faulty.fail("/revision/", status=302, headers={"Location": where})
-    faulty.seen.clear()
     with pytest.raises(TransferError, match=r"Invalid URL|UnsupportedProtocol"):
         pull(URL, progress=False)
     assert_in_use(earlier)
-    assert len(faulty.requests("/revision/")) == 1
 
 
 @pytest.mark.parametrize("variable", [True, False])
@@ -196,19 +218,20 @@ def test_an_endpoint_that_is_no_address(
     assert "secret" not in str(error.value)
 
 
+def test_the_library_s_log_shows_no_password(
+    faulty: FaultyHost, repository: Repository, caplog: pytest.LogCaptureFixture
+) -> None:
+    faulty.fail("/revision/", status=503, times=1)
+    endpoint = f"http://me:secret@127.0.0.1:{faulty.port}"
+    assert pull(URL, endpoint=endpoint, token="hf_loopback", progress=False).active
+    assert "***@127.0.0.1" in caplog.text
+    assert "secret" not in caplog.text
+
+
 def test_an_endpoint_that_the_client_refuses_is_not_tried_again(earlier: str) -> None:
     with pytest.raises(TransferError, match=r"InvalidURL"):
         pull(URL, endpoint="http://host\u3002\u3002x/", progress=False)
     assert_in_use(earlier)
-
-
-def test_nothing_is_said_to_be_kept_where_nothing_came(earlier: str, faulty: FaultyHost) -> None:
-    for what in ("/revision/", "manifest.json", "GET /cdn/"):
-        faulty.faults.clear()
-        faulty.fail(what, status=503)
-        with pytest.raises(TransferError, match="failed 6 times") as error:
-            pull(URL, progress=False)
-        assert "is kept" not in str(error.value)
 
 
 @pytest.mark.parametrize("what", ["manifest.json", "cdn", "tree", "revision"])
@@ -224,13 +247,11 @@ def test_an_answer_that_is_nonsense(what: str, earlier: str, faulty: FaultyHost)
 
 def test_a_wrong_checksum(repository: Repository, faulty: FaultyHost) -> None:
     faulty.fail("GET .*cdn", change=lambda content: content[:-1] + b"?")
-    with pytest.raises(
-        DataError, match=r"arrays.npz is not the file of its manifest.json: .*sha256"
-    ):
+    with pytest.raises(DataError, match=r"arrays.npz is not the file of its manifest .*sha256"):
         pull(URL, progress=False)
     assert not cached()
     assert find(SURROGATE).embedded
-    assert not list((home() / ".hwgpt-blackbox" / SURROGATE / "partial").glob("*arrays*"))
+    assert not (home() / ".hwgpt-blackbox" / SURROGATE / "partial").exists()
 
 
 def test_a_file_without_end_is_cut_off(earlier: str, faulty: FaultyHost, second: Path) -> None:
@@ -240,13 +261,12 @@ def test_a_file_without_end_is_cut_off(earlier: str, faulty: FaultyHost, second:
     assert_in_use(earlier)
     size = (second / SURROGATE / "arrays.npz").stat().st_size
     assert all(seen.sent < size + (64 << 20) for seen in faulty.requests("GET /cdn/"))
-    partial = home() / ".hwgpt-blackbox" / SURROGATE / "partial"
-    assert sum(path.stat().st_size for path in partial.iterdir()) <= size + 100_000
+    assert not (home() / ".hwgpt-blackbox" / SURROGATE / "partial").exists()
 
 
 def test_a_manifest_without_end_is_cut_off(earlier: str, faulty: FaultyHost) -> None:
     faulty.fail("resolve/.*manifest.json", endless=1 << 30, no_ranges=True)
-    with pytest.raises(DataError, match="is larger than"):
+    with pytest.raises(TransferError if OLD else DataError, match=r"failed|is larger than"):
         pull(URL, progress=False)
     assert_in_use(earlier)
 
@@ -270,7 +290,7 @@ def test_a_listing_that_leads_to_another_host_is_not_followed(
 def test_a_listing_that_goes_round_in_circles(earlier: str, faulty: FaultyHost) -> None:
     link = f'<{faulty.url}/api/datasets/{REPO}/tree/main>; rel="next"'
     faulty.fail("/tree/", headers={"Link": link})
-    with pytest.raises(TransferError, match="more than 20 pages"):
+    with pytest.raises(TransferError, match="more than 1000 entries"):
         pull(URL, progress=False)
     assert_in_use(earlier)
 

@@ -101,27 +101,19 @@ def test_a_cut_connection_is_tried_again(url: str, s3: FaultyHost) -> None:
     assert len(starts(s3)) == 3
 
 
-def test_what_was_cut_is_gone_on_with(url: str, s3: FaultyHost, first: Path) -> None:
-    s3.fail(ARRAYS, status=403)
-    with pytest.raises(TransferError):
-        pull(url, progress=False)
-    (kept,) = (home() / ".hwgpt-blackbox" / SURROGATE / "partial").glob("*arrays.npz")
-    kept.write_bytes((first / SURROGATE / "arrays.npz").read_bytes()[:30_000])
-    s3.faults.clear()
-    s3.seen.clear()
-    assert pull(url, progress=False).active
-    assert starts(s3) == [30_000]
-
-
 def starts(s3: FaultyHost) -> list[int]:
     """Where each request for the arrays began."""
-    found = [re.findall(r"bytes=(\d+)-", seen.headers["range"]) for seen in s3.requests(ARRAYS)]
-    return [int(start) for (start,) in found]
+    found = [re.findall(r"\d+", seen.headers.get("range", "0")) for seen in s3.requests(ARRAYS)]
+    return [int(start) for start, *_ in found]
 
 
-def test_a_store_without_ranges_serves_a_second_attempt_too(url: str, s3: FaultyHost) -> None:
+def test_what_a_store_without_ranges_makes_of_a_second_attempt_is_refused(
+    url: str, s3: FaultyHost
+) -> None:
     s3.fail(ARRAYS, cut=30_000, times=1)
-    s3.fail(ARRAYS, no_ranges=True)
+    s3.fail(ARRAYS, no_ranges=True, times=1)
+    with pytest.raises(DataError, match="goes on after"):
+        pull(url, progress=False)
     assert pull(url, progress=False).active
 
 
@@ -143,11 +135,11 @@ def test_a_store_that_recovers_is_asked_again(
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "error", "message", "asked"),
+    ("status", "code", "error", "message", "again"),
     [
-        (403, b"AccessDenied", TransferError, "no access .*AWS", 1),
-        (404, b"NoSuchKey", MissingArtifactError, "not there", 1),
-        (503, b"SlowDown", TransferError, "failed 6 times", 6),
+        (403, b"AccessDenied", TransferError, "no access .*AWS", False),
+        (404, b"NoSuchKey", MissingArtifactError, "not there", False),
+        (503, b"SlowDown", TransferError, "HTTP 503.*try again later", True),
     ],
 )
 @pytest.mark.parametrize("what", [r"manifest\.json", "arrays"])
@@ -156,7 +148,7 @@ def test_a_store_that_refuses_leaves_the_earlier_version_in_use(
     code: bytes,
     error: type[HWGPTError],
     message: str,
-    asked: int,
+    again: bool,
     what: str,
     url: str,
     earlier: str,
@@ -167,7 +159,7 @@ def test_a_store_that_refuses_leaves_the_earlier_version_in_use(
     with pytest.raises(error, match=message):
         pull(url, progress=False)
     assert_in_use(earlier)
-    assert len(s3.requests(f"GET.*{what}")) == asked
+    assert (len(s3.requests(f"GET.*{what}")) > 1) is again
 
 
 @pytest.mark.parametrize("endpoint", ["zzz", "ftp://h", "http://[::bad"])
@@ -187,9 +179,15 @@ def test_a_bucket_that_is_not_there(s3: FaultyHost) -> None:
         pull(f"s3://no-such-bucket-here/{SURROGATE}", progress=False)
 
 
-def test_a_wrong_checksum(url: str, earlier: str, s3: FaultyHost) -> None:
-    s3.fail(ARRAYS, change=lambda content: bytes(len(content)))
-    with pytest.raises(DataError, match="sha256 differs"):
+def test_a_wrong_checksum(url: str, earlier: str, s3: FaultyHost, store: Any, second: Path) -> None:
+    fault = s3.fail(ARRAYS, change=lambda content: bytes(len(content)))
+    with pytest.raises(HWGPTError, match=r"checksum|sha256 differ"):  # S3 has checksums, too
+        pull(url, progress=False)
+    assert_in_use(earlier)
+    fault.times = 0
+    size = (second / SURROGATE / "arrays.npz").stat().st_size
+    store.pipe_file(f"{url}/arrays.npz", bytes(size))
+    with pytest.raises(DataError, match="sha256 differ"):
         pull(url, progress=False)
     assert_in_use(earlier)
 
@@ -227,6 +225,14 @@ def test_any_store_of_fsspec(first: Path, second: Path) -> None:
     push(second / TABLE, where, overwrite=True, progress=False)
     version = pull(f"{where}/{TABLE}", progress=False)
     assert tree_of(version.path) == tree_of(second / TABLE)
+
+
+def test_a_manifest_that_is_a_folder() -> None:
+    import fsspec
+
+    fsspec.filesystem("memory").pipe_file("/odd/hwgpt-s/manifest.json/x", b"{}")
+    with pytest.raises(HWGPTError, match=r"manifest\.json"):
+        pull("memory://odd/hwgpt-s", progress=False)
 
 
 def test_a_web_server(first: Path, tmp_path: Path) -> None:
@@ -353,7 +359,7 @@ def test_a_folder_that_is_a_link_itself_is_followed(first: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"status": 503}, TransferError, r"failed 6 times .*HTTP 503"),
+        ({"status": 503}, TransferError, r"failed .*HTTP 503"),
         ({"status": 403}, TransferError, r"no access .*HTTP 403"),
         ({"status": 404}, MissingArtifactError, r"not there"),
     ],
@@ -368,5 +374,5 @@ def test_a_web_server_that_fails(
 
 
 def test_a_web_server_that_is_not_there() -> None:
-    with pytest.raises(TransferError, match="failed 6 times"):
+    with pytest.raises(TransferError, match=r"failed .*try again later"):
         pull("http://127.0.0.1:9/hwgpt-s", progress=False)

@@ -118,6 +118,24 @@ def test_a_repository_is_made_when_asked_and_is_private(
     assert pull(TABLE, repository=REPO, progress=False).active
 
 
+def test_a_quiet_push_shows_no_bars_and_leaves_the_library_as_it_was(
+    hub: Hub,
+    faulty: FaultyHost,
+    first: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    from huggingface_hub.utils import are_progress_bars_disabled
+
+    monkeypatch.setenv("TQDM_POSITION", "-1")  # bars without a terminal
+    hub.repository(REPO).commit({})
+    for progress in (False, True):
+        hub.blobs.clear()
+        push(first / SURROGATE, REPO, progress=progress, overwrite=True)
+        assert ("B/s" in capfd.readouterr().err) is progress
+        assert not are_progress_bars_disabled()
+
+
 def test_a_branch(hub: Hub, faulty: FaultyHost, first: Path) -> None:
     repository = hub.repository(REPO)
     repository.names["draft"] = repository.commit({"README.md": b""})
@@ -134,12 +152,24 @@ def test_no_right_to_write(hub: Hub, faulty: FaultyHost, first: Path) -> None:
     assert repository.head == {}
 
 
-@pytest.mark.parametrize("what", ["preupload", "objects/batch", "/commit/"])
+@pytest.mark.parametrize("what", ["preupload", "objects/batch"])
 def test_a_hub_that_recovers_is_asked_again(
     what: str, hub: Hub, faulty: FaultyHost, first: Path
 ) -> None:
     hub.repository(REPO).commit({})
     faulty.fail(f"POST .*{what}", status=503, times=1, headers={"Retry-After": "0"})
+    push(first / SURROGATE, REPO, progress=False)
+    assert hub.repositories[REPO].head == tree_of(first / SURROGATE, f"{SURROGATE}/")
+
+
+def test_a_hub_that_fails_to_commit_changes_nothing(
+    hub: Hub, faulty: FaultyHost, first: Path
+) -> None:
+    hub.repository(REPO).commit({})
+    faulty.fail("POST .*/commit/", status=503, times=1)
+    with pytest.raises(TransferError, match=r"HTTP 503.*try again later"):
+        push(first / SURROGATE, REPO, progress=False)
+    assert hub.repositories[REPO].head == {}
     push(first / SURROGATE, REPO, progress=False)
     assert hub.repositories[REPO].head == tree_of(first / SURROGATE, f"{SURROGATE}/")
 

@@ -64,6 +64,28 @@ def test_rights_are_those_of_any_new_file(first: Path) -> None:
         assert path.stat().st_mode & 0o777 == expected, path
 
 
+def test_what_the_release_before_pulled_is_found_listed_replaced_and_removed(
+    first: Path, second: Path
+) -> None:
+    old, hidden = digest_of(first / SURROGATE), Path(".hwgpt-blackbox", SURROGATE)
+    place = home() / hidden / "versions" / old[:16]
+    shutil.copytree(first / SURROGATE, place / SURROGATE)
+    origin = {"source": "s3://b/hwgpt-s", "revision": None, "requested": "v1", "pulled": "2026"}
+    (place / "origin.json").write_text(json.dumps([origin]))
+    (home() / hidden / "lock").touch()
+    (home() / hidden / "partial").mkdir()
+    (home() / hidden / "partial" / "0123456789abcdef-arrays.npz").write_bytes(b"half")
+    (home() / SURROGATE).symlink_to(hidden / "versions" / old[:16] / SURROGATE)
+    assert digest_of(find(SURROGATE).path) == old
+    assert [(v.digest, v.active, v.origins) for v in cached()] == [(old, True, (origin,))]
+    new = get(second / SURROGATE)
+    assert [(v.digest, v.active) for v in cached()] == [(old, False), (new, True)]
+    assert pull(SURROGATE, revision="v1", offline=True, progress=False).digest == old
+    assert {v.digest for v in remove(SURROGATE)} == {old, new}
+    assert find(SURROGATE).embedded
+    assert [path.name for path in shelf().iterdir() if path.name != "lock"] == ["versions"]
+
+
 # -- what was converted here -----------------------------------------------------------------
 
 
@@ -229,16 +251,16 @@ def test_a_record_of_origin_that_cannot_be_written_leaves_the_former_one(
     get(first / SURROGATE)
     (record,) = shelf().glob("versions/*/origin.json")
     before = record.read_text()
-    write = Path.write_text
+    write = Path.write_bytes
 
-    def full(self: Path, text: str, **options: Any) -> int:
-        if "origin" not in self.name:
-            return write(self, text, **options)
-        write(self, text[:10], **options)
+    def full(self: Path, data: bytes) -> int:
+        if "origin" not in str(self.parent):
+            return write(self, data)
+        write(self, data[:10])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", full)
+        patch.setattr(Path, "write_bytes", full)
         with pytest.raises(OutputError, match="make room"):
             get(first / SURROGATE)
     assert record.read_text() == before

@@ -17,13 +17,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from hwgpt_blackbox.errors import HWGPTError, InputError, OutputError, require
+from hwgpt_blackbox.errors import OutputError
 from hwgpt_blackbox.storage.atomic_writes import clean_up, write_file
-
-ATOMIC_PUT = frozenset(
-    {"abfs", "abfss", "adl", "az", "gcs", "gs", "memory", "oci", "oss", "r2", "s3", "s3a"}
-)
-"""Protocols of object stores: a put shows the whole object or nothing. Others rename."""
+from hwgpt_blackbox.storage.remote import OBJECT_STORES, open_store, redact
 
 BROKEN = ".broken"
 """Suffix of files that were set aside."""
@@ -41,7 +37,8 @@ class RemotePath:
     url: str
 
     def __str__(self) -> str:
-        return self.url
+        """For messages: without the secrets that the URL may hold."""
+        return redact(self.url)
 
     def __truediv__(self, name: str) -> RemotePath:
         return RemotePath(f"{self.url}/{name}")
@@ -58,7 +55,7 @@ class RemotePath:
     @property
     def atomic_put(self) -> bool:
         """Whether a put shows the whole file or nothing."""
-        return self.url.partition("://")[0] in ATOMIC_PUT
+        return self.url.partition("://")[0] in OBJECT_STORES
 
     def exists(self) -> bool:
         """Whether it is there, as of now."""
@@ -107,11 +104,7 @@ class RemotePath:
             fs.rm_file(path)
 
     def _open(self) -> tuple[Any, str]:
-        require("fsspec", extra="storage")
-        from fsspec.core import url_to_fs
-
-        fs, path = url_to_fs(self.url)
-        return fs, str(path)
+        return open_store(self.url)
 
 
 AnyPath = Path | RemotePath
@@ -136,15 +129,7 @@ def as_path(text: str | Path | RemotePath) -> AnyPath:
         parts = urlsplit(text)
         return Path(unquote(parts.netloc + parts.path))
     path = RemotePath(text.rstrip("/"))
-    try:
-        path._open()
-    except HWGPTError:
-        raise
-    except (ValueError, ImportError) as error:
-        raise InputError(
-            f"{text} cannot be opened ({error}); name a folder, or a URL of a file system that "
-            "fsspec knows (for s3://: pip install 'hwgpt-blackbox[storage]')"
-        ) from error
+    path._open()
     return path
 
 
@@ -238,7 +223,7 @@ def _host() -> str:
 
 def _cannot_write(path: AnyPath, error: Exception) -> OutputError:
     # What the system says names the temporary file, which is gone by now.
-    reason = (error.strerror if isinstance(error, OSError) else None) or error
+    reason = redact(str((error.strerror if isinstance(error, OSError) else None) or error))
     return OutputError(
         f"{path} cannot be written ({reason}); make room or name another folder, then run again"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from hwgpt_blackbox.storage import remote
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.errors import OutputError
 from hwgpt_blackbox.experiments.grid_execution import make_runs, read_all
@@ -12,6 +13,7 @@ from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.report import read_results
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
 from hwgpt_blackbox.experiments.results.store import ResultStore, read
+from hwgpt_blackbox.experiments.run_task import make_task
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +76,12 @@ def test_a_bucket_that_is_not_there_is_not_made(bucket):
             OutputError, match=r"s3://absent/x/\S+ cannot be written .*name another"
         ):
             ResultStore("s3://absent/x").prepare()
+
+
+def test_a_url_s_password_is_not_shown_and_its_stores_are_opened_like_those_of_artifacts(bucket):
+    store = ResultStore("memory://me:secret@host/results")
+    store.prepare()
+    assert "secret" not in str(store.folder)
+    assert make_task(runs(0)[0], store).folder == "memory://me:secret@host/results"
+    fs, _ = ResultStore(bucket).folder._open()
+    assert fs.config_kwargs["read_timeout"] == remote.TIMEOUT
