@@ -1,4 +1,4 @@
-"""How our docstrings are read: Google's sections where they occur, short references, arrays.
+"""How our docstrings are read: starred arguments, short references, arrays.
 
 Arrays are shown as ``NDArray[float64]``, as they are written, and not as what that stands for.
 """
@@ -11,22 +11,14 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
-from sphinx.ext.napoleon import Config, GoogleDocstring
 
-_PROSE = ("attribute", "data", "property")
-
+_STARS = re.compile(r"^\s*:param \*+")
 _ARRAY = re.compile(r"~?numpy\.ndarray\[tuple\[[^]]*\], ~?numpy\.dtype\[((?:[^][]|\[[^]]*\])*)\]\]")
 
 
-def convert(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Replace Google's sections (``Args:``) of a docstring by fields, in place.
-
-    Not in docstrings of attributes: Napoleon takes what stands before a colon there for a type, and
-    ours are prose.
-    """
-    if what not in _PROSE:
-        form = Config(napoleon_use_ivar=True)
-        lines[:] = GoogleDocstring(lines, form, app, what, name, obj, options).lines()
+def escape(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Escape the stars of ``:param **options:``, which would begin bold text, in place."""
+    lines[:] = [_STARS.sub(lambda match: match[0].replace("*", r"\*"), line) for line in lines]
 
 
 def shorten(app: Sphinx, domain: str, objtype: str, content: nodes.Element) -> None:
@@ -53,7 +45,7 @@ def find(
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register all."""
-    app.connect("autodoc-process-docstring", convert)
+    app.connect("autodoc-process-docstring", escape)
     app.connect("object-description-transform", shorten, priority=600)  # after autodoc's types
     app.connect("missing-reference", find)
     return {"parallel_read_safe": True}
