@@ -1,6 +1,6 @@
-"""How our docstrings are read: starred arguments, short references, arrays.
+"""How the reference shows our docstrings: types of arrays and references as the code writes them.
 
-Arrays are shown as ``NDArray[float64]``, as they are written, and not as what that stands for.
+An array is shown as ``NDArray[float64]``, not as what that stands for.
 """
 
 from __future__ import annotations
@@ -12,13 +12,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
-_STARS = re.compile(r"^\s*:param \*+")
 _ARRAY = re.compile(r"~?numpy\.ndarray\[tuple\[[^]]*\], ~?numpy\.dtype\[((?:[^][]|\[[^]]*\])*)\]\]")
-
-
-def escape(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Escape the stars of ``:param **options:``, which would begin bold text, in place."""
-    lines[:] = [_STARS.sub(lambda match: match[0].replace("*", r"\*"), line) for line in lines]
 
 
 def shorten(app: Sphinx, domain: str, objtype: str, content: nodes.Element) -> None:
@@ -45,7 +39,6 @@ def find(
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register all."""
-    app.connect("autodoc-process-docstring", escape)
     app.connect("object-description-transform", shorten, priority=600)  # after autodoc's types
     app.connect("missing-reference", find)
     return {"parallel_read_safe": True}

@@ -66,10 +66,8 @@ class MOASHA(syne_tune_moasha.MOASHA):  # type: ignore[misc]
     :param config_space: Syne Tune configuration space
     :param metrics: names of two or more metrics
     :param do_minimize: one bool, or one per metric
-    :param random_seed: see :class:`MultiObjectiveSearcher`
-    :param points_to_evaluate: see :class:`MultiObjectiveSearcher`
-    :param canonical_form: see :class:`MultiObjectiveSearcher`
-    :param allow_repeats: see :class:`MultiObjectiveSearcher`
+    :param random_seed, points_to_evaluate, canonical_form, allow_repeats: see
+        :class:`MultiObjectiveSearcher`
     :param time_attr: name of the fidelity in the results
     :param max_t: fidelity at which a trial ends
     :param grace_period: fidelity of the lowest rung
