@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.domain.architecture_forms import as_configuration
 from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.domain.encoding import BIAS, Encoding, IntMatrix
 from hwgpt_blackbox.domain.model_config import model_config
 from hwgpt_blackbox.domain.spaces import get_space
-from hwgpt_blackbox.dropin.ground_truth import GroundTruth, Stats
+from hwgpt_blackbox.dropin.ground_truth import GroundTruth, PublishedStats
 from hwgpt_blackbox.dropin.names import (
     EXACT,
     METRIC_NAMES,
     PER_DEVICE,
     Settings,
     as_names,
+    as_row,
     check_metrics,
     model_settings,
     sample_of,
@@ -148,11 +148,9 @@ class HWGPT:
         rows = []
         for i, architecture in enumerate(given):
             try:
-                configuration = as_configuration(self._encoding.space, architecture)
-                row = self._encoding.encode_one(configuration)
+                rows.append(as_row(self._encoding, architecture))
             except InputError as error:
                 raise InputError(f"architecture {i}: {error}" if several else str(error)) from None
-            rows.append(self._encoding.canonical_row(row))
         self._config, self._several = deepcopy(config), several
         self._matrix = np.array(rows, dtype=np.uint8)
         self._biased = np.array(
@@ -312,7 +310,7 @@ class HWGPT:
 
         :raises MissingArtifactError: the table is not on this machine
         """
-        return Stats(self._ground_truth)
+        return PublishedStats(self._ground_truth)
 
     def eval_supernet_surrogate(self) -> Answer:
         """Accuracy and perplexity of the architecture that is set, as measured on the supernet.

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.domain.architecture_strings import Architectures
 from hwgpt_blackbox.domain.devices import DEVICES
-from hwgpt_blackbox.domain.encoding import IntMatrix
+from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import Space
-from hwgpt_blackbox.dropin.names import EXACT, METRIC_NAMES, PER_DEVICE, as_names
+from hwgpt_blackbox.dropin.names import EXACT, METRIC_NAMES, PER_DEVICE, as_names, as_row
 from hwgpt_blackbox.dropin.units import OURS, PUBLISHED, measured_energy_unit
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.models.surrogate import COUNTED
@@ -46,7 +46,7 @@ class GroundTruth:
                 f"{space.name!r}; rename it, or convert it again"
             )
         self.unit_system = unit_system
-        self._strings = Architectures(space)
+        self._encoding, self._strings = Encoding(space), Architectures(space)
         manifest = read_manifest(self.folder, kind="tabular")
         counts = manifest.get("counts")
         self._counts = counts if isinstance(counts, dict) else {}
@@ -66,11 +66,7 @@ class GroundTruth:
         :return: a list of ms or of energies; a number of what was measured once, or exactly
         :raises InputError: unknown device, or it was not measured
         """
-        try:
-            row = self._strings.from_string(architecture, "architecture")
-        except DataError as error:
-            raise InputError(str(error)) from None
-        number = self.table.rows.get(bytes(row))
+        number = self.table.rows.get(bytes(as_row(self._encoding, architecture)))
         if number is None:
             raise InputError(
                 f"{architecture} is not among the {len(self)} measured architectures; query() "
@@ -148,7 +144,7 @@ class GroundTruth:
         return {"accuracy": self._accuracy[rows], "perplexity": perplexity}
 
 
-class Stats(Mapping[str, dict[str, Any]]):
+class PublishedStats(Mapping[str, dict[str, Any]]):
     """The table as the published ``gt_stats``, read when asked.
 
     :param truth: the table

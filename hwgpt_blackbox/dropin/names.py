@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, FIRST_LAYER, NUM_LAYERS
+from hwgpt_blackbox.domain.architecture_forms import as_configuration
+from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, FIRST_LAYER, NUM_LAYERS, Encoding
 from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import (
     HEAD_SIZE,
@@ -80,6 +81,15 @@ def search_space_choices(space: Space) -> dict[str, list[Any]]:
     """The choices of a space under the published keys; bias as text, as in the newest version."""
     choices: dict[str, list[Any]] = {name: [*getattr(space, ours)] for ours, name, *_ in _CHOICES}
     return choices | {"bias_choices": ["True", "False"]}
+
+
+def as_row(encoding: Encoding, architecture: Any) -> list[int]:
+    """Canonical choice indices of an architecture in any form.
+
+    :raises InputError: it is not of the space; names key, value and choices
+    """
+    configuration = as_configuration(encoding.space, architecture)
+    return encoding.canonical_row(encoding.encode_one(configuration))
 
 
 def sample_of(space: Space, row: Sequence[int]) -> dict[str, Any]:
