@@ -38,7 +38,7 @@ from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.models.ideal_and_nadir import bounds
 from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.models.surrogate import Surrogate
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import EMBEDDED
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 

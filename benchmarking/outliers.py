@@ -33,7 +33,7 @@ from hwgpt_blackbox.convert.judging.outliers import (
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.domain.spaces import get_space
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import EMBEDDED
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 

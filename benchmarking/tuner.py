@@ -29,7 +29,7 @@ from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings, execute, search
 from hwgpt_blackbox.models.surrogate import Surrogate
 from hwgpt_blackbox.optimizers import make_scheduler
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 

@@ -51,28 +51,22 @@ __all__ = [
 ]
 
 _LAZY = {
-    "CostModel": "hwgpt_blackbox.domain.evaluation_cost",
-    "HWGPT": "hwgpt_blackbox.dropin",
-    "Problem": "hwgpt_blackbox.experiments.problems",
-    "HWGPTBenchAPI": "hwgpt_blackbox.dropin",
-    "ModelConfig": "hwgpt_blackbox.domain.model_config",
-    "ReferenceFront": "hwgpt_blackbox.fronts",
-    "SPACES": "hwgpt_blackbox.domain.spaces",
-    "SimulatedBackend": "hwgpt_blackbox.blackboxes.simulated_backend",
-    "architecture_of": "hwgpt_blackbox.domain.model_config",
-    "best": "hwgpt_blackbox.fronts",
-    "build_model": "hwgpt_blackbox.network",
-    "cached": "hwgpt_blackbox.hosting",
-    "load": "hwgpt_blackbox.blackboxes.loading",
-    "model_config": "hwgpt_blackbox.domain.model_config",
-    "plot_eaf": "hwgpt_blackbox.dropin",
-    "pull": "hwgpt_blackbox.hosting",
-    "push": "hwgpt_blackbox.hosting",
-    "reference_front": "hwgpt_blackbox.fronts",
-    "remove": "hwgpt_blackbox.hosting",
-    "repeat_of_trial": "hwgpt_blackbox.blackboxes.simulated_backend",
-    "run_baseline": "hwgpt_blackbox.dropin",
+    name: f"hwgpt_blackbox.{module}"
+    for module, names in {
+        "blackboxes.loading": "load",
+        "blackboxes.simulated_backend": "SimulatedBackend repeat_of_trial",
+        "domain.evaluation_cost": "CostModel",
+        "domain.model_config": "ModelConfig architecture_of model_config",
+        "domain.spaces": "SPACES",
+        "dropin": "HWGPT HWGPTBenchAPI plot_eaf run_baseline",
+        "experiments.problems": "Problem",
+        "fronts": "ReferenceFront best reference_front",
+        "hosting": "cached pull push remove",
+        "network": "build_model",
+    }.items()
+    for name in names.split()
 }
+"""Module of each public name."""
 
 
 def __getattr__(name: str) -> Any:

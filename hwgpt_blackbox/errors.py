@@ -7,6 +7,10 @@ from difflib import get_close_matches
 class HWGPTError(Exception):
     """Base of every error that this package raises on purpose."""
 
+    def __str__(self) -> str:
+        """The message alone, which KeyError and OSError would dress up."""
+        return str(self.args[0]) if self.args else ""
+
 
 class InputError(HWGPTError, ValueError):
     """The caller passed a value that does not fit: a space, device, objective, configuration …"""
@@ -14,9 +18,6 @@ class InputError(HWGPTError, ValueError):
 
 class UnknownDatasetError(InputError, KeyError):
     """A blackbox has no such dataset; also what a dict raises, for callers that expect that."""
-
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
 
 
 class DataError(HWGPTError, ValueError):
@@ -26,22 +27,13 @@ class DataError(HWGPTError, ValueError):
 class MissingArtifactError(HWGPTError, FileNotFoundError):
     """An artifact is not on this machine; the message holds the command that makes or gets it."""
 
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
-
 
 class OutputError(HWGPTError, OSError):
     """Something could not be written: the folder exists, the disk is full."""
 
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
-
 
 class TransferError(HWGPTError, ConnectionError):
     """A host refused, failed, or cannot be reached; or the network is not to be used."""
-
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
 
 
 class MissingExtraError(HWGPTError, ImportError):

@@ -11,7 +11,7 @@ import pytest
 from helpers import ROOT, Run, write_table
 from hypothesis import HealthCheck, settings
 
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 
 # Examples are the same in every run; `make test-all` takes the long profile.
 _EVERYWHERE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}

@@ -17,9 +17,8 @@ from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.objectives import METRICS, PREFIX
 from hwgpt_blackbox.domain.spaces import SPACES, Space
-from hwgpt_blackbox.models.additive import AdditiveModel
-from hwgpt_blackbox.models.surrogate import Surrogate, modelled_targets
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate, modelled_targets
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import EMBEDDED
 from hwgpt_blackbox.storage.manifest import write_manifest
 from hwgpt_blackbox.storage.measured_table import ARCHITECTURES, MATRIX, SIDE

@@ -38,7 +38,7 @@ def test_importing_the_package_loads_nothing_heavy(run_python):
         "domain.spaces",
         "domain.devices",
         "domain.objectives",
-        "storage.artifact_names",
+        "storage.artifact_kinds",
         "storage.locations",
         "errors",
         "blackboxes.registration",

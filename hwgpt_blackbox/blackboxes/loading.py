@@ -10,16 +10,17 @@ from hwgpt_blackbox.blackboxes.table_blackbox import blackboxes_of
 from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
 from hwgpt_blackbox.domain.objectives import dataset_columns
-from hwgpt_blackbox.domain.spaces import Space, get_space
-from hwgpt_blackbox.errors import DataError, UnknownDatasetError, unknown
-from hwgpt_blackbox.models.published_network import PUBLISHED_MLP, Network
-from hwgpt_blackbox.models.surrogate import Surrogate
-from hwgpt_blackbox.storage.artifact_names import BLACKBOXES, artifact_name
+from hwgpt_blackbox.errors import UnknownDatasetError, unknown
+from hwgpt_blackbox.models.published_network import PUBLISHED_MLP
+from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, artifact_name
 from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.measured_table import Table
 from hwgpt_blackbox.storage.networks import read_networks
-from hwgpt_blackbox.storage.surrogates import read_surrogate
-from hwgpt_blackbox.storage.user_devices import with_own_devices
+from hwgpt_blackbox.storage.surrogates import (
+    load_surrogate,
+    read_surrogate,
+    with_own_devices,
+)
 
 PERPLEXITIES = MEMORIES = ("default", PUBLISHED_MLP)
 """Models of perplexity and of memory that ``load`` offers."""
@@ -56,7 +57,6 @@ def load(
     :raises InputError: unknown space, device, fidelity, or model
     :raises MissingArtifactError: an artifact is not on this machine
     """
-    row = get_space(space, measured=True)
     for what, value, known in (
         ("perplexity", perplexity, PERPLEXITIES),
         ("memory", memory, MEMORIES),
@@ -64,18 +64,21 @@ def load(
     ):
         if value not in known:
             raise unknown(what, value, known)
-    part = "" if models == "default" else models
-    surrogate = _read_surrogate(find(artifact_name(row.name, part=part)).path, row.name)
-    dataset_columns(device, surrogate.own_devices)  # an unknown device comes before a missing file
+    surrogate = load_surrogate(space, part="" if models == "default" else models)
     targets = ["perplexity"] if perplexity == PUBLISHED_MLP else []
     targets += _MEMORY_METRICS if memory == PUBLISHED_MLP else ()
+    networks = None
+    if targets:
+        dataset_columns(device, surrogate.own_devices)  # unknown? said before a file is missing
+        path = find(artifact_name(space, part="published")).path
+        networks = read_networks(path, targets, space)
     return HWGPTBlackbox(
         surrogate,
         device,
         noise=noise,
         fidelity=fidelity,
         cost_model=cost_model,
-        networks=_read_published(row, targets),
+        networks=networks,
     )
 
 
@@ -99,39 +102,11 @@ def load_all(name: str, folder: Path | None = None) -> Datasets:
     row = BLACKBOXES[name]
     path = find(row.artifact).path if folder is None else folder
     if row.tabular:
-        table = Table.read(path)
-        _check_space(path, table.space, row.space)
-        return Datasets(blackboxes_of(table))
-    surrogate = _read_surrogate(path, row.space)
+        return Datasets(blackboxes_of(Table.read(path, row.space)))
+    surrogate = with_own_devices(read_surrogate(path, row.space))
     return Datasets(
         {
             dataset: HWGPTBlackbox(surrogate, dataset, fidelity=row.fidelity)
             for dataset in (*DEVICES, *surrogate.own_devices, ALL_DEVICES)
         }
     )
-
-
-def _read_surrogate(path: Path, space: str) -> Surrogate:
-    surrogate = read_surrogate(path)
-    _check_space(path, surrogate.space, space)
-    return with_own_devices(surrogate)
-
-
-def _read_published(space: Space, targets: list[str]) -> dict[str, Network]:
-    """The published networks of targets; none are read when there are no targets."""
-    if not targets:
-        return {}
-    path = find(artifact_name(space.name, part="published")).path
-    networks = read_networks(path, targets)
-    for network in networks.values():
-        _check_space(path, network.space, space.name)
-    return networks
-
-
-def _check_space(path: Path, found: Space, expected: str) -> None:
-    """Raise when a folder's name and manifest disagree, as after copying it under a new name."""
-    if found.name != expected:
-        raise DataError(
-            f"{path} holds the space {found.name!r}, its name says {expected!r}; "
-            "rename it, or convert or pull it again"
-        )

@@ -13,7 +13,7 @@ from syne_tune.blackbox_repository.conversion_scripts.blackbox_recipe import Bla
 from syne_tune.blackbox_repository.conversion_scripts.utils import blackbox_local_path
 
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.storage.artifact_names import BLACKBOXES
+from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES
 
 CITATION = (
     "HW-GPT-Bench: Hardware-Aware Architecture Benchmark for Language Models. "

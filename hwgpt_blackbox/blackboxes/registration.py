@@ -18,7 +18,7 @@ from typing import Any
 import wrapt
 
 from hwgpt_blackbox.errors import MissingArtifactError, MissingExtraError
-from hwgpt_blackbox.storage.artifact_names import BLACKBOXES
+from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES
 from hwgpt_blackbox.storage.locations import find
 
 REPOSITORY = "syne_tune.blackbox_repository.repository"
@@ -68,7 +68,7 @@ def _extend(repository: ModuleType) -> None:
 
 
 def _explain(repository: ModuleType, reason: Exception) -> None:
-    """Have ``load_blackbox`` of an unknown Syne Tune say, for our names alone, what is needed."""
+    """Make ``load_blackbox`` say which Syne Tune is needed when it is asked for our names."""
     original = getattr(repository, "load_blackbox", None)
     if not callable(original) or hasattr(original, _MARK):
         return

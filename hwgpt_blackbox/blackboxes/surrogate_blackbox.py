@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from numbers import Number
 from typing import Any
 
@@ -17,7 +18,7 @@ from hwgpt_blackbox.domain.evaluation_cost import CostModel
 from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS, Column, dataset_columns
 from hwgpt_blackbox.errors import InputError, unknown
 from hwgpt_blackbox.models.noise import MAX_REPEAT, SESSIONS, check_repeat
-from hwgpt_blackbox.models.prediction import Network, Predictor
+from hwgpt_blackbox.models.prediction import Predictor, TargetFunction
 from hwgpt_blackbox.models.surrogate import Surrogate
 
 FIDELITY = "repeats"
@@ -55,7 +56,7 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         fidelity: str = "single",
         cost_model: CostModel | None = None,
         columns: Mapping[str, Column] | None = None,
-        networks: Mapping[str, Network] | None = None,
+        networks: Mapping[str, TargetFunction] | None = None,
     ) -> None:
         if not isinstance(noise, bool):
             raise InputError(f"noise is {noise!r}; expected True or False")
@@ -73,11 +74,17 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         self.space = surrogate.space
         self.dataset = dataset
         self.noise = noise
-        self.predictor = Predictor(surrogate, list(columns.values()), cost_model, networks)
+        self._surrogate, self._networks, self._cost_model = surrogate, networks, cost_model
+        self._columns = tuple(columns.values())
         self._elapsed = [c.metric == ELAPSED_TIME for c in columns.values()]
         self._noisy = [METRICS[c.metric].noisy for c in columns.values()]
         self._rng = np.random.default_rng()
         self._drawn: dict[tuple[int, ...], int] = {}
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """What computes the values; made when first used, so that 15 datasets load at once."""
+        return Predictor(self._surrogate, self._columns, self._cost_model, self._networks)
 
     @property
     def encoding(self) -> Encoding:
@@ -165,8 +172,6 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
 
     def _level(self, fidelity: Any) -> int | None:
         """The fidelity level asked for, None for all."""
-        if fidelity is None:
-            return None
         if isinstance(fidelity, Mapping):
             if list(fidelity) != [FIDELITY]:
                 raise InputError(
@@ -189,7 +194,7 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         :return: shape (n, objectives), columns as in ``objectives_names``, natural units
         :raises InputError: a configuration is not of this space
         """
-        return self._in_chunks(configurations, None)
+        return self.predictor.expected(self.encoding.as_matrix(configurations))
 
     def standard_deviations(self, configurations: Configurations) -> NDArray[np.float64]:
         """Standard deviations of single measurements: exact, 0 where there is no noise.
@@ -222,8 +227,8 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
             raise InputError("measurements() is for blackboxes of one level; query this one singly")
         if not self.noise:
             return self.expected_values(configurations)
-        configurations = self.encoding.as_matrix(configurations)
-        n = len(configurations)
+        matrix = self.encoding.as_matrix(configurations)
+        n = len(matrix)
         if seed is None:
             repeats = self._rng.integers(MAX_REPEAT, size=n, dtype=np.uint64)
         elif isinstance(seed, Sequence | np.ndarray):
@@ -232,14 +237,6 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
                 raise InputError(f"{len(repeats)} seeds for {n} configurations; give one each")
         else:
             repeats = np.array([check_repeat(seed)], dtype=np.uint64)
-        return self._in_chunks(configurations, repeats)
-
-    def _in_chunks(
-        self, configurations: Configurations, repeats: NDArray[np.uint64] | None
-    ) -> NDArray[np.float64]:
-        matrix = self.encoding.as_matrix(configurations)
-        if repeats is None:
-            return self.predictor.expected(matrix)
         return self.predictor.measurements(matrix, repeats)
 
     # -- what Syne Tune reads of a table -------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -108,7 +108,7 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
             raise InputError(f"fidelity is {fidelity!r}; the table has the level 1 only")
         if seed is None:
             seed = int(self._rng.integers(self.num_seeds))
-        if check_repeat(seed) >= self.num_seeds:
+        elif check_repeat(seed) >= self.num_seeds:
             raise InputError(f"seed is {seed}; the table has repeats 0 to {self.num_seeds - 1}")
         row = self._row(configuration)
         stored = self.table.objectives
@@ -146,8 +146,7 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
 
     def _row(self, configuration: Mapping[str, Any] | int) -> int:
         if isinstance(configuration, Mapping):
-            row = np.array([self.encoding.encode_one(configuration)], dtype=np.uint8)
-            return self._find(self.encoding.canonical(row)[0])
+            return self._find(self.encoding.canonical_row(self.encoding.encode_one(configuration)))
         if not isinstance(configuration, int | np.integer) or not (
             0 <= configuration < len(self.hyperparameters)
         ):
@@ -156,8 +155,8 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
             )
         return int(configuration)
 
-    def _find(self, row: NDArray[Any]) -> int:
-        found = self.table.rows.get(row.tobytes())
+    def _find(self, row: Sequence[int] | NDArray[np.uint8]) -> int:
+        found = self.table.rows.get(bytes(row))
         if found is None:
             raise InputError(
                 f"the architecture {self.encoding.decode_one(row)} is not in the table of "

@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.fronts import best
     from hwgpt_blackbox.fronts.layer_sums import surrogate_for
     from hwgpt_blackbox.models.prediction import Predictor
-    from hwgpt_blackbox.storage.user_devices import measured_on_own, workload_notes
+    from hwgpt_blackbox.storage.surrogates import measured_on_own, workload_notes
 
     space = get_space(args.space)
     own = measured_on_own(space.name)

@@ -170,15 +170,12 @@ def _out(args: argparse.Namespace) -> Path:
 
 def _say_how_to_load(out: Path, folders: list[Path]) -> None:
     """Print how the artifacts are loaded."""
-    from hwgpt_blackbox.storage.artifact_names import part_of
+    from hwgpt_blackbox.storage.artifact_kinds import kind_of
     from hwgpt_blackbox.storage.locations import HOME_VARIABLE, home
 
     if out.resolve() != home().resolve():
         print(f"to load them, first: export {HOME_VARIABLE}={quote(str(out.resolve()))}")
-    calls = list[str]()
-    for folder in folders:
-        part = part_of(folder.name)
-        calls.append(part.load if part else f'load_blackbox("{folder.name}")["rtx2080"]')
+    calls = [kind.load for folder in folders if (kind := kind_of(folder.name))]
     print("load with:")
     print("  import hwgpt_blackbox")
     if any(call.startswith("load_blackbox") for call in calls):

@@ -12,9 +12,9 @@ from hwgpt_blackbox.cli.pull import add_home
 from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
-from hwgpt_blackbox.storage.artifact_names import BLACKBOXES, artifact_name, part_of
+from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, DEVICE, artifact_name, kind_of
 from hwgpt_blackbox.storage.locations import find, home, parts
-from hwgpt_blackbox.storage.user_devices import own_devices
+from hwgpt_blackbox.storage.surrogates import own_devices
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +49,9 @@ def rows() -> list[dict[str, Any]]:
 def _others() -> list[dict[str, str]]:
     """Published models on this machine: name, folder of the artifact, and Python that loads it."""
     return [
-        {"name": name, "artifact": str(home() / name), "load": part.load}
+        {"name": name, "artifact": str(home() / name), "load": kind.load}
         for name in parts()
-        if (part := part_of(name)) and not part.own_device
+        if (kind := kind_of(name)) and kind.kind != DEVICE
     ]
 
 

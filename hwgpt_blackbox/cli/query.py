@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
         return best.run(args)
     from hwgpt_blackbox.models.noise import check_repeat
     from hwgpt_blackbox.models.prediction import Predictor
-    from hwgpt_blackbox.storage.user_devices import load_surrogate, workload_notes
+    from hwgpt_blackbox.storage.surrogates import load_surrogate, workload_notes
 
     space = get_space(args.space, measured=True)
     given = as_configuration(space, _read(args.config)) if args.config else {}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.plotting.style import FORMATS
 
 _EXAMPLE = "example: hwgpt-blackbox report results --out report"
-_FORMATS = ("svg", "pdf", "png")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=["svg"],
         metavar="FORMAT",
-        help=f"of the figures beside the page, of {', '.join(_FORMATS)} (default: svg)",
+        help=f"of the figures beside the page, of {', '.join(FORMATS)} (default: svg)",
     )
     parser.add_argument(
         "--no-spaces",
@@ -46,8 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the results, then write the report."""
     for name in args.formats:
-        if name not in _FORMATS:
-            raise InputError(f"format is {name!r}; choose of {', '.join(_FORMATS)}")
+        if name not in FORMATS:
+            raise InputError(f"format is {name!r}; choose of {', '.join(FORMATS)}")
 
     from tqdm import tqdm
 

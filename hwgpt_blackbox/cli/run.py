@@ -6,9 +6,8 @@ import argparse
 import logging
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
 
     from hwgpt_blackbox.experiments.grid_definition import Grid
     from hwgpt_blackbox.experiments.problems import Problem
-    from hwgpt_blackbox.experiments.results.store import ResultStore, StoredRun
+    from hwgpt_blackbox.experiments.results.run_file import StoredRun
+    from hwgpt_blackbox.experiments.results.store import ResultStore
     from hwgpt_blackbox.experiments.runs import RunSettings
 
 _EXAMPLES = """examples:
@@ -41,9 +41,6 @@ METHODS = ("RS", "RE", "NSGA2", "LS", "RSBO", "LSBO", "EHVI", "MOASHA")
 
 MAX_DRAWN, MAX_LINES = 4, 40
 """Problems up to which their fronts are drawn, and runs up to which they are listed."""
-
-_DELAY = 1e-3
-"""Seconds until the bar may be shown: not before what was asked for is known to be sound."""
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} trials [{elapsed}, {remaining} left]"
 
@@ -196,29 +193,30 @@ def _grids(args: argparse.Namespace) -> list[Grid]:
 
 @contextmanager
 def _progress(runs: Sequence[RunSettings]) -> Iterator[Callable[[int], None]]:
-    """A bar over the trials of all runs; what was found done does not count for its speed."""
+    """A bar over the trials of all runs; what was found done does not count for its speed.
+
+    The first call says what was found done. Before it the bar is not shown: what was asked for may
+    be refused.
+    """
     from tqdm import tqdm
 
     total = sum(run.trials for run in runs)
-    with tqdm(
-        total=total,
-        desc=f"{len(runs)} runs",
-        disable=None,
-        smoothing=0,
-        bar_format=_BAR,
-        delay=_DELAY,
-    ) as bar:
-        state = {"begun": False}
+    bars: list[Any] = []
+    with ExitStack() as stack:
 
         def update(trials: int) -> None:
-            if state["begun"]:
-                bar.update(trials)
+            if bars:
+                bars[0].update(trials)
                 return
-            state["begun"] = True
-            bar.n = bar.initial = trials
-            bar.last_print_t = time.time()
-            bar.start_t = bar.last_print_t - _DELAY
-            bar.refresh()
+            bar = tqdm(
+                total=total,
+                initial=trials,
+                desc=f"{len(runs)} runs",
+                disable=None,
+                smoothing=0,
+                bar_format=_BAR,
+            )
+            bars.append(stack.enter_context(bar))
 
         yield update
 
@@ -257,8 +255,9 @@ def _report(store: ResultStore, problems: list[Problem], results: list[StoredRun
 
     Without the libraries for that, say so: the results are what took time.
     """
-    from hwgpt_blackbox.experiments.figures import draw_front, front_table, save_figure
+    from hwgpt_blackbox.experiments.figures import draw_front, front_table
     from hwgpt_blackbox.experiments.results.scores import labelled, summarise, write_summary
+    from hwgpt_blackbox.plotting.style import save_figure
 
     results = labelled(results)
     missing = [name for name in ("moocore", "matplotlib") if find_spec(name) is None]

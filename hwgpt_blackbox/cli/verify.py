@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hwgpt_blackbox.convert.judging.family_comparison import Contest
     from hwgpt_blackbox.convert.judging.holdouts import Split, Trial
     from hwgpt_blackbox.convert.judging.judge_artifact import Judged
-    from hwgpt_blackbox.storage.artifact_kinds import Sound
+    from hwgpt_blackbox.storage.artifact_check import CheckedArtifact
 
 BOTH, NONE = "both", "none"
 SPLITS = ("random", "blocks", BOTH, NONE)
@@ -59,8 +59,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check the artifact, then show its stored card or a new one."""
-    from hwgpt_blackbox.convert.judging.cards.file import KINDS, read_card, store_card
-    from hwgpt_blackbox.storage.artifact_kinds import check_artifact, locate
+    from hwgpt_blackbox.convert.judging.cards.file import read_card, store_card
+    from hwgpt_blackbox.storage.artifact_check import check_artifact, locate
+    from hwgpt_blackbox.storage.artifact_kinds import CARD_KINDS
 
     splits, contest = _splits(args), _contest(args)
     folder = locate(args.artifact)
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         answer["workload"] = sound.manifest["workload"]
     trials: Sequence[Trial] = ()
     if args.against is None:
-        card = read_card(folder) if sound.kind in KINDS else None
+        card = read_card(folder) if sound.kind in CARD_KINDS else None
     else:
         judged = _judge(args, sound, splits, contest)
         card, trials = judged.card, judged.trials
@@ -98,7 +99,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _judge(
-    args: argparse.Namespace, sound: Sound, splits: Sequence[Split], contest: Contest | None
+    args: argparse.Namespace,
+    sound: CheckedArtifact,
+    splits: Sequence[Split],
+    contest: Contest | None,
 ) -> Judged:
     """What the source says of an artifact."""
     from hwgpt_blackbox.convert.conversion import progress_bar
@@ -133,17 +137,17 @@ def _splits(args: argparse.Namespace) -> list[Split]:
     return [Split(args.split, default if args.seed is None else args.seed)]
 
 
-def _check_options(args: argparse.Namespace, sound: Sound) -> None:
+def _check_options(args: argparse.Namespace, sound: CheckedArtifact) -> None:
     """Raise at once, before a minute of work, when what was asked for cannot be done.
 
     :raises InputError: says what is missing
     """
-    from hwgpt_blackbox.convert.judging.cards.file import KINDS, REPORT
+    from hwgpt_blackbox.convert.judging.cards.file import REPORT
     from hwgpt_blackbox.errors import InputError, require
-    from hwgpt_blackbox.storage.artifact_names import BLACKBOXES
+    from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, CARD_KINDS
     from hwgpt_blackbox.storage.locations import EMBEDDED
 
-    if sound.kind not in KINDS and (args.store or args.out is not None):
+    if sound.kind not in CARD_KINDS and (args.store or args.out is not None):
         raise InputError(
             f"{sound.folder} is a table of measurements, which has no report card; leave out "
             "--store and --out, or verify the surrogate of the space"
@@ -190,8 +194,9 @@ def _write(
 
 
 def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
-    from hwgpt_blackbox.convert.judging.cards.file import COMPARISON, KINDS, to_json
+    from hwgpt_blackbox.convert.judging.cards.file import COMPARISON, to_json
     from hwgpt_blackbox.convert.judging.cards.text import LEGEND, comparison_table, section_table
+    from hwgpt_blackbox.storage.artifact_kinds import CARD_KINDS
 
     if as_json:
         print(to_json(answer))
@@ -212,7 +217,7 @@ def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
         )
     card = answer["report"]
     if card is None:
-        if answer["kind"] in KINDS:
+        if answer["kind"] in CARD_KINDS:
             print(
                 "no report card is stored; compute one with: "
                 f"hwgpt-blackbox verify {quote(answer['artifact'])} --against SOURCE"

@@ -42,11 +42,10 @@ from hwgpt_blackbox.domain.objectives import METRICS, Column
 from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.fronts import standard_problems
-from hwgpt_blackbox.models.additive import AdditiveModel
 from hwgpt_blackbox.models.ideal_and_nadir import bounds
 from hwgpt_blackbox.models.prediction import Predictor
-from hwgpt_blackbox.models.surrogate import Surrogate
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
 from hwgpt_blackbox.storage.locations import find, home
 from hwgpt_blackbox.storage.surrogates import read_surrogate

@@ -21,7 +21,7 @@ from hwgpt_blackbox.convert.write_table import table_bytes, write_table
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import InputError, require
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
 from hwgpt_blackbox.storage.locations import home
 

@@ -30,14 +30,14 @@ from hwgpt_blackbox.models.published_network import (
     INPUTS,
     LAYERS,
     NETWORK_TARGETS,
-    Network,
+    PublishedNetwork,
     array_names,
 )
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import NETWORK, artifact_name
 from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
 from hwgpt_blackbox.storage.locations import find, home
 from hwgpt_blackbox.storage.manifest import write_manifest
-from hwgpt_blackbox.storage.networks import ARRAYS, KIND
+from hwgpt_blackbox.storage.networks import ARRAYS
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 CHECKPOINTS = "data_collection/gpt_datasets/predictor_ckpts"
@@ -88,7 +88,7 @@ def convert_published(
         checkout = Checkout(source, row, say)
         layers = {target: _read(checkout, target) for target in NETWORK_TARGETS}
         data = read_measurements(checkout)
-        chosen: dict[str, Network] = {}
+        chosen: dict[str, PublishedNetwork] = {}
         report: dict[str, Any] = {}
         for target, (weights, biases) in layers.items():
             say(f"{target}: compare")
@@ -121,17 +121,17 @@ def _choose(
     target: str,
     weights: list[NDArray[np.float32]],
     biases: list[NDArray[np.float32]],
-) -> tuple[Network, dict[str, Any]]:
+) -> tuple[PublishedNetwork, dict[str, Any]]:
     """The network with the input that fits the measurements best, and the report of all."""
     row = NETWORK_TARGETS[target]
     measured = np.asarray(getattr(data, target), dtype=np.float64)
     known = np.flatnonzero(np.isfinite(measured))
     if not len(known):
         raise DataError(f"no {target} was measured: the network cannot be checked")
-    found: list[tuple[float, Network, dict[str, Any]]] = []
+    found: list[tuple[float, PublishedNetwork, dict[str, Any]]] = []
     for inputs in row.inputs:
         try:
-            network = Network(data.space, inputs, weights, biases, row.unit)
+            network = PublishedNetwork(data.space, inputs, weights, biases, row.unit)
         except DataError as error:
             file = FILES[target].format(space=data.space.name)
             raise DataError(
@@ -152,7 +152,7 @@ def _choose(
     }
 
 
-def _difference_from_torch(network: Network) -> float:
+def _difference_from_torch(network: PublishedNetwork) -> float:
     """Largest relative difference from what torch computes in single precision.
 
     :raises DataError: it is above ``TORCH_TOLERANCE``
@@ -179,7 +179,7 @@ def _difference_from_torch(network: Network) -> float:
 def _write(
     folder: Path,
     name: str,
-    networks: Mapping[str, Network],
+    networks: Mapping[str, PublishedNetwork],
     report: Mapping[str, Any],
     checkout: Checkout,
 ) -> None:
@@ -189,7 +189,7 @@ def _write(
             arrays[weight], arrays[bias] = network.weights[k], network.biases[k]
     np.savez_compressed(folder / ARRAYS, **arrays)  # type: ignore[arg-type]
     manifest = {
-        "kind": KIND,
+        "kind": NETWORK,
         "name": name,
         "space": checkout.space.name,
         "networks": {t: {"inputs": n.inputs, "unit": n.unit} for t, n in networks.items()},

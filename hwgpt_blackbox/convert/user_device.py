@@ -29,20 +29,14 @@ from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements, 
 from hwgpt_blackbox.domain.objectives import METRICS, Column
 from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.models.additive import AdditiveModel
 from hwgpt_blackbox.models.ideal_and_nadir import SAMPLE_SEED, SAMPLE_SIZE
 from hwgpt_blackbox.models.noise import Dependence
 from hwgpt_blackbox.models.prediction import Predictor
-from hwgpt_blackbox.models.surrogate import Surrogate
+from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate
+from hwgpt_blackbox.storage.artifact_kinds import DEVICE
 from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
 from hwgpt_blackbox.storage.locations import home
-from hwgpt_blackbox.storage.user_devices import (
-    KIND,
-    Workload,
-    check_name,
-    device_artifact,
-    workload_of,
-)
+from hwgpt_blackbox.storage.user_devices import Workload, check_name, device_artifact, workload_of
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +103,7 @@ def convert_device(
         surrogate, notes = fit_device(data, device, progress=say)
         path = outputs.build(name)
         manifest: dict[str, Any] = {
-            "kind": KIND,
+            "kind": DEVICE,
             "name": name,
             "space": row.name,
             "device": device,

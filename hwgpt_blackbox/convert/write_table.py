@@ -19,7 +19,7 @@ from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
 from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.manifest import write_manifest
 from hwgpt_blackbox.storage.measured_table import (
     ARCHITECTURES,

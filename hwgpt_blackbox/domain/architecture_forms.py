@@ -10,8 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,8 +28,7 @@ from hwgpt_blackbox.domain.spaces import (
 from hwgpt_blackbox.errors import DataError, InputError, unknown
 
 
-@dataclass(frozen=True)
-class _Keys:
+class _Keys(NamedTuple):
     """What a form with lists calls the choices of an architecture."""
 
     embed_dim: str
@@ -166,11 +164,10 @@ def _read(given: Mapping[str, Any], keys: _Keys, longest: int | None) -> dict[st
     """
     if keys is _LISTS and keys.num_layers not in given and _is_list(given.get(keys.mlp_ratios)):
         given = {**given, keys.num_layers: len(given[keys.mlp_ratios])}
-    missing = [key for key in asdict(keys).values() if key not in given]
+    missing = [key for key in keys if key not in given]
     if missing:
         raise InputError(
-            f"the architecture lacks {', '.join(missing)}; expected the keys "
-            f"{', '.join(asdict(keys).values())}"
+            f"the architecture lacks {', '.join(missing)}; expected the keys {', '.join(keys)}"
         )
     layers = _whole(given[keys.num_layers])
     if type(layers) is not int or layers < 1:
@@ -224,7 +221,7 @@ def _boolean(key: str, value: Any) -> bool:
 
 
 def _check_indices(indices: Any, layers: int) -> None:
-    """Other layers than the first have other perplexities, which nobody measured."""
+    """Only networks of the first layers were measured; raise on a choice of other layers."""
     if not _is_list(indices) or list(indices) != list(range(layers)):
         raise InputError(
             f"{_INDICES} is {indices!r}; expected 0 to {layers - 1} ({_SAMPLE.num_layers}), which "
@@ -233,12 +230,12 @@ def _check_indices(indices: Any, layers: int) -> None:
 
 
 def _check_others(space: Space, given: Mapping[str, Any]) -> None:
-    """Check the keys that are no choices: they must say what holds for the space.
+    """Check the keys that are no choices: they must agree with the space.
 
     :raises InputError: one is unknown, or says otherwise
     """
     others = _SHARED | {"space": space.name}
-    known = [*asdict(_LISTS).values(), *others]
+    known = [*_LISTS, *others]
     for key, value in given.items():
         if key not in known:
             raise unknown("key of an architecture", key, known)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hwgpt_blackbox.errors import unknown
-
 
 @dataclass(frozen=True)
 class Device:
@@ -50,13 +48,3 @@ DEVICES: dict[str, Device] = {
 
 ALL_DEVICES = "all"
 """The dataset that answers for every device at once."""
-
-
-def get_device(name: str) -> Device:
-    """The device called ``name``.
-
-    :raises InputError: there is none
-    """
-    if not isinstance(name, str) or name not in DEVICES:
-        raise unknown("device", name, (*DEVICES, ALL_DEVICES))
-    return DEVICES[name]

@@ -91,7 +91,7 @@ class Encoding:
         if isinstance(configurations, Mapping):
             return self._encode_dicts([configurations])
         if _is_frame(configurations):
-            return self._encode_dicts(self._records(configurations))
+            return self._encode_dicts(_records(configurations))
         if hasattr(configurations, "__array__"):
             array = _as_array(configurations)
             if array.ndim != 1 or array.dtype != object:
@@ -127,14 +127,6 @@ class Encoding:
             except InputError as error:
                 raise InputError(f"configuration {i}: {error}") from None
         return matrix
-
-    def _records(self, frame: Any) -> list[Configuration]:
-        """The rows of a DataFrame as dicts."""
-        if not frame.columns.is_unique:
-            twice = frame.columns[frame.columns.duplicated()][0]
-            raise InputError(f"the DataFrame has the column {twice!r} twice; give it once")
-        records: list[Configuration] = frame.to_dict("records")
-        return records
 
     def _stack(self, rows: list[Any]) -> NDArray[Any]:
         """Rows of choice indices as one array."""
@@ -285,6 +277,15 @@ def _is_frame(value: object) -> bool:
     """Whether it is a DataFrame; pandas is not imported for those who pass none."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(value, pandas.DataFrame)
+
+
+def _records(frame: Any) -> list[Configuration]:
+    """The rows of a DataFrame as dicts."""
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise InputError(f"the DataFrame has the column {twice!r} twice; give it once")
+    records: list[Configuration] = frame.to_dict("records")
+    return records
 
 
 def _is_row(value: object) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hwgpt_blackbox.domain.architecture_forms import as_configuration, as_lists
 from hwgpt_blackbox.domain.encoding import Encoding
@@ -18,9 +18,6 @@ from hwgpt_blackbox.domain.spaces import (
     get_space,
 )
 from hwgpt_blackbox.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 _SIZES = ("embed_dim", "head_size", "vocabulary", "sequence_length")
 

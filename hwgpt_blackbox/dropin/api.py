@@ -34,7 +34,7 @@ from hwgpt_blackbox.errors import InputError, unknown
 from hwgpt_blackbox.models.noise import MAX_REPEAT, check_repeat
 from hwgpt_blackbox.models.published_network import PUBLISHED_MLP
 from hwgpt_blackbox.network.build import build_model
-from hwgpt_blackbox.storage.user_devices import load_surrogate
+from hwgpt_blackbox.storage.surrogates import load_surrogate
 
 if TYPE_CHECKING:
     from hwgpt_blackbox.network.gpt import GPT

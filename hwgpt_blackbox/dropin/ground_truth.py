@@ -16,11 +16,10 @@ from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.dropin.names import EXACT, METRIC_NAMES, PER_DEVICE, as_names, as_row
 from hwgpt_blackbox.dropin.units import OURS, PUBLISHED, measured_energy_unit
-from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.models.surrogate import COUNTED
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import find
-from hwgpt_blackbox.storage.manifest import read_manifest
 from hwgpt_blackbox.storage.measured_table import Table
 
 REPEATS = {"latency": ("latency_repeats", 10), "energy": ("energy_repeats", 50)}
@@ -39,16 +38,10 @@ class GroundTruth:
 
     def __init__(self, space: Space, unit_system: str = OURS) -> None:
         self.folder = find(artifact_name(space.name, tabular=True)).path
-        self.table = Table.read(self.folder)
-        if self.table.space.name != space.name:
-            raise DataError(
-                f"{self.folder} holds the space {self.table.space.name!r}, its name says "
-                f"{space.name!r}; rename it, or convert it again"
-            )
+        self.table = Table.read(self.folder, space.name)
         self.unit_system = unit_system
         self._encoding, self._strings = Encoding(space), Architectures(space)
-        manifest = read_manifest(self.folder, kind="tabular")
-        counts = manifest.get("counts")
+        counts = self.table.manifest.get("counts")
         self._counts = counts if isinstance(counts, dict) else {}
         filled, self._accuracy = self.table.read_side()
         self._measured = ~filled

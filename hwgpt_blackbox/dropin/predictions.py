@@ -16,7 +16,7 @@ from hwgpt_blackbox.dropin.units import PUBLISHED, PUBLISHED_COUNTS, predicted_e
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.models.surrogate import COUNTED, Surrogate
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.networks import read_networks
 
@@ -72,8 +72,9 @@ class Predictions:
 
         :raises MissingArtifactError: it is not on this machine
         """
-        folder = find(artifact_name(self.surrogate.space.name, part="published")).path
-        return read_networks(folder, ["perplexity"])["perplexity"](matrix)
+        space = self.surrogate.space.name
+        folder = find(artifact_name(space, part="published")).path
+        return read_networks(folder, ["perplexity"], space)["perplexity"](matrix)
 
     def _columns(
         self, metrics: Sequence[str], devices: Sequence[str], *, lenient: bool

@@ -1,5 +1,5 @@
-"""Experiments: problems, runs in simulated time, their results, analysis and figures.
+"""Problems, and methods that search them in simulated time.
 
-Import from the modules: ``problems`` (what is optimised), ``runs`` (one search), ``grid`` (many),
-``store`` (their files), ``analysis`` (hypervolume, summary), ``figures``.
+``problems`` says what is optimised, ``runs`` makes one search and ``grid_execution`` many,
+``results`` is what they leave, ``figures`` and ``report`` show it.
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hwgpt_blackbox.errors import HWGPTError, InputError, require
-from hwgpt_blackbox.experiments.run_task import Outcome, Task, attempt
+from hwgpt_blackbox.experiments.run_task import RunOutcome, RunTask, attempt
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class ClusterError(HWGPTError, ConnectionError):
         return str(self.args[0]) if self.args else ""
 
 
-def on_cluster(tasks: Sequence[Task], cluster: str) -> Iterator[Outcome]:
+def on_cluster(tasks: Sequence[RunTask], cluster: str) -> Iterator[RunOutcome]:
     """Outcomes of tasks on a cluster, as they come.
 
     A task whose worker dies is run again on another one, up to Dask's ``allowed-failures``.
@@ -83,10 +83,10 @@ def _connect(cluster: str) -> Any:
     return client
 
 
-def _outcomes(client: Any, tasks: Sequence[Task], cluster: str) -> Iterator[Outcome]:
+def _outcomes(client: Any, tasks: Sequence[RunTask], cluster: str) -> Iterator[RunOutcome]:
     from distributed import as_completed
 
-    # Whoever uses the same scheduler gets the outcome of the task that already has that key.
+    # Dask returns the outcome of the first task with a key, whichever client submitted that.
     futures = {
         client.submit(attempt, task, pure=False, key=f"hwgpt-{task.key}"): task for task in tasks
     }
@@ -103,7 +103,7 @@ def _outcomes(client: Any, tasks: Sequence[Task], cluster: str) -> Iterator[Outc
                 logger.debug("cannot cancel: %s", error)
 
 
-def _outcome(future: Any, task: Task, cluster: str) -> Outcome:
+def _outcome(future: Any, task: RunTask, cluster: str) -> RunOutcome:
     if future.status in ("cancelled", "lost"):
         raise ClusterError(
             f"the cluster at {cluster} was lost; run the same command again: what is complete "
@@ -111,7 +111,7 @@ def _outcome(future: Any, task: Task, cluster: str) -> Outcome:
         )
     error = future.exception()
     if error is None:
-        outcome: Outcome = future.result()
+        outcome: RunOutcome = future.result()
         if outcome.key != task.key:
             raise ClusterError(
                 f"the cluster at {cluster} answered run {task.run.name} with the outcome of "
@@ -119,4 +119,4 @@ def _outcome(future: Any, task: Task, cluster: str) -> Outcome:
             )
         return outcome
     # KilledWorker names the task; a ModuleNotFoundError is a worker without this package.
-    return Outcome(task.run, task.key, failure=f"{type(error).__name__} on the cluster: {error}")
+    return RunOutcome(task.run, task.key, failure=f"{type(error).__name__} on the cluster: {error}")

@@ -116,8 +116,8 @@ def read_experiment(path: Path) -> list[Grid]:
     :raises InputError: it cannot be read, or a key or value does not fit
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        stated = _parse_yaml(text) if path.suffix in (".yaml", ".yml") else tomllib.loads(text)
+        parse = _parse_yaml if path.suffix in (".yaml", ".yml") else tomllib.loads
+        stated = parse(path.read_text(encoding="utf-8"))
     except HWGPTError:
         raise
     except Exception as error:  # PyYAML lets through what its constructors raise
@@ -149,49 +149,60 @@ def _parse_yaml(text: str) -> Any:
     require("yaml", extra="clusters")
     import yaml
 
-    return yaml.safe_load(text)
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        """Refuses a key that is given twice."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [key.value for key, _ in node.value]
+            twice = sorted({str(key) for key in keys if keys.count(key) > 1})
+            if twice:
+                raise InputError(f"{', '.join(twice)} is given twice; leave one")
+            return super().construct_mapping(node, deep)
+
+    return yaml.load(text, Loader)  # noqa: S506, a safe loader
 
 
-def _texts(key: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise InputError(f"{key} is {shortened(value)}; expected a list of texts")
-    return tuple(value)
+_Reader = Callable[[str, Any], Any]
+"""Takes a key and what a file states for it, and returns the value."""
+
+
+def _one(kind: type, expected: str) -> _Reader:
+    def read(key: str, value: Any) -> Any:
+        if type(value) is not kind:
+            raise InputError(f"{key} is {shortened(value)}; expected {expected}")
+        return value
+
+    return read
+
+
+def _list_of(read: _Reader, expected: str) -> _Reader:
+    def read_all(key: str, value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise InputError(f"{key} is {shortened(value)}; expected {expected}")
+        return tuple(read(key, item) for item in value)
+
+    return read_all
+
+
+_texts = _list_of(_one(str, "a list of texts"), "a list of texts")
+_integer = _one(int, "an integer")
 
 
 def _sets(key: str, value: Any) -> tuple[tuple[str, ...], ...]:
     """One set of objectives, or a list of them."""
-    if isinstance(value, list) and value and all(isinstance(row, list) for row in value):
-        return tuple(_texts(key, row) for row in value)
-    return (_texts(key, value),)
+    nested = isinstance(value, list) and value and all(isinstance(row, list) for row in value)
+    return tuple(_texts(key, row) for row in (value if nested else [value]))
 
 
-def _whole(key: str, value: Any) -> int:
-    if type(value) is not int:
-        raise InputError(f"{key} is {shortened(value)}; expected an integer")
-    return value
-
-
-def _wholes(key: str, value: Any) -> tuple[int, ...]:
-    if not isinstance(value, list):
-        raise InputError(f"{key} is {shortened(value)}; expected a list of integers")
-    return tuple(_whole(key, number) for number in value)
-
-
-def _truth(key: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InputError(f"{key} is {shortened(value)}; expected true or false")
-    return value
-
-
-_READERS: dict[str, Callable[[str, Any], Any]] = {
+_READERS: dict[str, _Reader] = {
     "spaces": _texts,
     "objectives": _sets,
     "devices": _texts,
     "methods": _texts,
-    "seeds": _wholes,
-    "trials": _whole,
-    "workers": _whole,
-    "noise": _truth,
+    "seeds": _list_of(_integer, "a list of integers"),
+    "trials": _integer,
+    "workers": _integer,
+    "noise": _one(bool, "true or false"),
 }
 
 

@@ -8,17 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
 from hwgpt_blackbox.experiments.dask_cluster import check_cluster, on_cluster
-from hwgpt_blackbox.experiments.methods import check_methods
+from hwgpt_blackbox.experiments.methods import get_method
 from hwgpt_blackbox.experiments.results.files import AnyPath
+from hwgpt_blackbox.experiments.results.run_file import OtherVersionError, StoredRun
 from hwgpt_blackbox.experiments.results.scores import expected_columns
-from hwgpt_blackbox.experiments.results.store import (
-    OtherVersionError,
-    ResultStore,
-    StoredRun,
-    UnreadableError,
-    read,
-)
-from hwgpt_blackbox.experiments.run_task import Outcome, in_processes, in_this_process, make_task
+from hwgpt_blackbox.experiments.results.store import ResultStore, UnreadableError, read
+from hwgpt_blackbox.experiments.run_task import RunOutcome, attempt, in_processes, make_task
 from hwgpt_blackbox.experiments.runs import SIMULATED_TIME, RunSettings
 
 logger = logging.getLogger(__name__)
@@ -58,7 +53,8 @@ def check_runs(runs: Sequence[RunSettings], *, jobs: int = 1, cluster: str | Non
     for name, times in Counter(run.name for run in runs).items():
         if times > 1:
             raise InputError(f"run {name} is asked for twice; ask for it once")
-    check_methods(list(dict.fromkeys(run.method for run in runs)))
+    for method in dict.fromkeys(run.method for run in runs):
+        get_method(method)
 
 
 def make_runs(
@@ -131,12 +127,12 @@ def _outcomes(
     jobs: int,
     cluster: str | None,
     progress: Progress | None,
-) -> Iterator[Outcome]:
+) -> Iterator[RunOutcome]:
     tasks = [make_task(run, store) for run in missing]
     if not tasks:
         return
     if cluster is None and (jobs == 1 or len(tasks) == 1):
-        yield from in_this_process(tasks, progress)
+        yield from (attempt(task, progress) for task in tasks)
         return
     for outcome in on_cluster(tasks, cluster) if cluster else in_processes(tasks, jobs):
         yield outcome

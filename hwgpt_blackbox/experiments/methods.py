@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 import inspect
 import re
@@ -94,17 +95,21 @@ def get_method(name: str) -> RunMethod:
 def own_method(factory: Factory) -> OwnMethod:
     """The method that a function makes, named after its module and itself: ``__main__:factory``.
 
-    :raises InputError: it has no name that can be told from others, for instance a lambda
+    Results are stored under that name. So it must tell all that decides them: a function made
+    inside another, or bound to an object, holds values that the name does not.
+
+    :raises InputError: it is no function or class of a module's top level
     """
-    name = f"{_defining_module(factory)}:{getattr(factory, '__name__', '')}"
-    if not callable(factory) or IMPORT_PATH.fullmatch(name) is None:
+    name = f"{_defining_module(factory)}:{getattr(factory, '__qualname__', '')}"
+    plain = inspect.isfunction(factory) or inspect.isclass(factory)
+    if not plain or IMPORT_PATH.fullmatch(name) is None:
         raise InputError(
-            f"method {factory!r:.200} has no name; expected a name of ours, an import path, or a "
-            "function made with def"
+            f"method {factory!r:.200} has no name that tells it from others; expected a name of "
+            "ours, an import path, or a function made with def at the top level of a module"
         )
     method = OwnMethod(name)
     method.factory = factory
-    method.digest = _digest(name.partition(":")[0])
+    method.digest = _digest(name.partition(":")[0]) or _digest_of_source(factory)
     return method
 
 
@@ -115,16 +120,6 @@ def file_part(name: str) -> str:
     ('mypackage.module+factory', 'RS')
     """
     return name.replace(":", "+")
-
-
-def check_methods(names: Sequence[str]) -> None:
-    """Check that methods exist and can be loaded, before anything is run.
-
-    :raises InputError: an unknown one, or one that cannot be used
-    :raises MissingExtraError: what a method needs is not installed
-    """
-    for name in names:
-        get_method(name)
 
 
 def _imported(path: str) -> RunMethod:
@@ -166,6 +161,14 @@ def _defining_module(factory: Any) -> str | None:
         factory = factory.func
     found = getattr(inspect.unwrap(factory), "__module__", None)
     return found if isinstance(found, str) else None
+
+
+def _digest_of_source(factory: Factory) -> str | None:
+    """sha256 of the lines of a function, where its module has no file: in a notebook."""
+    try:
+        return hashlib.sha256(inspect.getsource(factory).encode()).hexdigest()
+    except (OSError, TypeError):
+        return None
 
 
 @functools.lru_cache(maxsize=100)

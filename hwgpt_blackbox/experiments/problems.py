@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,16 +22,11 @@ from hwgpt_blackbox.domain.objectives import (
 from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.models.ideal_and_nadir import REFERENCE_POINT, check_bounds, stated_bounds
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import DEVICE, SURROGATE, artifact_name
 from hwgpt_blackbox.storage.locations import MANIFEST, find
 from hwgpt_blackbox.storage.manifest import read_manifest
-from hwgpt_blackbox.storage.user_devices import (
-    KIND,
-    NOISY,
-    device_artifact,
-    load_surrogate,
-    measured_on_own,
-)
+from hwgpt_blackbox.storage.surrogates import load_surrogate, measured_on_own
+from hwgpt_blackbox.storage.user_devices import NOISY, device_artifact
 
 if TYPE_CHECKING:
     from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
@@ -220,19 +214,15 @@ def evaluating_devices(
 
 
 def _artifact_bounds(space: str, columns: Sequence[Column]) -> list[tuple[float, float]]:
+    """Ideal and nadir of each objective, out of the manifests of the artifacts in use."""
     found = []
     for column in columns:
         own = bool(column.device) and column.device not in DEVICES
         name = device_artifact(space, str(column.device)) if own else artifact_name(space)
-        path, table = _bounds_table(name, KIND if own else "surrogate")
+        path = find(name).path / MANIFEST
+        table = stated_bounds(read_manifest(path.parent, kind=DEVICE if own else SURROGATE))
         try:
             found.append(check_bounds(table.get(column.target), column.target, path))
         except DataError as error:
             raise DataError(f"{error}; convert or pull the artifact again") from None
     return found
-
-
-def _bounds_table(artifact: str, kind: str) -> tuple[Path, Mapping[str, Any]]:
-    """Manifest of an artifact, and the ideals and nadirs that it states by target."""
-    path = find(artifact).path / MANIFEST
-    return path, stated_bounds(read_manifest(path.parent, kind=kind))

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Task:
+class RunTask:
     """A run, and what a process needs to store it.
 
     :param run: what to run
@@ -42,7 +43,7 @@ class Task:
 
     @property
     def key(self) -> str:
-        """What tells this task from any other: its store, and all that its result depends on."""
+        """Unique key of the task: a digest of its store and of all that its result depends on."""
         problem = self.run.problem
         bounds = [*problem.ideal, *problem.nadir]
         stated = [self.folder, self.identity, self.run.settings(), bounds, dict(self.provenance)]
@@ -51,12 +52,12 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a run.
+class RunOutcome:
+    """The end of a run: its result is stored, or returned here, or it failed.
 
     :param run: the run
     :param key: of its task
-    :param data: its result file, if the process could not store it
+    :param data: the result file, if the process could not store it
     :param failure: why there is no result
     """
 
@@ -66,13 +67,13 @@ class Outcome:
     failure: str | None = None
 
 
-def make_task(run: RunSettings, store: ResultStore) -> Task:
+def make_task(run: RunSettings, store: ResultStore) -> RunTask:
     """The task of a run for a store."""
     folder = store.folder.url if isinstance(store.folder, RemotePath) else str(store.folder)
-    return Task(run, folder, store.identity, provenance(run))
+    return RunTask(run, folder, store.identity, provenance(run))
 
 
-def attempt(task: Task, progress: Callable[[int], None] | None = None) -> Outcome:
+def attempt(task: RunTask, progress: Callable[[int], None] | None = None) -> RunOutcome:
     """Run a task and store its result, or return it if the store is not within reach.
 
     A method that fails, ours or a user's, is an outcome and no exception.
@@ -91,38 +92,28 @@ def attempt(task: Task, progress: Callable[[int], None] | None = None) -> Outcom
             frame = execute(run, progress)
         data = encode(run, frame)
     except HWGPTError as error:
-        return Outcome(run, task.key, failure=str(error))
+        return RunOutcome(run, task.key, failure=str(error))
     except Exception as error:  # a method of a user raises anything
         logger.debug("%s failed", run.name, exc_info=True)
         failure = f"{_place(error)}{type(error).__name__}: {error}"
-        return Outcome(run, task.key, failure=failure)
+        return RunOutcome(run, task.key, failure=failure)
     try:
         store = ResultStore(task.folder)
         if task.identity is not None and store.identity == task.identity:
             store.put(run, data)
-            return Outcome(run, task.key)
-    except Exception as error:  # whoever asks may be able to store it
+            return RunOutcome(run, task.key)
+    except Exception as error:  # the process that asked may be able to store it
         logger.info("%s is not stored from here (%s)", run.name, error)
-    return Outcome(run, task.key, data=data)
+    return RunOutcome(run, task.key, data=data)
 
 
 def _place(error: Exception) -> str:
     """Where an exception was raised: ``file.py:12: ``."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}: "
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename}:{last.lineno}: "
 
 
-def in_this_process(
-    tasks: Sequence[Task], progress: Callable[[int], None] | None
-) -> Iterator[Outcome]:
-    """Outcomes of tasks, one after the other; progress is called trial by trial."""
-    for task in tasks:
-        yield attempt(task, progress)
-
-
-def in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
+def in_processes(tasks: Sequence[RunTask], jobs: int) -> Iterator[RunOutcome]:
     """Outcomes of tasks in local processes, as they come.
 
     When a process is killed, for instance because memory runs out, what it lost is tried again.

@@ -31,11 +31,10 @@ from hwgpt_blackbox.experiments.lean_tuner import (
 from hwgpt_blackbox.experiments.methods import Factory, file_part, get_method, own_method
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.models.surrogate import Surrogate
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import MANIFEST, find
 from hwgpt_blackbox.storage.manifest import sha256
-from hwgpt_blackbox.storage.surrogates import read_surrogate
-from hwgpt_blackbox.storage.user_devices import with_own_devices
+from hwgpt_blackbox.storage.surrogates import read_surrogate, with_own_devices
 
 TRIAL_ID = "trial_id"
 """Column of the results: number of the trial."""
@@ -212,9 +211,9 @@ def search(
 
 
 def _run(tuner: Tuner) -> None:
-    """Run the tuner; what interrupts it comes out as what it is.
+    """Run the tuner, and raise the first error, not one that follows from it.
 
-    At its end the tuner stops all trials, for which the backend may be in no state.
+    The tuner stops all trials at its end. After an error the backend may be unable to.
     """
     try:
         tuner.run()

@@ -8,8 +8,9 @@ from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import unknown
 from hwgpt_blackbox.experiments.grid_definition import Grid
+from hwgpt_blackbox.optimizers import METHODS
 
-EVERY = ("RS", "RE", "NSGA2", "LS", "RSBO", "LSBO", "EHVI", "MOASHA")
+EVERY = tuple(METHODS)
 """Every method."""
 
 BASELINES = ("RS", "RE", "NSGA2", "LS")

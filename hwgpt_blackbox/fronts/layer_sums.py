@@ -29,8 +29,7 @@ from hwgpt_blackbox.models.ideal_and_nadir import (
 from hwgpt_blackbox.models.portable_arithmetic import exp
 from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.models.surrogate import COUNTED, PAIRS, Surrogate
-from hwgpt_blackbox.storage.surrogates import ARRAYS
-from hwgpt_blackbox.storage.user_devices import load_surrogate, measured_on_own
+from hwgpt_blackbox.storage.surrogates import ARRAYS, load_surrogate, measured_on_own
 
 _EXACT_BITS = 53
 _LOG_STEP = -49

@@ -8,23 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import DataError, InputError, OutputError
-from hwgpt_blackbox.storage.artifact_kinds import READERS
-from hwgpt_blackbox.storage.artifact_names import BLACKBOXES
+from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, BY_MANIFEST, kind_of
 from hwgpt_blackbox.storage.locations import MANIFEST
 from hwgpt_blackbox.storage.manifest import parse_manifest
 
 MAX_FILES = 64
 MAX_ARTIFACT_BYTES = 8 << 30
 """An artifact of more files, or whose manifest declares more bytes, is refused."""
-
-_NAME = re.compile(
-    rf"hwgpt-(?P<space>{'|'.join(MEASURED_SPACES)})"
-    r"(-((?P<part>tabular|published|autogluon)|(?P<device>device)-[A-Za-z0-9][A-Za-z0-9_-]{0,39}))?"
-)
-_KINDS = {"tabular": "tabular", "published": "network", "device": "device"}
-"""Kind of an artifact by the part that its name states; any other is a surrogate."""
 
 _FILE = re.compile(
     r"(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$))"  # devices, on some systems
@@ -35,7 +26,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 def is_artifact_name(name: object) -> bool:
     """Whether an artifact may have this name: it becomes the name of a folder."""
-    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+    return isinstance(name, str) and kind_of(name) is not None
 
 
 def artifact_of(name: str) -> str:
@@ -95,7 +86,7 @@ def read_listing(content: bytes, where: str) -> Listing:
     :param where: where it is from, for messages
     :raises DataError: it is unreadable, of a future version, or names what no artifact may hold
     """
-    manifest = parse_manifest(content, where, kind=tuple(READERS))
+    manifest = parse_manifest(content, where, kind=tuple(BY_MANIFEST))
     name, listed = manifest.get("name"), manifest.get("files")
     if not isinstance(name, str) or not is_artifact_name(name):
         raise DataError(f"{where}: name is {_echo(name)}, which is no name of an artifact")
@@ -118,13 +109,10 @@ def read_listing(content: bytes, where: str) -> Listing:
 
 def _check_name(name: str, manifest: Mapping[str, Any], where: str) -> None:
     """Raise unless space and kind are what the name says: it decides what is loaded from there."""
-    match = _NAME.fullmatch(name)
-    part = match and (match["part"] or match["device"])
-    stated = (match and match["space"], _KINDS.get(part or "", "surrogate"))
-    found = (manifest.get("space"), manifest.get("kind"))
-    if found != stated:
+    row, found = kind_of(name), (manifest.get("space"), manifest.get("kind"))
+    if row and found != (row.space, row.kind):
         raise DataError(
-            f"{where}: {name} must be of space {stated[0]!r} and kind {stated[1]!r}, it is of "
+            f"{where}: {name} must be of space {row.space!r} and kind {row.kind!r}, it is of "
             f"{_echo(found[0])} and {_echo(found[1])}"
         )
 

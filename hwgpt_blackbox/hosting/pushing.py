@@ -33,7 +33,7 @@ from hwgpt_blackbox.hosting.sources import (
     open_source,
 )
 from hwgpt_blackbox.storage import locations as places
-from hwgpt_blackbox.storage.artifact_kinds import check_artifact
+from hwgpt_blackbox.storage.artifact_check import check_artifact
 from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
 from hwgpt_blackbox.storage.remote import Access, check_text
 

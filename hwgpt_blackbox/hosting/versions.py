@@ -26,7 +26,7 @@ from typing import Any
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, OutputError
 from hwgpt_blackbox.hosting.listing import Listing, artifact_of, is_artifact_name
 from hwgpt_blackbox.storage import locations as places
-from hwgpt_blackbox.storage.artifact_kinds import check_artifact
+from hwgpt_blackbox.storage.artifact_check import check_artifact
 from hwgpt_blackbox.storage.atomic_writes import (
     Outputs,
     clean_up,

@@ -71,7 +71,7 @@ def check_repeat(repeat: object) -> int:
 
 @dataclass(frozen=True)
 class Dependence:
-    """How measurements of one (metric, device) hang together. All ones: not at all.
+    """How measurements of one (metric, device) depend on one another. All ones: not at all.
 
     The level u of a measurement in its distribution is the state of the machine in the session,
     moved evenly by up to ``spread`` and reflected at 0 and 1, which keeps it uniform. The repeats

@@ -33,15 +33,15 @@ _CHUNK_VALUES = 1 << 17
 """Numbers held at once while predicting: bounds memory and keeps them in cache."""
 
 
-Network = Callable[[IntMatrix], NDArray[np.float64]]
+TargetFunction = Callable[[IntMatrix], NDArray[np.float64]]
 """Values of one target for choice indices: (n, num_columns) to (n,), the same in any batch."""
 
 
 class Predictor:
     """Answers for some columns of one surrogate; all values bit-equal in any batch.
 
-    The coefficients lie on a binary grid (``portable.to_grid``), so that sums over layers are exact
-    in any order; what follows them is one correctly rounded operation at a time.
+    The coefficients lie on a binary grid (``portable_arithmetic.to_grid``), so that sums over
+    layers are exact in any order; what follows them is one correctly rounded operation at a time.
 
     :param surrogate: the models
     :param columns: what to answer with, in this order
@@ -54,7 +54,7 @@ class Predictor:
         surrogate: Surrogate,
         columns: Sequence[Column],
         cost: CostModel | None = None,
-        networks: Mapping[str, Network] | None = None,
+        networks: Mapping[str, TargetFunction] | None = None,
     ) -> None:
         self.surrogate = surrogate
         self.columns = tuple(columns)
@@ -115,16 +115,36 @@ class Predictor:
         :param matrix: checked choice indices, shape (n, num_columns); need not be canonical
         :return: shape (n, number of columns), natural units
         """
-        return self._predict(matrix, None)
+        return self.measurements(matrix, None)
 
-    def measurements(self, matrix: IntMatrix, repeats: NDArray[np.uint64]) -> NDArray[np.float64]:
+    def measurements(
+        self, matrix: IntMatrix, repeats: NDArray[np.uint64] | None
+    ) -> NDArray[np.float64]:
         """Draws of the noisy columns, exact values of the others.
 
         :param matrix: checked choice indices, shape (n, num_columns)
-        :param repeats: number of the repeat of each row, shape (n,) or (1,)
+        :param repeats: number of the repeat of each row, shape (n,) or (1,); None: expected values
         :return: shape (n, number of columns), natural units
         """
-        return self._predict(matrix, repeats)
+        n = len(matrix)
+        out = np.empty((n, len(self.columns)))
+        for begin in range(0, n, self._rows):
+            part = slice(begin, min(begin + self._rows, n))
+            group, index = self._index(matrix[part])
+            values = self._table.take(index, axis=0).sum(axis=1)
+            for i in self._logs:
+                values[:, i] = exp(values[:, i])
+            for i, network in self._networks:
+                values[:, i] = network(matrix[part])
+            for j in self._timed:
+                out[part, j] = self.cost.seconds(values[:, self._plan[j]].max(axis=1))
+            if repeats is not None and self._noisy:
+                keys = np.bitwise_xor.reduce(self._words.take(index), axis=1)
+                rows = repeats[part] if len(repeats) > 1 else repeats
+                u = uniforms(keys, self._noise.streams, rows)
+                values[:, self._noisy] *= self._noise.ratios(group, u)
+            out[part, self._direct] = values[:, self._direct_source]
+        return out
 
     def deviations(self, matrix: IntMatrix) -> NDArray[np.float64]:
         """Standard deviations of measurements: exact, 0 for columns without noise.
@@ -142,29 +162,6 @@ class Predictor:
             part = slice(begin, begin + self._rows)
             values[part] *= ratios[self._index(matrix[part])[0]]
         return values
-
-    def _predict(
-        self, matrix: IntMatrix, repeats: NDArray[np.uint64] | None
-    ) -> NDArray[np.float64]:
-        n = len(matrix)
-        out = np.empty((n, len(self.columns)))
-        for begin in range(0, n, self._rows):
-            part = slice(begin, min(begin + self._rows, n))
-            group, index = self._index(matrix[part])
-            values = self._table.take(index, axis=0).sum(axis=1)
-            for i in self._logs:
-                values[:, i] = exp(values[:, i])
-            for i, network in self._networks:
-                values[:, i] = network(matrix[part])
-            for j in self._timed:
-                out[part, j] = self._elapsed(values, self._plan[j])
-            if repeats is not None and self._noisy:
-                keys = np.bitwise_xor.reduce(self._words.take(index), axis=1)
-                rows = repeats[part] if len(repeats) > 1 else repeats
-                u = uniforms(keys, self._noise.streams, rows)
-                values[:, self._noisy] *= self._noise.ratios(group, u)
-            out[part, self._direct] = values[:, self._direct_source]
-        return out
 
     def _index(self, matrix: IntMatrix) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Group of each row, shape (n,), and its rows of the table, shape (n, 1 + max_layers)."""
@@ -184,9 +181,6 @@ class Predictor:
         code += self._offset
         code += (group * (space.max_layers * PAIRS) + self.surrogate.num_groups)[:, None]
         return group, index
-
-    def _elapsed(self, values: NDArray[np.float64], latencies: list[int]) -> NDArray[np.float64]:
-        return self.cost.seconds(values[:, latencies].max(axis=1))
 
     # -- one -----------------------------------------------------------------------------------
 

@@ -119,7 +119,7 @@ NETWORK_TARGETS: dict[str, NetworkTarget] = {
 """Metrics with a published network."""
 
 
-class Network:
+class PublishedNetwork:
     """A published network of one space.
 
     :param space: the space
@@ -190,7 +190,7 @@ def _to_integers(weight: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.
     return np.rint(values / step[:, None]), step
 
 
-def _check(network: Network) -> None:
+def _check(network: PublishedNetwork) -> None:
     if network.inputs not in INPUTS:
         raise DataError(str(unknown("input", network.inputs, INPUTS)))
     if len(network.weights) != LAYERS or len(network.biases) != LAYERS:

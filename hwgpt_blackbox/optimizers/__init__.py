@@ -15,12 +15,8 @@ them.
 from typing import Any
 
 from hwgpt_blackbox.optimizers._base import MultiObjectiveSearcher
-from hwgpt_blackbox.optimizers._factory import (
-    METHODS,
-    Method,
-    MultiObjectiveScheduler,
-    make_scheduler,
-)
+from hwgpt_blackbox.optimizers._factory import METHODS, Method, make_scheduler
+from hwgpt_blackbox.optimizers._scheduler import MultiObjectiveScheduler
 
 __all__ = [
     "METHODS",

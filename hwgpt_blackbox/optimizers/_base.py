@@ -1,7 +1,7 @@
-"""What every method shares: which trials are out, what came back, what was seen.
+"""What every method shares: which trials are out, what came back, what was seen. And RS.
 
 A method is a subclass of :class:`MultiObjectiveSearcher` that answers one question,
-:meth:`~MultiObjectiveSearcher._propose`: which architecture next? ``_factory`` makes it a Syne
+:meth:`~MultiObjectiveSearcher._propose`: which architecture next? ``_scheduler`` makes it a Syne
 Tune scheduler. Everything inside works on *codes* (``_space``) and *minimised* values: maximised
 metrics have changed sign before a searcher sees them.
 """
@@ -238,7 +238,7 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
         self._observed(suggestion.codes, values)
 
     def on_trial_error(self, trial_id: int, config: Mapping[str, Any] | None = None) -> None:
-        """A trial failed: it is pending no more, and its architecture is not tried again.
+        """A trial failed: it is no longer pending, and its architecture is not tried again.
 
         :param trial_id: the trial
         :param config: its configuration: says what failed if :meth:`on_trial_add` was not called
@@ -248,7 +248,7 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
             self._failed(suggestion.codes)
 
     def on_trial_remove(self, trial_id: int, config: Mapping[str, Any] | None = None) -> None:
-        """The scheduler stopped the trial: it is pending no more, and it is neither a failure.
+        """The scheduler stopped the trial: it is no longer pending, and did not fail.
 
         Arguments as for :meth:`on_trial_error`.
         """
@@ -287,7 +287,7 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
                 f"{name}: {wrong!r} is not in the configuration space; its constants "
                 f"are {self.space.constants!r}"
             )
-        floats = {d.name: float(point[d.name]) for d in self.space.dimensions if not d.levels}
+        floats = {d.name: float(point[d.name]) for d in self.space.dimensions if not d.choices}
         return self.space.decode(codes) | floats
 
     def _next_point(self) -> dict[str, Any] | None:
@@ -298,7 +298,7 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
         return None
 
     def _end(self, trial_id: int, config: Mapping[str, Any] | None) -> Suggestion | None:
-        """What a trial that is over carried out; None if it was over before, or nobody knows."""
+        """What an ending trial carried out; None if it had ended before, or is unknown."""
         if trial_id in self._finished:
             return None
         suggestion = self._running.pop(trial_id, None)
@@ -315,3 +315,14 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
                 return self._suggested.pop(i)
         self._seen.add(key)
         return Suggestion(self.space.encode(config), key)
+
+
+class RS(MultiObjectiveSearcher):
+    """Random search (Bergstra and Bengio, 2012), without repeating an architecture.
+
+    Every hyperparameter is drawn from its own distribution. Small spaces are exhausted: after the
+    last architecture ``suggest`` returns None. No options.
+    """
+
+    def _propose(self) -> Codes | None:
+        return self.random_new()

@@ -12,7 +12,7 @@ from hwgpt_blackbox.optimizers._space import Codes, SearchSpace
 Mask = npt.NDArray[np.bool_]
 
 _PROBES = 16  # random configurations from which the governing hyperparameters are found
-_PROBED_LEVELS = 3
+_PROBED_CHOICES = 3
 
 
 class Canonicaliser:
@@ -71,7 +71,7 @@ class Canonicaliser:
         size = self._space.dimensions[i].size
         if not size:
             return [float((code + 0.37) % 1.0)]
-        picks = np.unique(np.linspace(0, size - 1, min(size, _PROBED_LEVELS)).round())
+        picks = np.unique(np.linspace(0, size - 1, min(size, _PROBED_CHOICES)).round())
         return [float(pick) for pick in picks if pick != code]
 
     def _find_governors(

@@ -17,15 +17,8 @@ from hwgpt_blackbox.optimizers._space import Codes, Dimension, SearchSpace
 Features = npt.NDArray[np.float64]
 
 
-def _numbers(dimension: Dimension) -> Features | None:
-    """Levels as numbers where they are numbers, else None."""
-    if all(isinstance(level, int | float | np.number) for level in dimension.levels):
-        return np.array(dimension.levels, dtype=float)
-    return None
-
-
 @dataclass(frozen=True)
-class Column:
+class ModelInput:
     """How the codes of one hyperparameter become inputs of a model.
 
     :param size: number of its values; 0 for a float
@@ -49,7 +42,7 @@ class Column:
     def effects(self, codes: Codes) -> Features:
         """Centred basis of a hyperparameter's own effect, at codes (n,): (n, columns).
 
-        Linear and quadratic (which is all there is to three levels) if ordered, else one column
+        Linear and quadratic (which is all there is to three choices) if ordered, else one column
         per category.
         """
         at = self.positions(codes)
@@ -60,21 +53,21 @@ class Column:
         return linear if self.size == 2 else np.hstack([linear, linear**2 - 0.5])
 
 
-def _column(dimension: Dimension) -> Column:
+def _model_input(dimension: Dimension) -> ModelInput:
     """Only categories are looked at one by one: ranges may be long, and are in order."""
     if dimension.kind != "categorical":
-        return Column(dimension.size)
-    numbers = _numbers(dimension)
-    if numbers is None:
-        return Column(dimension.size, ordered=dimension.size <= 2)
+        return ModelInput(dimension.size)
+    if not all(isinstance(choice, int | float | np.number) for choice in dimension.choices):
+        return ModelInput(dimension.size, ordered=dimension.size <= 2)
+    numbers = np.array(dimension.choices, dtype=float)
     order = np.argsort(np.argsort(numbers, kind="stable"), kind="stable")
-    return Column(dimension.size, places=order)
+    return ModelInput(dimension.size, places=order)
 
 
 def _same_values(a: Dimension, b: Dimension) -> bool:
-    """Whether two hyperparameters take the same values; levels may be lists, so unhashable."""
+    """Whether two hyperparameters take the same values; these may be lists, so unhashable."""
     kinds = (a.kind, a.lower, a.upper) == (b.kind, b.lower, b.upper)
-    return kinds and bool(a.levels == b.levels)
+    return kinds and bool(a.choices == b.choices)
 
 
 def infer_groups(space: SearchSpace) -> dict[str, list[str]]:
@@ -112,7 +105,13 @@ def checked_groups(
                 "pass groups={'name': [hyperparameters that share effects], ...}"
             )
         return inferred
-    listed = _listed(groups)
+    lists = isinstance(groups, Mapping) and all(
+        isinstance(members, Sequence) and not isinstance(members, str)
+        for members in groups.values()
+    )
+    if not lists or not groups:
+        raise InputError(f"groups={groups!r}: expected {{'name': [hyperparameters], ...}}")
+    listed = {group: list(members) for group, members in groups.items()}
     names = [name for members in listed.values() for name in members]
     unknown = [name for name in names if name not in space.names]
     if unknown or len(set(names)) != len(names) or not all(listed.values()):
@@ -125,20 +124,6 @@ def checked_groups(
         if not all(_same_values(first, other) for other in others):
             raise InputError(f"groups[{group!r}]={members}: its members take different values")
     return listed
-
-
-def _listed(groups: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """The groups as a dict of lists.
-
-    :raises InputError: they are something else, or none
-    """
-    lists = isinstance(groups, Mapping) and all(
-        isinstance(members, Sequence) and not isinstance(members, str)
-        for members in groups.values()
-    )
-    if not lists or not groups:
-        raise InputError(f"groups={groups!r}: expected {{'name': [hyperparameters], ...}}")
-    return {group: list(members) for group, members in groups.items()}
 
 
 @dataclass(frozen=True)
@@ -159,7 +144,7 @@ class FeatureMap:
     :param space: the encoding
     :param groups: names of the members of each group: their columns then hold the basis of their
         effects, 0 where inactive. Without groups every hyperparameter has its position on [0, 1].
-        Hyperparameters with one level have no column.
+        Hyperparameters with one choice have no column.
     :ivar layout: the columns; None without groups.
     """
 
@@ -171,7 +156,7 @@ class FeatureMap:
         self._members = [[i for i in group if i in free] for group in members]
         self._members = [group for group in self._members if group]
         used = {*self._context, *(i for group in self._members for i in group)}
-        self._columns = {i: _column(space.dimensions[i]) for i in used}
+        self._columns = {i: _model_input(space.dimensions[i]) for i in used}
         self.layout = None if groups is None else self._lay_out()
 
     def _lay_out(self) -> Layout:

@@ -13,16 +13,10 @@ from syne_tune.optimizer.schedulers.asha import Bracket
 from syne_tune.optimizer.schedulers.multiobjective import moasha as syne_tune_moasha
 
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.optimizers._base import CanonicalForm
+from hwgpt_blackbox.optimizers._base import RS
 from hwgpt_blackbox.optimizers._checks import checked_number, checked_whole
-from hwgpt_blackbox.optimizers._factory import (
-    metric_mode,
-    metric_signs,
-    read_metrics,
-    scheduler_metadata,
-)
 from hwgpt_blackbox.optimizers._pareto import RankedFronts
-from hwgpt_blackbox.optimizers._random import RS
+from hwgpt_blackbox.optimizers._scheduler import DirectedScheduler, metric_signs, read_metrics
 
 
 class RankedBracket(Bracket):  # type: ignore[misc]
@@ -55,7 +49,7 @@ class RankedBracket(Bracket):  # type: ignore[misc]
         return str(SchedulerDecision.CONTINUE)
 
 
-class MOASHA(syne_tune_moasha.MOASHA):  # type: ignore[misc]
+class MOASHA(DirectedScheduler, syne_tune_moasha.MOASHA):  # type: ignore[misc]
     """MO-ASHA (Schmucker et al., 2021, arXiv:2106.12639) over a fidelity; stops what lags behind.
 
     Syne Tune's scheduler, with these differences: trials are ranked by non-dominated front and,
@@ -66,14 +60,13 @@ class MOASHA(syne_tune_moasha.MOASHA):  # type: ignore[misc]
     :param config_space: Syne Tune configuration space
     :param metrics: names of two or more metrics
     :param do_minimize: one bool, or one per metric
-    :param random_seed, points_to_evaluate, canonical_form, allow_repeats: see
-        :class:`MultiObjectiveSearcher`
     :param time_attr: name of the fidelity in the results
     :param max_t: fidelity at which a trial ends
     :param grace_period: fidelity of the lowest rung
     :param reduction_factor: ratio of the rungs; one of so many trials goes on
-    :param brackets: number of brackets, each with a higher lowest rung. (All five: defaults of Syne
-        Tune's MOASHA.)
+    :param brackets: number of brackets, each with a higher lowest rung. This default and the four
+        above are those of Syne Tune's MOASHA.
+    :param common: arguments of :class:`MultiObjectiveSearcher`
     :raises InputError: metrics or directions that do not fit, or a rung setting out of range
     """
 
@@ -83,15 +76,12 @@ class MOASHA(syne_tune_moasha.MOASHA):  # type: ignore[misc]
         metrics: Sequence[str],
         do_minimize: bool | Sequence[bool] = True,
         *,
-        random_seed: int | None = None,
-        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
-        canonical_form: CanonicalForm | None = None,
-        allow_repeats: bool = False,
         time_attr: str = "training_iteration",
         max_t: int = 100,
         grace_period: int = 1,
         reduction_factor: float = 3,
         brackets: int = 1,
+        **common: Any,
     ) -> None:
         grace_period = checked_whole("grace_period", grace_period, 1)
         max_t = checked_whole("max_t", max_t, 1)
@@ -105,13 +95,7 @@ class MOASHA(syne_tune_moasha.MOASHA):  # type: ignore[misc]
         if not isinstance(time_attr, str):
             raise InputError(f"time_attr={time_attr!r}: expected the name of the fidelity")
         self.signs = metric_signs(metrics, do_minimize)
-        self.searcher = RS(
-            config_space,
-            random_seed=random_seed,
-            points_to_evaluate=points_to_evaluate,
-            canonical_form=canonical_form,
-            allow_repeats=allow_repeats,
-        )
+        self.searcher = RS(config_space, **common)
         super().__init__(
             dict(config_space),
             list(metrics),
@@ -170,11 +154,3 @@ class MOASHA(syne_tune_moasha.MOASHA):  # type: ignore[misc]
         """The trial failed: forget it. Rungs that it had passed keep its results."""
         self.trial_info.pop(trial.trial_id, None)
         self.searcher.on_trial_error(trial.trial_id, trial.config)
-
-    def metric_mode(self) -> str | list[str]:
-        """``"min"``, ``"max"``, or a list with one of them per metric if they differ."""
-        return metric_mode(self.signs)
-
-    def metadata(self) -> dict[str, Any]:
-        """What Syne Tune stores beside the results: JSON values only."""
-        return scheduler_metadata(self, type(self).__name__)

@@ -20,9 +20,8 @@ from pymoo.operators.crossover.sbx import SBX
 from pymoo.operators.crossover.ux import UX
 from pymoo.operators.mutation.pm import PM
 
-from hwgpt_blackbox.optimizers._base import MultiObjectiveSearcher
-from hwgpt_blackbox.optimizers._checks import checked_bool, checked_number, checked_whole
-from hwgpt_blackbox.optimizers._denoising import Denoiser
+from hwgpt_blackbox.optimizers._checks import checked_number, checked_whole
+from hwgpt_blackbox.optimizers._denoising import DenoisingSearcher
 from hwgpt_blackbox.optimizers._pareto import Values
 from hwgpt_blackbox.optimizers._space import Codes, SearchSpace
 
@@ -74,8 +73,14 @@ def _parts(space: SearchSpace) -> list[tuple[npt.NDArray[np.int64], Problem, _Op
     return parts
 
 
-def _rounded(space: SearchSpace, codes: Codes) -> Codes:
-    return np.where(space.sizes > 0, np.rint(codes), codes)
+def _varied(
+    space: SearchSpace, X: Codes, operator: Callable[[_Operators], Any], **kwargs: Any
+) -> Codes:
+    """Codes (..., d) after the operator of each group of hyperparameters, rounded if discrete."""
+    children = X.astype(float)
+    for columns, part, group in _parts(space):
+        children[..., columns] = operator(group)._do(part, X[..., columns], **kwargs)
+    return np.where(space.sizes > 0, np.rint(children), children)
 
 
 class MixedCrossover(Crossover):  # type: ignore[misc]
@@ -86,10 +91,7 @@ class MixedCrossover(Crossover):  # type: ignore[misc]
         self.space = space
 
     def _do(self, problem: Problem, X: Codes, *args: Any, **kwargs: Any) -> Codes:
-        children = X.astype(float)
-        for columns, part, group in _parts(self.space):
-            children[..., columns] = group.crossover._do(part, X[..., columns], **kwargs)
-        return _rounded(self.space, children)
+        return _varied(self.space, X, lambda group: group.crossover, **kwargs)
 
 
 class MixedMutation(Mutation):  # type: ignore[misc]
@@ -100,11 +102,8 @@ class MixedMutation(Mutation):  # type: ignore[misc]
         self.space = space
 
     def _do(self, problem: Problem, X: Codes, *args: Any, **kwargs: Any) -> Codes:
-        children = X.astype(float)
-        for columns, part, group in _parts(self.space):
-            mutation = group.mutation(1 / len(self.space))
-            children[:, columns] = mutation._do(part, X[:, columns], **kwargs)
-        return _rounded(self.space, children)
+        probability = 1 / len(self.space)
+        return _varied(self.space, X, lambda group: group.mutation(probability), **kwargs)
 
 
 class NewArchitectures(DuplicateElimination):  # type: ignore[misc]
@@ -126,7 +125,7 @@ class NewArchitectures(DuplicateElimination):  # type: ignore[misc]
         return pop[keep]
 
 
-class NSGA2(MultiObjectiveSearcher):
+class NSGA2(DenoisingSearcher):
     """NSGA-II (Deb et al., 2002), by pymoo's operators, survival and ask-and-tell.
 
     A generation of ``population_size`` offspring is bred at once. When as many results have come
@@ -134,7 +133,7 @@ class NSGA2(MultiObjectiveSearcher):
     the generation is out gets an extra child of the same parents: nobody waits. With one worker
     the generations are pymoo's own.
 
-    :param config_space: see :class:`MultiObjectiveSearcher`, as for ``common``
+    :param config_space: see :class:`MultiObjectiveSearcher`
     :param population_size: parents, and offspring in a generation; the first are random. 20 is the
         default of Syne Tune's former NSGA-II, which HW-GPT-Bench ran. Deb et al. take 100 for
         25,000 evaluations; within 1,000 trials it reaches less.
@@ -142,10 +141,9 @@ class NSGA2(MultiObjectiveSearcher):
         the others are mutated only. Deb et al. take 0.9. On GPT-S, perplexity and energy, 1,000
         trials: hypervolume 0.946 (24 seeds) against 0.941 (40); better by 0.004 to 0.008 on five
         other problems too (12 seeds each).
-    :param denoise: let survival compare results without noise, as in :class:`RE`
-    :param **common: arguments of :class:`MultiObjectiveSearcher`
-    :raises InputError: a population that is no whole number of at least 2, no probability, or
-        ``denoise`` is no bool
+    :param common: ``denoise``, as in :class:`DenoisingSearcher`, and arguments of
+        :class:`MultiObjectiveSearcher`
+    :raises InputError: a population that is no whole number of at least 2, or no probability
     """
 
     def __init__(
@@ -154,7 +152,6 @@ class NSGA2(MultiObjectiveSearcher):
         *,
         population_size: int = 20,
         crossover_probability: float = 0.5,
-        denoise: bool = True,
         **common: Any,
     ) -> None:
         super().__init__(config_space, **common)
@@ -173,8 +170,6 @@ class NSGA2(MultiObjectiveSearcher):
         )
         self._algorithm.mating.n_max_iterations = _MATINGS
         self._algorithm.setup(self._problem, termination=NoTermination(), seed=self.random_seed)
-        wanted = checked_bool("denoise", denoise)
-        self._denoiser = Denoiser(self.space, self.canonical_map) if wanted else None
         self._offspring: list[Codes] | None = None  # those of the generation still to hand out
         self._returned: list[Individual] = []
 
@@ -211,15 +206,13 @@ class NSGA2(MultiObjectiveSearcher):
         row = len(self.observations) - 1
         self._returned.append(Individual(X=codes, F=values, row=row))
         if len(self._returned) == self.population_size:
-            self._denoise()
+            self._revalue()
             self._algorithm.tell(Population(self._returned))
             self._returned, self._offspring = [], None
 
-    def _denoise(self) -> None:
+    def _revalue(self) -> None:
         """Let survival compare parents and offspring by what is known of them now."""
-        if self._denoiser is None:
-            return
-        self._denoiser.update(self.observations.X, self.observations.Y)
+        values, _ = self._denoised()
         parents = self._algorithm.pop if self._algorithm.is_initialized else []
         for individual in [*parents, *self._returned]:
-            individual.F = self._denoiser.values[individual.get("row")]
+            individual.F = values[individual.get("row")]

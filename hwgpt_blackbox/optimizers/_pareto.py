@@ -14,7 +14,8 @@ Ranks = npt.NDArray[np.int64]
 def dominates(a: Values, b: Values) -> npt.NDArray[np.bool_]:
     """Whether rows of ``a`` dominate rows of ``b``: at least as good in all, better in one.
 
-    :param a, b: broadcastable arrays whose last axis is the objectives
+    :param a: minimised, shape (..., objectives)
+    :param b: minimised, of a shape that broadcasts with that of ``a``
     :return: booleans of the broadcast shape without the last axis
     """
     better = np.zeros(np.broadcast_shapes(a.shape, b.shape)[:-1], dtype=bool)

@@ -50,7 +50,7 @@ class Multiples(Sequence[Any]):
         return place
 
 
-def range_levels(name: str, domain: Domain, step: float) -> Sequence[Any]:
+def range_choices(name: str, domain: Domain, step: float) -> Sequence[Any]:
     """The values of a range of numbers; none for floats without a step.
 
     :param name: of the hyperparameter

@@ -4,7 +4,7 @@ A configuration is encoded as a ``float64`` array of shape (d,), one *code* per 
 is not a constant, in the order of the configuration space:
 
 - discrete hyperparameters (``choice``, ``ordinal``, ``finrange``, ``randint``, quantised ranges):
-  the integer index of the value among ``Dimension.levels``, from 0 to ``size - 1``;
+  the integer index of the value among ``Dimension.choices``, from 0 to ``size - 1``;
 - continuous hyperparameters (``uniform``, ``loguniform``, ``reverseloguniform``): the position
   between the bounds, from 0 to 1, on the domain's own scale.
 """
@@ -34,38 +34,18 @@ from syne_tune.config_space import (
 )
 
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.optimizers._ranges import range_levels
+from hwgpt_blackbox.optimizers._ranges import range_choices
 
 Codes = npt.NDArray[np.float64]
 """Encoded configurations, shape (d,) or (n, d)."""
 
 
-def _identity(x: Codes) -> Codes:
-    return x
-
-
-def _log(x: Codes) -> Codes:
-    return np.log(x)
-
-
-def _exp(x: Codes) -> Codes:
-    return np.exp(x)
-
-
-def _reverse_log(x: Codes) -> Codes:
-    return -np.log1p(-x)
-
-
-def _reverse_exp(x: Codes) -> Codes:
-    return -np.expm1(-x)
-
-
-# How a range is stretched before it is mapped to [0, 1]: forward and back.
 _SCALES: dict[str, tuple[Callable[[Codes], Codes], Callable[[Codes], Codes]]] = {
-    "linear": (_identity, _identity),
-    "log": (_log, _exp),
-    "reverse_log": (_reverse_log, _reverse_exp),
+    "linear": (lambda x: x, lambda x: x),
+    "log": (np.log, np.exp),
+    "reverse_log": (lambda x: -np.log1p(-x), lambda x: -np.expm1(-x)),
 }
+"""How a range is stretched before it is mapped to [0, 1]: forward and back."""
 
 
 def _whole(value: Any) -> int:
@@ -82,18 +62,19 @@ class Dimension:
     :param name: its key in the configuration space
     :param kind: ``"categorical"`` (no order), ``"ordinal"`` (ordered values), ``"integer"`` or
         ``"float"``. Syne Tune's ``choice`` is categorical even when its values are numbers.
-    :param levels: the values of a discrete hyperparameter, in the order of their codes; empty for a
-        float
-    :param lower, upper: the bounds of a range before scaling (0 and 1 where there is none)
+    :param choices: the values of a discrete hyperparameter, in the order of their codes. A float
+        has none.
+    :param lower: the lower bound of a range before scaling; 0 where there is none
+    :param upper: the upper bound; 1 where there is none
     :param scale: ``"linear"``, ``"log"`` or ``"reverse_log"``; how the range is stretched
-    :param edges: for ``ordinal(kind="nn")``: where, on [0, 1], one level ends and the next begins,
+    :param edges: for ``ordinal(kind="nn")``: where, on [0, 1], one choice ends and the next begins,
         shape (size - 1,). None for all else.
     :param step: distance between the values of a quantised range; 0 where it is not quantised
     """
 
     name: str
     kind: str
-    levels: Sequence[Any] = ()
+    choices: Sequence[Any] = ()
     lower: float = 0.0
     upper: float = 1.0
     scale: str = "linear"
@@ -103,12 +84,14 @@ class Dimension:
     @property
     def size(self) -> int:
         """Number of values; 0 for a float."""
-        return len(self.levels)
+        return len(self.choices)
 
     @property
     def even(self) -> bool:
-        """Whether Syne Tune draws every level with the same probability."""
-        return bool(self.levels) and self.edges is None and not self.step and self.scale == "linear"
+        """Whether Syne Tune draws every choice with the same probability."""
+        return (
+            bool(self.choices) and self.edges is None and not self.step and self.scale == "linear"
+        )
 
     def _stretched(self, unit: Codes) -> Codes:
         forward, back = _SCALES[self.scale]
@@ -121,7 +104,7 @@ class Dimension:
         :param unit: numbers in [0, 1), any shape
         :return: codes of the same shape
         """
-        if not self.levels:
+        if not self.choices:
             return unit
         if self.edges is not None:
             codes = np.searchsorted(self.edges, unit).astype(float)
@@ -129,13 +112,13 @@ class Dimension:
             codes = np.floor(unit * self.size)
         else:  # a range of integers or multiples, drawn on its own scale and rounded
             step = self.step or 1.0
-            codes = np.rint(self._stretched(unit) / step) - round(self.levels[0] / step)
+            codes = np.rint(self._stretched(unit) / step) - round(self.choices[0] / step)
         return codes.clip(0, self.size - 1)
 
     def decode(self, code: float) -> Any:
         """Value of one code."""
-        if self.levels:
-            return self.levels[int(code)]
+        if self.choices:
+            return self.choices[int(code)]
         return float(np.clip(self._stretched(np.array(code)), self.lower, self.upper))
 
     def encode(self, value: Any) -> float:
@@ -144,18 +127,18 @@ class Dimension:
         :raises InputError: the hyperparameter cannot take the value
         """
         try:
-            if isinstance(self.levels, range):  # whose index() counts through it for other types
-                return float(self.levels.index(_whole(value)))
-            if self.levels:
-                return float(self.levels.index(value))
+            if isinstance(self.choices, range):  # whose index() counts through it for other types
+                return float(self.choices.index(_whole(value)))
+            if self.choices:
+                return float(self.choices.index(value))
             number = float(value)
         except (ValueError, TypeError, OverflowError):
             number = math.nan
-        if not self.lower <= number <= self.upper or self.levels:
-            expected = list(self.levels[:10]) if self.levels else [self.lower, self.upper]
+        if not self.lower <= number <= self.upper or self.choices:
+            expected = list(self.choices[:10]) if self.choices else [self.lower, self.upper]
             raise InputError(
                 f"{self.name}={value!r} is not in the configuration space; expected "
-                f"{'one of' if self.levels else 'a number within'} {expected}"
+                f"{'one of' if self.choices else 'a number within'} {expected}"
             )
         if self.upper == self.lower:
             return 0.0
@@ -183,7 +166,7 @@ def _range_dimension(name: str, domain: Domain) -> Dimension:
     return Dimension(
         name,
         "integer" if isinstance(domain, Integer) else "float",
-        range_levels(name, domain, step),
+        range_choices(name, domain, step),
         float(domain.lower),
         float(domain.upper),
         _scale(domain),
@@ -214,7 +197,7 @@ class SearchSpace:
     :ivar dimensions: the d hyperparameters that are searched, in order
     :ivar names: their names
     :ivar constants: the entries of the space that are not domains
-    :ivar sizes: shape (d,): number of levels of each; 0 for a float
+    :ivar sizes: shape (d,): number of choices of each; 0 for a float
     :ivar size: number of configurations; ``math.inf`` with a float of positive length
     :raises InputError: no mapping, or one with a domain that cannot be encoded
     """

@@ -1,116 +1,162 @@
-"""Whether an artifact is what its manifest says."""
+"""The kinds of artifact and the blackboxes that are read from them, one row each.
+
+``import hwgpt_blackbox`` reads this file, so it loads neither numpy nor the readers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from hwgpt_blackbox.domain.spaces import Space, get_space
-from hwgpt_blackbox.errors import DataError, InputError, printable, unknown
-from hwgpt_blackbox.models.published_network import NETWORK_TARGETS
-from hwgpt_blackbox.storage.artifact_names import BLACKBOXES, part_of
-from hwgpt_blackbox.storage.locations import MANIFEST, find
-from hwgpt_blackbox.storage.manifest import check_files, read_manifest, read_whole
-from hwgpt_blackbox.storage.measured_table import Table
-from hwgpt_blackbox.storage.networks import read_networks
-from hwgpt_blackbox.storage.surrogates import read_surrogate
-from hwgpt_blackbox.storage.user_devices import read_device, surrogate_of
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 
+SURROGATE, TABULAR, NETWORK, DEVICE = "surrogate", "tabular", "network", "device"
+"""What manifests call their kind."""
 
-def _read_table(folder: Path) -> Table:
-    table = Table.read(folder)
-    table.check()
-    return table
+CHECKOUT = "a checkout of HW-GPT-Bench"
 
+DEVICE_NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,39}"
+"""Names that a user's device may have, as a regular expression."""
 
-def _read_networks(folder: Path) -> Any:
-    listed = read_manifest(folder, kind="network").get("networks")
-    targets = [name for name in NETWORK_TARGETS if isinstance(listed, dict) and name in listed]
-    if not targets:
-        raise DataError(f"{folder / MANIFEST} lists no networks; convert or pull it again")
-    return read_networks(folder, targets)
-
-
-def _read_own_device(folder: Path) -> Any:
-    device = read_device(folder, str(read_manifest(folder, kind="device").get("space")))
-    return surrogate_of(device)
-
-
-READERS: dict[str, Callable[[Path], Any]] = {
-    "surrogate": read_surrogate,
-    "tabular": _read_table,
-    "network": _read_networks,
-    "device": _read_own_device,
+_BLANKS = {
+    "space": f"(?P<space>{'|'.join(MEASURED_SPACES)})",
+    "device": f"(?P<device>{DEVICE_NAME})",
 }
-"""Kinds of artifacts, and what reads and checks each."""
 
 
 @dataclass(frozen=True)
-class Sound:
-    """An artifact that was found sound.
+class ArtifactKind:
+    """A kind of artifact. The texts of a row of ``KINDS`` have blanks for space and device.
 
-    :param folder: where it is
-    :param kind: one of ``READERS``
-    :param manifest: what it says of itself
-    :param content: its models, or its table
+    :param name: of the artifact
+    :param kind: what its manifest says
+    :param reader: function in this folder that reads and checks everything in it
+    :param load: Python that loads it
+    :param convert: options of ``convert`` that make it
+    :param source: what it is made from
+    :param has_card: whether it may have a report card
+    :param space: name of its space
     """
 
-    folder: Path
+    name: str
     kind: str
-    manifest: dict[str, Any]
-    content: Any
+    reader: str
+    load: str
+    convert: str = "--space {space}"
+    source: str = CHECKOUT
+    has_card: bool = True
+    space: str = "{space}"
 
-    @property
-    def space(self) -> Space:
-        """Its space."""
-        return get_space(self.manifest["space"])
+    def read(self, folder: Path) -> Any:
+        """The models, the table or the networks of an artifact, read and checked.
+
+        :raises DataError: the folder is no sound artifact of this kind
+        """
+        module, _, function = self.reader.partition(".")
+        return getattr(import_module(f"hwgpt_blackbox.storage.{module}"), function)(folder)
 
 
-def locate(artifact: str) -> Path:
-    """The folder that a user means.
+KINDS = (
+    ArtifactKind(
+        "hwgpt-{space}",
+        SURROGATE,
+        "surrogates.read_surrogate",
+        'load_blackbox("hwgpt-{space}")["rtx2080"]',
+    ),
+    ArtifactKind(
+        "hwgpt-{space}-tabular",
+        TABULAR,
+        "measured_table.read_and_check",
+        'load_blackbox("hwgpt-{space}-tabular")["rtx2080"]',
+        has_card=False,
+    ),
+    ArtifactKind(
+        "hwgpt-{space}-published",
+        NETWORK,
+        "networks.read_networks",
+        'hwgpt_blackbox.load("{space}", "rtx2080", perplexity="published-mlp")',
+        "--space {space} --only published",
+    ),
+    ArtifactKind(
+        "hwgpt-{space}-autogluon",
+        SURROGATE,
+        "surrogates.read_surrogate",
+        'hwgpt_blackbox.load("{space}", "rtx2080", models="autogluon")',
+        "--space {space} --only autogluon --trust-pickles",
+        "published predictors",
+    ),
+    ArtifactKind(
+        "hwgpt-{space}-device-{device}",
+        DEVICE,
+        "surrogates.read_own_device",
+        'load_blackbox("hwgpt-{space}")["{device}"]',
+        "--space {space} --device {device}",
+        "your measurements",
+    ),
+)
+"""Every kind of artifact, one row for each form of its name."""
 
-    :param artifact: a name (``hwgpt-s``: the one in use), or a folder
-    :raises InputError: it is neither
-    :raises MissingArtifactError: no artifact of that name is on this machine
+BY_MANIFEST = {row.kind: row for row in KINDS}
+"""What a manifest calls its kind, to a row that reads it."""
+
+CARD_KINDS = tuple(kind for kind, row in BY_MANIFEST.items() if row.has_card)
+"""The kinds that may have a report card."""
+
+
+def kind_of(artifact: str) -> ArtifactKind | None:
+    """The row of an artifact's name, its blanks filled; None: it is no name of an artifact.
+
+    >>> kind_of("hwgpt-s-device-mygpu").load
+    'load_blackbox("hwgpt-s")["mygpu"]'
     """
-    if artifact in BLACKBOXES:
-        return find(BLACKBOXES[artifact].artifact).path
-    if part_of(artifact):
-        return find(artifact).path
-    folder = Path(artifact).expanduser()
-    if not (folder / MANIFEST).is_file():
-        raise InputError(
-            f"{artifact!r} is no artifact: no folder with a {MANIFEST}, and "
-            f"{unknown('name', artifact, BLACKBOXES)}"
-        )
-    return folder
+    for row in KINDS:
+        match = re.fullmatch(row.name.format(**_BLANKS), artifact)
+        if match:
+            blanks = match.groupdict()
+            texts = ("name", "convert", "load", "space")
+            return replace(row, **{text: getattr(row, text).format(**blanks) for text in texts})
+    return None
 
 
-def check_artifact(folder: Path) -> Sound:
-    """Check manifest, size and sha256 of every file, that no file is unlisted, and the content.
+def artifact_name(space: str, *, tabular: bool = False, part: str = "") -> str:
+    """Name of an artifact: ``hwgpt-s``, ``hwgpt-s-tabular``.
 
-    :raises DataError: says what is wrong
+    :param part: another part of the space: ``published``, ``autogluon``, ``device-<name>``
     """
-    return read_whole(folder, _check)
+    part = "tabular" if tabular else part
+    return f"hwgpt-{space}-{part}" if part else f"hwgpt-{space}"
 
 
-def _check(folder: Path) -> Sound:
-    manifest = read_manifest(folder, kind=tuple(READERS))
-    listed = manifest.get("files")
-    if not isinstance(listed, dict):
-        raise DataError(f"{folder / MANIFEST} lists no files; convert or pull the artifact again")
-    unlisted = sorted({path.name for path in folder.iterdir()} - {MANIFEST, *listed})
-    if unlisted:
-        names = printable(", ".join(unlisted))
-        raise DataError(
-            f"{folder} holds {names}, which {MANIFEST} does not list; "
-            "remove it, or convert or pull the artifact again"
-        )
-    odd = sorted(name for name in listed if Path(name).name != name or not name.isprintable())
-    if odd:
-        raise DataError(f"{folder / MANIFEST} lists {odd[0]!r}, which is no name of a file in it")
-    check_files(folder, manifest, list(listed), limit=None)
-    kind = manifest["kind"]
-    return Sound(folder, kind, manifest, READERS[kind](folder))
+@dataclass(frozen=True)
+class BlackboxName:
+    """What a name of ``load_blackbox`` stands for.
+
+    :param name: the name
+    :param space: its space
+    :param artifact: the artifact that it is read from
+    :param tabular: whether that is a table; else a surrogate
+    :param fidelity: kind of fidelity
+    """
+
+    name: str
+    space: str
+    artifact: str
+    tabular: bool
+    fidelity: str
+
+
+BLACKBOXES: dict[str, BlackboxName] = {
+    row.name: row
+    for space in MEASURED_SPACES
+    for row in (
+        BlackboxName(f"hwgpt-{space}", space, artifact_name(space), False, "single"),
+        BlackboxName(f"hwgpt-{space}-repeats", space, artifact_name(space), False, "repeats"),
+        BlackboxName(
+            f"hwgpt-{space}-tabular", space, artifact_name(space, tabular=True), True, "single"
+        ),
+    )
+}
+"""Every blackbox by name."""

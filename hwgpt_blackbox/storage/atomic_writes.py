@@ -17,7 +17,6 @@ import secrets
 import shutil
 import signal
 import socket
-import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 from hwgpt_blackbox.errors import HWGPTError, OutputError
-from hwgpt_blackbox.storage.locations import MANIFEST, OLD, TEMPORARY
+from hwgpt_blackbox.storage.locations import MANIFEST, OLD, TEMPORARY, is_artifact
 
 logger = logging.getLogger(__name__)
 
@@ -178,8 +177,8 @@ def write_file(path: Path, content: bytes | str | Callable[[Path], object]) -> N
 class Outputs:
     """Artifacts that are built in temporary folders beside their places, and then put there.
 
-    A context manager: whatever ends it early, no temporary folder stays and what was there before
-    is untouched.
+    A context manager. If it ends early, no temporary folder stays, and what was there before is as
+    it was.
 
     :param folder: the folder that will hold the artifacts; made if need be
     :param names: their names
@@ -209,7 +208,8 @@ class Outputs:
             raise OutputError(
                 f"{target} exists; replace it with --overwrite (overwrite=True), or {self.other}"
             )
-        if not (target / MANIFEST).is_file():
+        # Another process may set it aside between two looks: is_artifact() waits for that.
+        if not is_artifact(target) and os.path.lexists(target):
             raise OutputError(
                 f"{target} exists and is no artifact (it has no {MANIFEST}), so it is not "
                 f"replaced; move it away, or {self.other}"
@@ -281,16 +281,16 @@ class Outputs:
             self._check(target)
         for target in targets:
             with writing(target, self.other):
-                sync(self._work / _NEW / target.name)
+                _sync(self._work / _NEW / target.name)
                 self._put(self._work / _NEW / target.name, target)
         self._built.clear()
         return targets
 
     def _put(self, new: Path, target: Path) -> None:
-        """Give ``new`` the name ``target``, whatever other processes do there meanwhile.
+        """Rename ``new`` to ``target``, while other processes may rename there, too.
 
         In one step where the file system can exchange two folders. Elsewhere there is a moment
-        between two renames, for which readers wait (see ``places.is_artifact``).
+        between two renames, for which readers wait (see ``locations.is_artifact``).
         """
         old = self._work / OLD / target.name
         try:
@@ -359,7 +359,7 @@ def discard(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def sync(folder: Path) -> None:
+def _sync(folder: Path) -> None:
     """Have the files on the disk before their folder gets its name."""
     for path in (*folder.iterdir(), folder):
         _to_disk(path)
@@ -371,19 +371,6 @@ def _to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def apply_umask(folder: Path) -> None:
-    """Give a folder, which its maker alone may read, the rights of any new folder.
-
-    They are read off one: the umask cannot be read without changing it for all threads.
-    """
-    probe = folder / f".{secrets.token_hex(4)}"
-    probe.mkdir()
-    try:
-        folder.chmod(stat.S_IMODE(probe.stat().st_mode))
-    finally:
-        probe.rmdir()
 
 
 @contextlib.contextmanager

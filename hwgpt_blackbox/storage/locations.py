@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import glob
+import fnmatch
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from hwgpt_blackbox.errors import MissingArtifactError
-from hwgpt_blackbox.storage.artifact_names import CHECKOUT, part_of
+from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, kind_of
 
 HOME_VARIABLE = "HWGPT_BLACKBOX_HOME"
 """Environment variable that names the folder of converted and pulled artifacts."""
@@ -34,8 +34,8 @@ _TURNS, _PAUSE = 200, 0.01
 """How often, and after how many seconds each, a reader looks again for what is being replaced."""
 
 _LOOKS = 3
-"""How often a reader looks for what is neither there nor set aside: it may have been replaced
-between the looks for the one and for the other."""
+"""How often a reader looks, while others write in the folder, for what is neither there nor set
+aside: it may have been replaced between the looks for the one and for the other."""
 
 EMBEDDED = Path(__file__).parents[1] / "artifacts"
 """Folder of the artifacts that the wheel ships."""
@@ -79,8 +79,8 @@ class Location:
 def find(name: str) -> Location:
     """The folder of artifact ``name``: the one in :func:`home`, else the embedded one.
 
-    Of a pulled artifact it is the folder of the version in use now, so that who reads several files
-    of it reads one version, whatever becomes the one in use meanwhile.
+    A pulled artifact is found as the folder of its version in use. Several files that are read from
+    there are of one version, even if another one is put in use in between.
 
     :raises MissingArtifactError: there is none; the message says which commands make or get one
     """
@@ -88,12 +88,14 @@ def find(name: str) -> Location:
         path = _without_link(folder / name)
         if is_artifact(path):
             return Location(path, embedded)
-    space, part = f"{name}--".split("-")[1], part_of(name)
-    options = f" {part.convert}" if part else ""
+    kind = kind_of(name)
+    made = (
+        f"make it from {kind.source} with: hwgpt-blackbox convert SOURCE {kind.convert}; or, "
+        if kind
+        else ""
+    )
     raise MissingArtifactError(
-        f"{name} is not on this machine (looked in {home()}); make it from "
-        f"{part.source if part else CHECKOUT} with: "
-        f"hwgpt-blackbox convert SOURCE --space {space}{options}; or, where somebody has published "
+        f"{name} is not on this machine (looked in {home()}); {made}where somebody has published "
         f"it, fetch it with: hwgpt-blackbox pull {name} --from REPOSITORY"
     )
 
@@ -108,26 +110,34 @@ def is_artifact(folder: Path) -> bool:
     for _ in range(_TURNS):
         if (folder / MANIFEST).is_file():
             return True
-        if _set_aside(folder.parent, glob.escape(folder.name)):
+        names, aside = _listing(folder.parent)
+        if not aside and folder.name not in names:  # one listing shows both
+            return False
+        if any((old / folder.name).exists() for old in aside):
             time.sleep(_PAUSE)
         elif (absent := absent + 1) == _LOOKS:
             break
     return False
 
 
-def _set_aside(folder: Path, pattern: str) -> list[str]:
-    """Names in a folder that match and that other processes are replacing."""
-    found = glob.glob(f".*{TEMPORARY}*/{OLD}/{pattern}", root_dir=folder)  # noqa: PTH207, bears changes
-    return [os.path.basename(path) for path in found]  # noqa: PTH119
-
-
 def artifacts(pattern: str) -> list[str]:
     """Names of the artifacts in :func:`home` that match, in order."""
-    folder, names = home(), set[str]()
+    folder, found = home(), set[str]()
     for _ in range(_LOOKS):
-        names.update(path.name for path in folder.glob(pattern))
-        names.update(_set_aside(folder, pattern))
-    return sorted(name for name in names if is_artifact(folder / name))
+        names, aside = _listing(folder)
+        found.update(names, *(_listing(old)[0] for old in aside))
+        if not aside:
+            break
+    return sorted(n for n in fnmatch.filter(found, pattern) if is_artifact(folder / n))
+
+
+def _listing(folder: Path) -> tuple[list[str], list[Path]]:
+    """Names in a folder, and where processes that write there set aside what they replace."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208, bears changes
+    except OSError:
+        names = []
+    return names, [folder / n / OLD for n in names if n.startswith(".") and TEMPORARY in n]
 
 
 def _without_link(path: Path) -> Path:
@@ -139,5 +149,5 @@ def _without_link(path: Path) -> Path:
 
 
 def parts() -> list[str]:
-    """Names of the artifacts in :func:`home` that are parts of a space, in order."""
-    return [name for name in artifacts("hwgpt-*") if part_of(name)]
+    """Names of the artifacts in :func:`home` that no blackbox has, in order."""
+    return [n for n in artifacts("hwgpt-*") if kind_of(n) and n not in BLACKBOXES]

@@ -1,18 +1,23 @@
-"""Artifacts on disk: a manifest (JSON) and plain arrays (npz). No pickle, checked on reading."""
+"""The files of an artifact: a manifest (JSON) and plain arrays (npz, npy), read without trust."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
+import re
+import zipfile
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.storage.locations import MANIFEST, is_artifact
-from hwgpt_blackbox.storage.safe_npz import read_numbers
 
 SCHEMA_VERSION = 1
 """Version of the artifact format that this code writes, and the newest that it reads."""
@@ -103,15 +108,25 @@ def identity(folder: Path) -> tuple[int, ...] | None:
     return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
-def read_manifest(folder: Path, *, kind: str | Collection[str]) -> dict[str, Any]:
+def read_manifest(
+    folder: Path, *, kind: str | Collection[str], space: str | None = None
+) -> dict[str, Any]:
     """The manifest of an artifact, its form checked.
 
     :param kind: the kind it must have, or several of which it must have one
-    :raises DataError: it is unreadable, of a future version or of another kind
+    :param space: the space it must be of; None: any
+    :raises DataError: it is unreadable, of a future version, of another kind, or of another space,
+        as after copying the folder under a new name
     """
     path = folder / MANIFEST
     content = read_small(path, MAX_MANIFEST_BYTES)
-    return parse_manifest(content, str(path), kind=kind)
+    manifest = parse_manifest(content, str(path), kind=kind)
+    if space is not None and manifest.get("space") != space:
+        raise DataError(
+            f"{folder} holds the space {manifest.get('space')!r:.100}, its name says {space!r}; "
+            "rename it, or convert or pull it again"
+        )
+    return manifest
 
 
 def parse_manifest(content: bytes, where: str, *, kind: str | Collection[str]) -> dict[str, Any]:
@@ -174,18 +189,131 @@ def check_files(
             )
 
 
-def read_arrays(path: Path, *, limit: int = MAX_ARRAYS_BYTES) -> dict[str, NDArray[Any]]:
-    """All arrays of an npz file, without pickle and within a size limit.
+# -- arrays ----------------------------------------------------------------------------------------
+#
+# numpy.load evaluates headers as Python literals, and allocates what they declare before it reads a
+# byte. Here a header must have the form that numpy writes, and declare just the bytes that follow.
 
-    :param limit: largest size of the arrays together, in bytes
-    :raises DataError: the file is corrupt, too large, or holds objects
+MAX_ENTRIES = 10_000
+"""Arrays in one file; an artifact has some 160."""
+
+_MAX_HEADER = 10 + 65_535
+"""Bytes of an npy file before its values, at most."""
+
+_SUFFIX = ".npy"
+_MAGIC = b"\x93NUMPY\x01\x00"
+_HEADER = re.compile(
+    rb"\{'descr': '([^']{1,20})', 'fortran_order': (True|False), "
+    rb"'shape': \(((?:\d{1,10}, ?)*(?:\d{1,10})?)\), \} *\n"
+)
+_NUMBERS = re.compile(r"[<>|](?:f[248]|[iu][1248]|b1)")
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What the header of an npy file says.
+
+    :param begin: of the values, in bytes
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+    begin: int
+
+
+def _form(content: bytes, size: int, where: str) -> _Form:
+    """The form of the array in an npy file.
+
+    :param content: of the file; its header suffices
+    :param size: of the whole file, in bytes
+    :param where: the array, for messages
+    :raises DataError: it holds no numbers, or not as many as it says
+    """
+    begin = 10 + int.from_bytes(content[8:10], "little")
+    header = _HEADER.fullmatch(content[10:begin])
+    if not content.startswith(_MAGIC) or header is None:
+        raise DataError(
+            f"{where} has the header {content[:80]!r}, which numpy does not write for numbers"
+        )
+    kind = header[1].decode("ascii", "replace")
+    if not _NUMBERS.fullmatch(kind):
+        raise DataError(f"{where} has dtype {kind!r}; expected numbers")
+    dtype = np.dtype(kind)
+    shape = tuple(int(n) for n in header[3].replace(b" ", b"").split(b",") if n)
+    if math.prod(shape) * dtype.itemsize != size - begin:
+        raise DataError(
+            f"{where} has shape {shape!s:.100} and dtype {dtype}; {size - begin} bytes follow"
+        )
+    return _Form(dtype, shape, "F" if header[2] == b"True" else "C", begin)
+
+
+def read_arrays(
+    path: Path, *, limit: int = MAX_ARRAYS_BYTES, missing: bool = False
+) -> dict[str, NDArray[Any]]:
+    """All arrays of an npz file; each must hold finite numbers or truth values.
+
+    :param limit: largest size of the arrays together, and of the file, in bytes
+    :param missing: whether NaN may stand where a number is missing
+    :raises DataError: the file is corrupt, too large, or holds something else
     """
     try:
-        return read_numbers(path, limit)
+        return _arrays(path, limit, missing)
     except DataError:
         raise
     except Exception as error:  # zipfile and zlib raise many kinds on hostile bytes
         raise DataError(
-            f"{path} cannot be read ({type(error).__name__}: {error!s:.200}); "
-            "convert or pull the artifact again"
+            f"{path} cannot be read ({type(error).__name__}: {error!s:.200}); {_CURE}"
         ) from error
+
+
+def _arrays(path: Path, limit: int, missing: bool) -> dict[str, NDArray[Any]]:
+    size = path.stat().st_size
+    if size > limit:
+        raise DataError(f"{path} has {size} bytes, more than {limit}; refused")
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        declared = sum(entry.file_size for entry in entries)
+        if declared > limit or len(entries) > MAX_ENTRIES:
+            raise DataError(
+                f"{path} unpacks to {declared} bytes in {len(entries)} arrays, more than {limit} "
+                f"or {MAX_ENTRIES}; refused"
+            )
+        arrays = {}
+        for entry in entries:
+            name = entry.filename.removesuffix(_SUFFIX)
+            if name == entry.filename or name in arrays:
+                raise DataError(f"{path}: {entry.filename!r:.100} is no array, or there twice")
+            content = archive.read(entry)
+            if len(content) != entry.file_size:
+                raise DataError(f"{path}: array {name!r:.100} has another size than stated")
+            arrays[name] = _array(content, path, name, missing)
+    return arrays
+
+
+def map_numbers(path: Path) -> NDArray[Any]:
+    """The array of an npy file, mapped from disk, not to be written; its values are not looked at.
+
+    :raises DataError: the file holds no numbers, or not as many as it says
+    :raises OSError: it cannot be read
+    """
+    with path.open("rb") as file:
+        form = _form(file.read(_MAX_HEADER), os.fstat(file.fileno()).st_size, str(path))
+        return np.memmap(file, form.dtype, "r", form.begin, form.shape, form.order)
+
+
+def _array(content: bytes, path: Path, name: str, missing: bool) -> NDArray[Any]:
+    """The array of an npy file.
+
+    :raises DataError: it holds no finite numbers, or not as many as it says
+    """
+    form = _form(content, len(content), f"{path}: array {name!r:.100}")
+    dtype = form.dtype
+    array = np.frombuffer(content, dtype, offset=form.begin)
+    array = array.reshape(form.shape, order=form.order).copy()
+    if dtype.kind == "b":
+        array = np.array(array.view(np.uint8) != 0)  # other bytes than 0 and 1 are no truth values
+    unknown = np.isinf(array) if missing else ~np.isfinite(array)
+    if dtype.kind == "f" and unknown.any():
+        raise DataError(f"{path}: array {name!r:.100} has values that are not finite")
+    return array

@@ -16,16 +16,17 @@ from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.domain.objectives import METRICS, PREFIX
 from hwgpt_blackbox.domain.spaces import Space, get_space
 from hwgpt_blackbox.errors import DataError, MissingArtifactError
+from hwgpt_blackbox.storage.artifact_kinds import TABULAR
 from hwgpt_blackbox.storage.locations import is_artifact
 from hwgpt_blackbox.storage.manifest import (
     MAX_MANIFEST_BYTES,
     check_files,
+    map_numbers,
     read_arrays,
     read_manifest,
     read_small,
     read_whole,
 )
-from hwgpt_blackbox.storage.safe_npz import map_numbers, read_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,12 +42,14 @@ HYPERPARAMETERS, FIDELITIES, CONFIGSPACE = (
     "fidelities_values.npy",
     "configspace.json",
 )
-"""What Syne Tune reads besides, and we do not."""
+"""Further files that Syne Tune reads, and we do not."""
 
 SIDE = "side.npz"
 """Which perplexities were filled, and next-token accuracy where it was measured (else NaN)."""
 
 MAX_SIDE_BYTES = 16 << 20
+
+_CURE = "convert or pull it again"
 
 OBJECTIVE_NAMES = [PREFIX + name for name in METRICS]
 """The stored objectives, in order."""
@@ -87,20 +90,21 @@ class Table:
         return pd.DataFrame(self.encoding.decode(self.matrix))
 
     @classmethod
-    def read(cls, folder: Path) -> Table:
+    def read(cls, folder: Path, space: str | None = None) -> Table:
         """Map a table from disk and check its form, and its files against the manifest.
 
         The sha256 of the objectives takes 0.3 to 0.5 s for the 416 MB of a whole table that is in
         the memory of the system, the rest 0.01 s. So it is computed once for a file in a process,
-        not by every read. What a query returns is checked to be positive and finite besides.
+        not by every read. Every query checks, too, that what it returns is positive and finite.
 
-        :raises DataError: the folder is no sound table
+        :param space: of which it must be; None: any
+        :raises DataError: the folder is no sound table, or of another space
         """
-        return read_whole(folder, cls._read)
+        return read_whole(folder, lambda folder: cls._read(folder, space))
 
     @classmethod
-    def _read(cls, folder: Path) -> Table:
-        manifest = read_manifest(folder, kind="tabular")
+    def _read(cls, folder: Path, of: str | None) -> Table:
+        manifest = read_manifest(folder, kind=TABULAR, space=of)
         check_files(folder, manifest, [ARCHITECTURES, METADATA])
         try:
             space = get_space(manifest.get("space", ""), measured=True)
@@ -111,37 +115,24 @@ class Table:
             matrix = matrix.astype(np.uint8)
         except Exception as error:  # readers of hostile bytes raise many kinds
             raise DataError(
-                f"{folder} is no sound table ({type(error).__name__}: {error!s:.200}); "
-                "convert or pull it again"
+                f"{folder} is no sound table ({type(error).__name__}: {error!s:.200}); {_CURE}"
             ) from error
         if not isinstance(metadata, dict) or metadata.get("task_names") != list(DEVICES):
-            raise DataError(
-                f"{folder / METADATA}: task_names are not the 13 devices in order; "
-                "convert or pull it again"
-            )
+            raise _unsound(folder / METADATA, "task_names are not the 13 devices in order")
         if metadata.get("objectives_names") != OBJECTIVE_NAMES:
-            raise DataError(
-                f"{folder / METADATA}: objectives_names are not {OBJECTIVE_NAMES}; "
-                "convert or pull it again"
-            )
+            raise _unsound(folder / METADATA, f"objectives_names are not {OBJECTIVE_NAMES}")
         shape = (len(DEVICES), len(matrix), *objectives.shape[2:3], 1, len(OBJECTIVE_NAMES))
         if objectives.shape != shape or objectives.dtype.kind != "f" or not objectives.size:
-            raise DataError(
-                f"{folder / OBJECTIVES} has shape {objectives.shape} and dtype {objectives.dtype}; "
-                f"expected floats, ({shape[0]}, {shape[1]}, repeats, 1, {shape[-1]}); "
-                "convert or pull it again"
+            raise _unsound(
+                folder / OBJECTIVES,
+                f"it has shape {objectives.shape} and dtype {objectives.dtype}; expected floats, "
+                f"({shape[0]}, {shape[1]}, repeats, 1, {shape[-1]})",
             )
         if (encoding.canonical(matrix) != matrix).any():
-            raise DataError(
-                f"{folder / ARCHITECTURES} has rows that are not canonical; "
-                "convert or pull it again"
-            )
+            raise _unsound(folder / ARCHITECTURES, "it has rows that are not canonical")
         table = cls(space, matrix, objectives, folder, manifest)
         if len(table.rows) != len(matrix):
-            raise DataError(
-                f"{folder / ARCHITECTURES} has the same architecture twice; "
-                "convert or pull it again"
-            )
+            raise _unsound(folder / ARCHITECTURES, "it has the same architecture twice")
         _check_objectives(folder, manifest)
         return table
 
@@ -162,12 +153,12 @@ class Table:
         """
         for name in (HYPERPARAMETERS, FIDELITIES, CONFIGSPACE):
             if not (self.folder / name).is_file():
-                raise DataError(_unsound(self.folder / name, "it is missing"))
+                raise _unsound(self.folder / name, "it is missing")
         for device, values in zip(DEVICES, self.objectives, strict=True):
             for name, column in zip(OBJECTIVE_NAMES, np.moveaxis(values, -1, 0), strict=True):
                 if not (np.isfinite(column).all() and (column > 0).all()):
                     reason = f"{name} of {device} has values that are not positive and finite"
-                    raise DataError(_unsound(self.folder / OBJECTIVES, reason))
+                    raise _unsound(self.folder / OBJECTIVES, reason)
         self.read_side()
 
     def read_side(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
@@ -178,16 +169,24 @@ class Table:
         path, shape = self.folder / SIDE, (len(self.matrix),)
         check_files(self.folder, self.manifest, [SIDE])
         try:
-            arrays = read_numbers(path, MAX_SIDE_BYTES, missing=True)
+            arrays = read_arrays(path, limit=MAX_SIDE_BYTES, missing=True)
             filled, accuracy = arrays["perplexity_filled"], arrays["accuracy"]
         except Exception as error:  # readers of hostile bytes raise many kinds
-            raise DataError(_unsound(path, f"{type(error).__name__}: {error}")) from error
+            raise _unsound(path, f"{type(error).__name__}: {error}") from error
         kinds = (filled.dtype.kind, accuracy.dtype.kind)
         if filled.shape != shape or accuracy.shape != shape or kinds != ("b", "f"):
-            raise DataError(
-                _unsound(path, f"expected truth values and floats, each of shape {shape}")
-            )
+            raise _unsound(path, f"expected truth values and floats, each of shape {shape}")
         return filled, accuracy.astype(np.float64)
+
+
+def read_and_check(folder: Path) -> Table:
+    """A table, every value of it read.
+
+    :raises DataError: it is not sound
+    """
+    table = Table.read(folder)
+    table.check()
+    return table
 
 
 _checked: set[tuple[Any, ...]] = set()
@@ -221,5 +220,6 @@ def _reopen(folder: Path, digests: Mapping[str, Any]) -> Table:
     return table
 
 
-def _unsound(path: Path, reason: str) -> str:
-    return f"{path} is no sound part of a table ({reason}); convert or pull it again"
+def _unsound(path: Path, reason: str) -> DataError:
+    """The error for a file of a table that is not as it must be."""
+    return DataError(f"{path} is no sound part of a table ({reason}); {_CURE}")

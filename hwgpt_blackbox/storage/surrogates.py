@@ -1,36 +1,187 @@
-"""Surrogates: reading of the models of one space."""
+"""Surrogates: the models of a space, and of users' devices beside it, read and checked.
+
+``hwgpt-<space>-device-<name>`` holds the models of latency, and of energy if it was measured, of
+one more device. They are merged with those of the space when it is loaded.
+"""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
-from hwgpt_blackbox.domain.spaces import get_space
-from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.models.surrogate import Surrogate, modelled_targets, read_models
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgpt_blackbox.domain.objectives import OwnDevices
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, get_space
+from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
+from hwgpt_blackbox.models.surrogate import (
+    AdditiveModel,
+    Surrogate,
+    modelled_targets,
+    read_models,
+)
+from hwgpt_blackbox.storage.artifact_kinds import DEVICE, SURROGATE, artifact_name
+from hwgpt_blackbox.storage.locations import artifacts, find, home
 from hwgpt_blackbox.storage.manifest import check_files, read_arrays, read_manifest, read_whole
+from hwgpt_blackbox.storage.user_devices import (
+    NOISY,
+    OwnDevice,
+    Workload,
+    check_name,
+    device_artifact,
+    workload_of,
+)
+
+logger = logging.getLogger(__name__)
 
 ARRAYS = "arrays.npz"
 
+_T = TypeVar("_T")
 
-def read_surrogate(folder: Path) -> Surrogate:
+
+def load_surrogate(space: str, part: str = "") -> Surrogate:
+    """The surrogate in use of a space, with the users' devices on this machine.
+
+    :param part: ``autogluon`` for the models distilled from published predictors
+    :raises InputError: the space has no measurements
+    :raises DataError: the artifact is not sound, or of another space
+    :raises MissingArtifactError: there is none on this machine
+    """
+    name = artifact_name(get_space(space, measured=True).name, part=part)
+    return with_own_devices(read_surrogate(find(name).path, space))
+
+
+def read_surrogate(folder: Path, space: str | None = None) -> Surrogate:
     """The models of a space, read from an artifact and checked.
 
-    :raises DataError: the folder is no sound surrogate artifact
+    :param space: of which they must be; None: any
+    :raises DataError: the folder is no sound surrogate artifact, or of another space
     """
-    return read_whole(folder, _read)
+
+    def read(folder: Path) -> Surrogate:
+        manifest = read_manifest(folder, kind=SURROGATE, space=space)
+        return _read_models(folder, manifest, modelled_targets())
+
+    return read_whole(folder, read)
 
 
-def _read(folder: Path) -> Surrogate:
-    manifest = read_manifest(folder, kind="surrogate")
+def _read_models(folder: Path, manifest: Mapping[str, Any], targets: list[str]) -> Surrogate:
+    """The models of some targets, from the folder of an artifact."""
     check_files(folder, manifest, [ARRAYS])
     arrays = read_arrays(folder / ARRAYS)
     try:
         space = get_space(manifest.get("space", ""), measured=True)
-        levels, models = read_models(space, manifest["links"], arrays, modelled_targets())
+        levels, models = read_models(space, manifest["links"], arrays, targets)
+    except DataError as error:
+        raise DataError(f"{folder}: {error}; convert or pull it again") from None
     except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise DataError(f"{folder}: {error}; convert or pull it again") from None
         raise DataError(
-            f"{folder} is no complete surrogate artifact ({error!s:.200}); convert or pull it again"
+            f"{folder} is no complete {manifest['kind']} artifact ({error!s:.200}); "
+            "convert or pull it again"
         ) from error
     return Surrogate(space, models, levels, manifest)
+
+
+# -- users' devices --------------------------------------------------------------------------------
+
+
+def with_own_devices(surrogate: Surrogate) -> Surrogate:
+    """The surrogate with the users' devices of its space on this machine."""
+    models = dict(surrogate.models)
+    for own in _of_own_devices(surrogate.space.name, read_own_device):
+        models |= {t: _at_levels(m, own.levels, surrogate.levels) for t, m in own.models.items()}
+    if len(models) == len(surrogate.models):
+        return surrogate
+    return Surrogate(surrogate.space, models, surrogate.levels, surrogate.manifest)
+
+
+def own_devices(space: str) -> dict[str, OwnDevice]:
+    """Users' devices of a space on this machine, by name in order."""
+    return {device.name: device for device in _of_own_devices(space, _read_device)}
+
+
+def _of_own_devices(space: str, read: Callable[[Path], _T]) -> Iterator[_T]:
+    """What is read of each user's device of a space on this machine, in order.
+
+    One that cannot be read is left out with a warning in the log: the 13 stay usable.
+    """
+    for name in artifacts(artifact_name(space, part="device-*")):
+        try:
+            yield read(find(name).path)
+        except (DataError, MissingArtifactError) as error:
+            logger.warning("%s is left out: %s", home() / name, error)
+
+
+def measured_on_own(space: str) -> OwnDevices:
+    """Users' devices of a space on this machine, with the noisy metrics measured on each."""
+    if space not in MEASURED_SPACES:
+        return {}
+    return {name: device.metrics for name, device in own_devices(space).items()}
+
+
+def workload_notes(space: str, devices: Collection[str]) -> list[str]:
+    """One line for each user's device that was measured on another workload than the space's.
+
+    :param devices: names, of which only users' devices on this machine count
+    """
+    usual = workload_of(get_space(space))
+    return [
+        f"{name} was measured on {device.workload}; FLOPs and memory are of {usual}"
+        for name, device in own_devices(space).items()
+        if name in devices and device.workload not in (None, usual)
+    ]
+
+
+def read_own_device(folder: Path) -> Surrogate:
+    """The models of a user's device alone, as its artifact holds them.
+
+    :raises DataError: the artifact is not sound
+    """
+
+    def read(folder: Path) -> Surrogate:
+        manifest = read_manifest(folder, kind=DEVICE)
+        return _read_models(folder, manifest, _as_device(folder, manifest).targets)
+
+    return read_whole(folder, read)
+
+
+def _read_device(folder: Path) -> OwnDevice:
+    return _as_device(folder, read_manifest(folder, kind=DEVICE))
+
+
+def _as_device(folder: Path, manifest: Mapping[str, Any]) -> OwnDevice:
+    """What the manifest of a device's artifact says.
+
+    :raises DataError: it is not sound, or not of the folder's name
+    """
+    name, metrics, space = (manifest.get(key) for key in ("device", "metrics", "space"))
+    bounds = manifest.get("bounds")
+    stated = isinstance(bounds, dict) and isinstance(bounds.get("objectives"), dict)
+    complete = stated and metrics in (list(NOISY), ["latency"]) and space in MEASURED_SPACES
+    if not complete or device_artifact(str(space), str(name)) != folder.name:
+        raise DataError(
+            f"{folder} says it is of device {name!r:.100} and space {space!r:.100} with "
+            f"{metrics!r:.100}; its name says otherwise, or it is incomplete; convert it again"
+        )
+    try:
+        check_name(str(name))
+        row = manifest.get("workload")
+        workload = row and Workload(row.get("batch_size"), row.get("sequence_length"))
+    except (AttributeError, InputError) as error:
+        raise DataError(f"{folder}: {error}") from None
+    return OwnDevice(str(name), str(space), tuple(metrics or ()), folder, workload or None)
+
+
+def _at_levels(
+    model: AdditiveModel, own: NDArray[np.float64], levels: NDArray[np.float64]
+) -> AdditiveModel:
+    """The model with its noise tables read off at other levels."""
+    if model.ratio is None or np.array_equal(own, levels):
+        return model
+    rows = model.ratio.reshape(-1, len(own))
+    ratio = np.array([np.interp(levels, own, row) for row in rows])
+    return replace(model, ratio=ratio.reshape(*model.ratio.shape[:-1], len(levels)))

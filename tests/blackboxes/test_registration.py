@@ -23,7 +23,7 @@ from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
 from hwgpt_blackbox.blackboxes.table_blackbox import TabularBlackbox
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.errors import MissingArtifactError
-from hwgpt_blackbox.storage.artifact_names import BLACKBOXES
+from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES
 
 DATASETS = [*DEVICES, "all"]
 

@@ -11,8 +11,7 @@ from helpers import random_surrogate
 from hwgpt_blackbox.convert.fitting.additive_tables import on_grid
 from hwgpt_blackbox.convert.fitting.whole_space import noisy_targets, write_surrogate
 from hwgpt_blackbox.convert.source.measurements import Measurements
-from hwgpt_blackbox.models.additive import AdditiveModel
-from hwgpt_blackbox.models.surrogate import Surrogate
+from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate
 
 
 def quick_fit(

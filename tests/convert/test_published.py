@@ -17,7 +17,7 @@ from hwgpt_blackbox.convert.published import CHECKPOINTS, FILES, convert_publish
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, OutputError
-from hwgpt_blackbox.models.published_network import INPUTS, NETWORK_TARGETS, Network
+from hwgpt_blackbox.models.published_network import INPUTS, NETWORK_TARGETS, PublishedNetwork
 from hwgpt_blackbox.storage.networks import read_networks
 
 torch = pytest.importorskip("torch")
@@ -53,9 +53,9 @@ def by_torch(state: dict[str, Any], x: np.ndarray) -> np.ndarray:
     return values[:, 0].double().numpy()
 
 
-def network_of(space: str, inputs: str, state: dict[str, Any]) -> Network:
+def network_of(space: str, inputs: str, state: dict[str, Any]) -> PublishedNetwork:
     arrays = [tensor.numpy() for tensor in state.values()]
-    return Network(SPACES[space], inputs, arrays[::2], arrays[1::2])
+    return PublishedNetwork(SPACES[space], inputs, arrays[::2], arrays[1::2])
 
 
 # -- evaluation ------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_no_sum_depends_on_its_order() -> None:
         order = rng.permutation(len(biases[k]))
         weights[k], biases[k] = weights[k][order], biases[k][order]
         weights[k + 1] = weights[k + 1][:, order]
-    shuffled = Network(SPACES["s"], "one_hot", weights, biases)
+    shuffled = PublishedNetwork(SPACES["s"], "one_hot", weights, biases)
     assert shuffled(matrix).tolist() == network(matrix).tolist()
 
 
@@ -135,7 +135,7 @@ def test_networks_that_do_not_fit_are_refused(change: Any, says: str) -> None:
     weights, biases = arrays[::2], arrays[1::2]
     change(weights, biases)
     with pytest.raises(DataError, match=says):
-        Network(SPACES["s"], "one_hot", weights, biases)
+        PublishedNetwork(SPACES["s"], "one_hot", weights, biases)
 
 
 # -- conversion and loading ------------------------------------------------------------------

@@ -31,8 +31,9 @@ from hwgpt_blackbox.domain.encoding import EMBED_DIM
 from hwgpt_blackbox.domain.objectives import dataset_columns
 from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
-from hwgpt_blackbox.storage.artifact_kinds import check_artifact
-from hwgpt_blackbox.storage.user_devices import Workload, check_name, own_devices
+from hwgpt_blackbox.storage.artifact_check import check_artifact
+from hwgpt_blackbox.storage.surrogates import own_devices
+from hwgpt_blackbox.storage.user_devices import Workload, check_name
 
 
 @pytest.fixture(scope="module")

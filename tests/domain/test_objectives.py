@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hwgpt_blackbox.domain.devices import DEVICES, get_device
-from hwgpt_blackbox.domain.objectives import Column, dataset_columns, parse_objective
+from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.objectives import Column, check_device, dataset_columns, parse_objective
 from hwgpt_blackbox.errors import InputError
 
 CONTRACT = [
@@ -59,7 +59,7 @@ def test_all_has_hardware_metrics_of_every_device_and_one_of_each_other():
 
 @pytest.mark.parametrize("device", ["gtx", "", "ALL", "A100", None, 1, ("a100",)])
 def test_unknown_device_names_the_value_and_the_known_ones(device):
-    for function in (get_device, dataset_columns):
+    for function in (check_device, dataset_columns):
         with pytest.raises(InputError) as error:
             function(device)
         assert repr(device) in str(error.value)

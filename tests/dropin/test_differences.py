@@ -17,7 +17,7 @@ from hwgpt_blackbox.domain.parameter_counts import count
 from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.dropin.units import published_flops, published_params
 from hwgpt_blackbox.models.prediction import Predictor
-from hwgpt_blackbox.storage.user_devices import load_surrogate
+from hwgpt_blackbox.storage.surrogates import load_surrogate
 
 PAGE = (Path(__file__).parents[2] / "docs" / "differences.md").read_text("utf-8")
 SPACE_NAMES = ("s", "m", "l")

@@ -17,7 +17,7 @@ from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.write_table import write_table
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.measured_table import SIDE
 
 FILLED = 30.0

@@ -187,7 +187,7 @@ def test_an_outcome_of_another_task_is_an_error(results):
             return None
 
         def result(self):
-            return workers.Outcome(settings(), "another", data=b"")
+            return workers.RunOutcome(settings(), "another", data=b"")
 
     task = workers.make_task(settings(), results)
     with pytest.raises(cluster.ClusterError, match="with the outcome of another; have the same"):
@@ -197,11 +197,11 @@ def test_an_outcome_of_another_task_is_an_error(results):
 def test_workers_store_where_they_see_the_same_folder(results, tmp_path):
     run = settings()
     task = workers.make_task(run, results)
-    assert workers.attempt(task) == workers.Outcome(run, task.key)
+    assert workers.attempt(task) == workers.RunOutcome(run, task.key)
     same(results.path(run), run)
     other = ResultStore(tmp_path / "other")
     other.prepare()
-    elsewhere = workers.Task(run, str(other.folder), task.identity, task.provenance)
+    elsewhere = workers.RunTask(run, str(other.folder), task.identity, task.provenance)
     outcome = workers.attempt(elsewhere)
     assert outcome.data == results.path(run).read_bytes()
     assert other.paths() == []
@@ -210,7 +210,7 @@ def test_workers_store_where_they_see_the_same_folder(results, tmp_path):
 def test_another_artifact_on_the_worker(results):
     task = workers.make_task(settings(), results)
     theirs = {"hwgpt-s": "another"}
-    outcome = workers.attempt(workers.Task(task.run, task.folder, task.identity, theirs))
+    outcome = workers.attempt(workers.RunTask(task.run, task.folder, task.identity, theirs))
     assert "hwgpt-s here is not that of the process that asks" in outcome.failure
 
 

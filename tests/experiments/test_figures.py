@@ -12,10 +12,11 @@ from helpers import write_table
 from hwgpt_blackbox.blackboxes.loading import load
 from hwgpt_blackbox.domain.objectives import parse_objective
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.experiments.figures import axis_label, draw_front, front_table, save_figure
+from hwgpt_blackbox.experiments.figures import draw_front, front_table
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.results.store import StoredRun
+from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.experiments.runs import RunSettings
+from hwgpt_blackbox.plotting.style import axis_label, save_figure
 
 OBJECTIVES = ["perplexity", "energy@rtx2080"]
 

@@ -186,10 +186,26 @@ def test_a_function_is_a_method():
         pd.testing.assert_frame_equal(execute(same), expected, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("method", [lambda *args: None, partial(mine), 3, None])
+def _made(share):
+    """Functions that differ by what they close over: one name cannot stand for both."""
+
+    def factory(config_space, metrics, *, random_seed, canonical_form=None):
+        return share
+
+    return factory
+
+
+class Bound:
+    def method(self, config_space, metrics, *, random_seed, canonical_form=None):
+        return self
+
+
+@pytest.mark.parametrize(
+    "method", [lambda *args: None, partial(mine), 3, None, _made(0.1), Bound().method]
+)
 def test_a_function_without_a_name_is_no_method(method):
     problem = Problem.parse("s", ["perplexity", "energy@rtx2080"])
-    with pytest.raises(InputError, match=r"has no name; expected .* a function made with def"):
+    with pytest.raises(InputError, match=r"has no name .* expected .* a function made with def"):
         RunSettings(problem, method)
 
 

@@ -107,6 +107,9 @@ def test_yaml_says_the_same(tmp_path):
     toml.write_text(TOML)
     yaml.write_text(TOML.replace(" = ", ": "))
     assert read_experiment(yaml) == read_experiment(toml)
+    yaml.write_text("spaces: [s]\ntrials: 1\ntrials: 2\n")
+    with pytest.raises(InputError, match="trials is given twice; leave one"):
+        read_experiment(yaml)
     yaml.write_text("spaces: [s\n")
     with pytest.raises(InputError, match=r"a\.yaml cannot be read"):
         read_experiment(yaml)

@@ -16,10 +16,9 @@ from hwgpt_blackbox.errors import DataError, InputError, MissingExtraError
 from hwgpt_blackbox.fronts import best, reference_front, standard_pairs, standard_problems
 from hwgpt_blackbox.fronts.layer_sums import parse_columns
 from hwgpt_blackbox.fronts.nondominated import box_corners, boxes, hypervolume, nondominated
-from hwgpt_blackbox.models.additive import AdditiveModel
 from hwgpt_blackbox.models.portable_arithmetic import exp, to_grid
 from hwgpt_blackbox.models.prediction import Predictor
-from hwgpt_blackbox.models.surrogate import Surrogate
+from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate
 from hwgpt_blackbox.storage.locations import EMBEDDED
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 

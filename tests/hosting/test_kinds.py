@@ -15,8 +15,9 @@ from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.models.published_network import LAYERS, array_names, one_hot
 from hwgpt_blackbox.models.surrogate import Surrogate
+from hwgpt_blackbox.storage.artifact_kinds import NETWORK
 from hwgpt_blackbox.storage.manifest import write_manifest
-from hwgpt_blackbox.storage.networks import ARRAYS, KIND
+from hwgpt_blackbox.storage.networks import ARRAYS
 
 
 @pytest.fixture
@@ -56,7 +57,8 @@ def network(tmp_path: Path) -> Path:
         arrays[bias] = np.ones(sizes[i + 1], dtype=np.float32)
     np.savez(folder / ARRAYS, **arrays)
     networks = {"perplexity": {"inputs": "one_hot", "unit": 1.0}}
-    write_manifest(folder, {"kind": KIND, "name": folder.name, "space": "s", "networks": networks})
+    manifest = {"kind": NETWORK, "name": folder.name, "space": "s", "networks": networks}
+    write_manifest(folder, manifest)
     return folder
 
 

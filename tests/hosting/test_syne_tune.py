@@ -24,7 +24,7 @@ from hwgpt_blackbox.blackboxes.table_blackbox import TabularBlackbox, blackboxes
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, TransferError
-from hwgpt_blackbox.storage.artifact_names import BLACKBOXES
+from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES
 from hwgpt_blackbox.storage.locations import EMBEDDED, find, home
 from hwgpt_blackbox.storage.measured_table import Table
 from hwgpt_blackbox.storage.surrogates import read_surrogate

@@ -16,9 +16,8 @@ from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.objectives import Column, dataset_columns
 from hwgpt_blackbox.domain.parameter_counts import count
 from hwgpt_blackbox.domain.spaces import SPACES
-from hwgpt_blackbox.models.additive import AdditiveModel
 from hwgpt_blackbox.models.prediction import Predictor
-from hwgpt_blackbox.models.surrogate import Surrogate, modelled_targets
+from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate, modelled_targets
 
 measured_spaces = pytest.mark.parametrize("space", ["s", "m", "l"])
 ALL = list(dataset_columns("all").values())

@@ -10,9 +10,8 @@ from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.models.additive import AdditiveModel
 from hwgpt_blackbox.models.noise import mean_ratio
-from hwgpt_blackbox.models.surrogate import PAIRS, Surrogate, modelled_targets
+from hwgpt_blackbox.models.surrogate import PAIRS, AdditiveModel, Surrogate, modelled_targets
 from hwgpt_blackbox.storage.locations import EMBEDDED
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 

@@ -17,7 +17,8 @@ from syne_tune.optimizer.schedulers.ask_tell_scheduler import AskTellScheduler
 from hwgpt_blackbox import optimizers
 from hwgpt_blackbox.errors import InputError, MissingExtraError
 from hwgpt_blackbox.optimizers import METHODS, Method, MultiObjectiveSearcher, make_scheduler
-from hwgpt_blackbox.optimizers._factory import read_metrics
+from hwgpt_blackbox.optimizers._denoising import DenoisingSearcher
+from hwgpt_blackbox.optimizers._scheduler import read_metrics
 
 SPACE = {"x": choice(list(range(50)))}
 METRICS = ["a", "b"]
@@ -90,8 +91,8 @@ def test_the_table_says_which_methods_denoise(name: str) -> None:
     """Reports name methods by it."""
     if METHODS[name].extra is not None:
         pytest.importorskip({"optimizers": "pymoo", "bayesian": "botorch"}[METHODS[name].extra])
-    parameters = inspect.signature(METHODS[name].load().__init__).parameters
-    found = "denoise" in parameters and parameters["denoise"].default
+    default = inspect.signature(DenoisingSearcher).parameters["denoise"].default
+    found = issubclass(METHODS[name].load(), DenoisingSearcher) and default
     assert METHODS[name].denoises == found
 
 

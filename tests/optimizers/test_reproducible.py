@@ -46,8 +46,8 @@ for name, trials, options in searches:
 PRODUCT = """
 import hashlib
 import torch
-from hwgpt_blackbox.optimizers import _reproducible
-with _reproducible.one_thread():
+from hwgpt_blackbox.optimizers.bayesian import reproducible
+with reproducible.one_thread():
     square = torch.rand(300, 300, dtype=torch.double, generator=torch.Generator().manual_seed(0))
     print(hashlib.sha256((square @ square).numpy().tobytes()).hexdigest())
 """

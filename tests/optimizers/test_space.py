@@ -113,13 +113,13 @@ def test_multiples_are_neither_listed_nor_searched(
     "domain", [quniform(0.0, 1.0, 0.25), quniform(-0.3, 0.3, 0.1), qrandint(0, 12, 3)]
 )
 def test_multiples_are_a_sequence(domain: Domain) -> None:
-    levels = SearchSpace({"x": domain}).dimensions[0].levels
-    listed = list(levels)
+    choices = SearchSpace({"x": domain}).dimensions[0].choices
+    listed = list(choices)
     assert listed == sorted(set(domain.sample(size=1000, random_state=np.random.RandomState(0))))
-    assert (len(levels), levels[-1], levels[1:3]) == (len(listed), listed[-1], listed[1:3])
-    assert [levels.index(value) for value in listed] == list(range(len(listed)))
+    assert (len(choices), choices[-1], choices[1:3]) == (len(listed), listed[-1], listed[1:3])
+    assert [choices.index(value) for value in listed] == list(range(len(listed)))
     with pytest.raises(IndexError):
-        levels[len(listed)]
+        choices[len(listed)]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from hwgpt_blackbox.convert.judging.cards.file import read_card
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.fronts.layer_sums import LayerSums, parse_columns
-from hwgpt_blackbox.storage.artifact_kinds import check_artifact
+from hwgpt_blackbox.storage.artifact_check import check_artifact
 from hwgpt_blackbox.storage.locations import EMBEDDED
 from hwgpt_blackbox.storage.manifest import MAX_ARRAYS_BYTES, read_arrays, read_manifest
 from hwgpt_blackbox.storage.measured_table import Table

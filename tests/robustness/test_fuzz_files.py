@@ -7,6 +7,7 @@ import io
 import json
 import pickle
 import random
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -28,8 +29,8 @@ from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.experiments.grid_definition import all_runs
 from hwgpt_blackbox.experiments.grid_definition import read_experiment as read_grids
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.results.run_file import encode
-from hwgpt_blackbox.experiments.results.store import MARKER, METADATA_KEY, ResultStore, read
+from hwgpt_blackbox.experiments.results.run_file import _OPEN_SEAL, METADATA_KEY, _sealed, encode
+from hwgpt_blackbox.experiments.results.store import MARKER, ResultStore, read
 from hwgpt_blackbox.experiments.results.syne_tune_folder import read_experiment
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
 from hwgpt_blackbox.storage.locations import EMBEDDED
@@ -69,6 +70,28 @@ def test_results_of_other_bytes(count: int, result: Path, frame: pd.DataFrame) -
         pd.testing.assert_frame_equal(read(result).frame, frame, rtol=0, atol=0)
 
     assert check(reader, mutated(result.read_bytes(), 3 * count, seed=1)).refused > count
+
+
+@quick_and_long
+def test_a_forged_result_whose_seal_is_right_does_not_crash_the_process(
+    count: int, result: Path
+) -> None:
+    # fastparquet's reader follows the lengths and types that a file states
+    sealed = result.read_bytes()
+    footer = int.from_bytes(sealed[-8:-4], "little") + 8
+    opened = re.sub(rb'(?<="seal": ")[0-9a-f]{32}', _OPEN_SEAL.encode(), sealed)
+
+    def forged() -> Iterator[tuple[str, bytes]]:
+        for name, content in mutated(opened[-footer:-8], 3 * count, seed=4):
+            if content.count(_OPEN_SEAL.encode()) == 1:
+                end = len(content).to_bytes(4, "little") + b"PAR1"
+                yield name, _sealed(opened[:-footer] + content + end)
+
+    def reader(content: bytes) -> None:
+        result.write_bytes(content)
+        read(result)
+
+    assert check(reader, forged()).refused > count
 
 
 @quick_and_long

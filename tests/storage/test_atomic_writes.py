@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,11 +20,10 @@ from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import OutputError
 from hwgpt_blackbox.models.surrogate import Surrogate
 from hwgpt_blackbox.storage import atomic_writes as output
-from hwgpt_blackbox.storage.atomic_writes import Outputs, apply_umask, write_file, writing
+from hwgpt_blackbox.storage.atomic_writes import Outputs, write_file, writing
 from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.measured_table import Table
-from hwgpt_blackbox.storage.surrogates import read_surrogate
-from hwgpt_blackbox.storage.user_devices import with_own_devices
+from hwgpt_blackbox.storage.surrogates import read_surrogate, with_own_devices
 
 
 def make(outputs: Outputs, name: str, content: str) -> None:
@@ -390,13 +389,37 @@ def test_the_umask_is_never_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         make(outputs, "a", "1")
         outputs.publish()
     write_file(tmp_path / "file", "x")
-    private = Path(tempfile.mkdtemp(dir=tmp_path))
-    apply_umask(private)
-    assert private.stat().st_mode == (tmp_path / "a").stat().st_mode
-    assert files(private) == []
+    (tmp_path / "new").mkdir()
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "new").stat().st_mode
 
 
 # -- while an artifact is replaced -------------------------------------------------------------
+
+
+def test_a_writer_waits_for_what_another_writer_has_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It said that there is no artifact: the other had set it aside between two looks.
+    with Outputs(tmp_path, ["a"], overwrite=False) as outputs:
+        make(outputs, "a", "1")
+        outputs.publish()
+    aside = tmp_path / f".a{output.TEMPORARY}other.0.tmp" / output.OLD / "a"
+    aside.parent.mkdir(parents=True)
+    exists = os.path.lexists
+
+    def move_after_the_first_look(path: Path) -> bool:
+        found = exists(path)
+        monkeypatch.setattr(os.path, "lexists", exists)
+        path.rename(aside)
+        threading.Timer(0.1, lambda: aside.rename(path)).start()
+        return found
+
+    monkeypatch.setattr(os.path, "lexists", move_after_the_first_look)
+    with Outputs(tmp_path, ["a"], overwrite=True) as outputs:
+        make(outputs, "a", "2")
+        outputs.publish()
+    assert (tmp_path / "a" / "manifest.json").read_text() == "2"
+
 
 REPLACE = """
 import errno, shutil, sys

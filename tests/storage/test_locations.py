@@ -10,7 +10,7 @@ from helpers import write_random_surrogate, write_table
 
 from hwgpt_blackbox.blackboxes.loading import load, load_all
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError, MissingArtifactError
-from hwgpt_blackbox.storage.artifact_names import BLACKBOXES
+from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES
 from hwgpt_blackbox.storage.locations import EMBEDDED, find, home
 
 
@@ -144,3 +144,19 @@ def test_unknown_blackbox_names_the_known_ones():
 def test_the_names_are_those_of_the_contract():
     kinds = ("", "-repeats", "-tabular")
     assert sorted(BLACKBOXES) == sorted(f"hwgpt-{s}{k}" for s in "sml" for k in kinds)
+
+
+LOOKS = """
+import sys
+from hwgpt_blackbox.storage.locations import find, home
+
+home().mkdir(parents=True, exist_ok=True)
+listed = []
+sys.addaudithook(lambda event, _: listed.append(event in ("os.listdir", "os.scandir")))
+print(find("hwgpt-s").embedded, sum(listed))
+"""
+
+
+def test_the_home_is_listed_once_for_an_artifact_that_is_not_there(run_python):
+    # It was searched three times for every embedded artifact, in case another process replaced it.
+    assert run_python(LOOKS).stdout.split() == ["True", "1"]

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.fitting.features import HEADS, MLP, SHARED, Array, Features
 from hwgpt_blackbox.domain.spaces import Space
-from hwgpt_blackbox.models.additive import AdditiveModel
 from hwgpt_blackbox.models.portable_arithmetic import to_grid
+from hwgpt_blackbox.models.surrogate import AdditiveModel
 
 FeatureFunction = Callable[
     [NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp]],

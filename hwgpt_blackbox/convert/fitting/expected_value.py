@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.fitting.drift import Drift, choose, estimate
 from hwgpt_blackbox.convert.fitting.features import Array, Features, Sample, hardware_features
-from hwgpt_blackbox.convert.fitting.ridge import empirical_bayes, ridge
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.models.additive import LINKS
+from hwgpt_blackbox.models.evidence import empirical_bayes, ridge
+from hwgpt_blackbox.models.surrogate import LINKS
 
 FOLDS, FOLD_SEED = 4, 0
 """Random folds of cross-validation over architectures."""

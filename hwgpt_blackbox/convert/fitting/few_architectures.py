@@ -23,7 +23,7 @@ from hwgpt_blackbox.convert.fitting.expected_value import (
 from hwgpt_blackbox.convert.fitting.features import HEADS, MLP, Array, Features, Sample
 from hwgpt_blackbox.convert.fitting.noise_tables import align_folds, fit_ratios, supported_sizes
 from hwgpt_blackbox.convert.fitting.whole_space import is_positive, tables_of
-from hwgpt_blackbox.models.additive import AdditiveModel
+from hwgpt_blackbox.models.surrogate import AdditiveModel
 
 MANY = 3_000
 """Architectures from which on all features are used without asking."""

@@ -34,7 +34,6 @@ from hwgpt_blackbox.convert.fitting.features import (
 )
 from hwgpt_blackbox.convert.fitting.noise_tables import align_folds, fit_ratios, quantile_levels
 from hwgpt_blackbox.convert.fitting.repeat_dependence import estimate_dependence
-from hwgpt_blackbox.convert.fitting.ridge import empirical_bayes, ridge
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
@@ -42,10 +41,10 @@ from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.fronts import standard_problems
-from hwgpt_blackbox.models.additive import AdditiveModel, array_key
+from hwgpt_blackbox.models.evidence import empirical_bayes, ridge
 from hwgpt_blackbox.models.ideal_and_nadir import bounds
-from hwgpt_blackbox.models.surrogate import LEVELS, Surrogate
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.models.surrogate import LEVELS, AdditiveModel, Surrogate, array_key
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.manifest import write_manifest
 from hwgpt_blackbox.storage.surrogates import ARRAYS
 

@@ -25,9 +25,8 @@ from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.perplexity_checkpoint import fitted_network
 from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.errors import InputError, unknown
-from hwgpt_blackbox.models.additive import AdditiveModel
-from hwgpt_blackbox.models.prediction import Network, Predictor
-from hwgpt_blackbox.models.surrogate import COUNTED, Surrogate
+from hwgpt_blackbox.models.prediction import Predictor, TargetFunction
+from hwgpt_blackbox.models.surrogate import COUNTED, AdditiveModel, Surrogate
 
 IN_SAMPLE = "in sample"
 """Name of the section on the architectures that the models were fitted to."""
@@ -121,7 +120,7 @@ class Trial:
     floor: Mapping[str, AdditiveModel]
     fitted: int
     notes: Mapping[str, Any]
-    networks: Mapping[str, Network] = field(default_factory=dict)
+    networks: Mapping[str, TargetFunction] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -138,7 +137,9 @@ class Trial:
 
 
 def predictor_of(
-    surrogate: Surrogate, targets: Iterable[str], networks: Mapping[str, Network] | None = None
+    surrogate: Surrogate,
+    targets: Iterable[str],
+    networks: Mapping[str, TargetFunction] | None = None,
 ) -> Predictor:
     """What predicts some targets of a surrogate, one column each."""
     columns = [Column(*name.split("@")) for name in targets]
@@ -201,7 +202,7 @@ def as_published(
     surrogate: Surrogate,
     targets: Iterable[str],
     split: Split | None = None,
-    networks: Mapping[str, Network] | None = None,
+    networks: Mapping[str, TargetFunction] | None = None,
 ) -> Trial:
     """Models that others fitted, on what a split holds out, or on everything measured.
 

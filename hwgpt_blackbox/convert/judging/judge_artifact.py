@@ -18,12 +18,10 @@ from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements, read_device
 from hwgpt_blackbox.convert.user_device import device_trials
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.storage.artifact_kinds import Sound
-from hwgpt_blackbox.storage.artifact_names import artifact_name
+from hwgpt_blackbox.storage.artifact_check import CheckedArtifact
+from hwgpt_blackbox.storage.artifact_kinds import DEVICE, NETWORK, SURROGATE, TABULAR, artifact_name
 from hwgpt_blackbox.storage.locations import find
-from hwgpt_blackbox.storage.networks import KIND as NETWORK
 from hwgpt_blackbox.storage.surrogates import read_surrogate
-from hwgpt_blackbox.storage.user_devices import KIND as DEVICE
 from hwgpt_blackbox.storage.user_devices import NOISY
 
 DISTILLED = "distilled"
@@ -61,7 +59,7 @@ class Judged:
     differences: Mapping[str, dict[str, float]] = field(default_factory=dict)
 
 
-def judge_artifact(sound: Sound, source: str, asked: Asked) -> Judged:
+def judge_artifact(sound: CheckedArtifact, source: str, asked: Asked) -> Judged:
     """Compare an artifact with its source.
 
     :param sound: a sound artifact
@@ -73,7 +71,7 @@ def judge_artifact(sound: Sound, source: str, asked: Asked) -> Judged:
     return _JUDGES[sound.kind](sound, source, asked)
 
 
-def _surrogate(sound: Sound, source: str, asked: Asked) -> Judged:
+def _surrogate(sound: CheckedArtifact, source: str, asked: Asked) -> Judged:
     contest = asked.contest
     split = next((k for k, s in enumerate(asked.splits, start=1) if s.kind == "random"), None)
     if contest and split is None:
@@ -91,7 +89,7 @@ def _surrogate(sound: Sound, source: str, asked: Asked) -> Judged:
     return Judged(same_source(sound.manifest, data), card, trials)
 
 
-def _distilled(sound: Sound) -> list[str]:
+def _distilled(sound: CheckedArtifact) -> list[str]:
     """The targets that others modelled."""
     stated = sound.manifest[DISTILLED]
     targets = [name for name in sound.content.models if isinstance(stated, dict) and name in stated]
@@ -100,21 +98,21 @@ def _distilled(sound: Sound) -> list[str]:
     return targets
 
 
-def _networks(sound: Sound, source: str, asked: Asked) -> Judged:
+def _networks(sound: CheckedArtifact, source: str, asked: Asked) -> Judged:
     _, data = _checkout(sound, source, asked)
     base = read_surrogate(find(artifact_name(sound.space.name)).path)
     networks = sound.content
     return _published(sound, data, asked, surrogate=base, targets=list(networks), networks=networks)
 
 
-def _published(sound: Sound, data: Measurements, asked: Asked, **models: Any) -> Judged:
+def _published(sound: CheckedArtifact, data: Measurements, asked: Asked, **models: Any) -> Judged:
     asked.say("report: as published")
     trials = [as_published(data, split=split, **models) for split in (None, *asked.splits)]
     card = make_card(sound.manifest, data, trials)
     return Judged(same_source(sound.manifest, data), card, trials)
 
 
-def _device(sound: Sound, source: str, asked: Asked) -> Judged:
+def _device(sound: CheckedArtifact, source: str, asked: Asked) -> Judged:
     device, metrics = str(sound.manifest["device"]), list(sound.manifest["metrics"])
     data = _read_device(sound, source)
     if list(data.values) != metrics:
@@ -127,7 +125,7 @@ def _device(sound: Sound, source: str, asked: Asked) -> Judged:
     return Judged(same_source(sound.manifest, data), card, trials)
 
 
-def _read_device(sound: Sound, source: str) -> DeviceMeasurements:
+def _read_device(sound: CheckedArtifact, source: str) -> DeviceMeasurements:
     """Measurements of a device, in the units in which its artifact was made from a table.
 
     Their size was checked, or confirmed, when it was made.
@@ -141,21 +139,21 @@ def _read_device(sound: Sound, source: str) -> DeviceMeasurements:
     )
 
 
-def _table(sound: Sound, source: str, asked: Asked) -> Judged:
+def _table(sound: CheckedArtifact, source: str, asked: Asked) -> Judged:
     _, data = _checkout(sound, source, asked)
     differences = table_differences(sound.content, data)
     return Judged(same_source(sound.manifest, data), differences=differences)
 
 
-def _checkout(sound: Sound, source: str, asked: Asked) -> tuple[Checkout, Measurements]:
+def _checkout(sound: CheckedArtifact, source: str, asked: Asked) -> tuple[Checkout, Measurements]:
     checkout = Checkout(source, sound.space, asked.say)
     return checkout, read_measurements(checkout)
 
 
-_JUDGES: dict[str, Callable[[Sound, str, Asked], Judged]] = {
-    "surrogate": _surrogate,
-    "tabular": _table,
+_JUDGES: dict[str, Callable[[CheckedArtifact, str, Asked], Judged]] = {
+    SURROGATE: _surrogate,
+    TABULAR: _table,
     DEVICE: _device,
     NETWORK: _networks,
 }
-"""Every kind of artifact, and how it is compared with its source."""
+"""How each kind of artifact, as its manifest calls it, is compared with its source."""

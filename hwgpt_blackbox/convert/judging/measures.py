@@ -11,7 +11,7 @@ from hwgpt_blackbox.convert.fitting.features import Array, Sample
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, IntMatrix
 from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.models.prediction import Network, Predictor
+from hwgpt_blackbox.models.prediction import Predictor, TargetFunction
 from hwgpt_blackbox.models.surrogate import Surrogate
 
 COVERAGES = (0.5, 0.9, 0.99)
@@ -183,7 +183,7 @@ def evaluate(
     sample: Sample,
     exact: Mapping[str, Array],
     noisy: Mapping[str, Array],
-    networks: Mapping[str, Network] | None = None,
+    networks: Mapping[str, TargetFunction] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Measures of every target on held-out architectures.
 

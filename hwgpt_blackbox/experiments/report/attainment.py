@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.errors import require
+from hwgpt_blackbox.experiments.figures import pair_panels
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.results.scores import expected_columns, nondominated
-from hwgpt_blackbox.experiments.results.store import StoredRun
+from hwgpt_blackbox.experiments.results.run_file import StoredRun
+from hwgpt_blackbox.experiments.results.scores import by_method, nondominated
 from hwgpt_blackbox.plotting.style import (
     DARK_GREY,
     DIVERGING,
@@ -41,23 +43,30 @@ def objective_pairs(problem: Problem) -> list[tuple[int, int]]:
     return list(combinations(range(len(problem.objectives)), 2))
 
 
-def _sets(
-    results: Sequence[StoredRun], method: str, pair: tuple[int, int]
-) -> list[NDArray[np.float64]]:
-    """Non-dominated expected values of every run of a method, in two objectives."""
-    found = []
-    for result in results:
-        if result.run.method == method:
-            names = expected_columns(result.run)
-            values = result.frame[[names[i] for i in pair]].to_numpy(dtype=np.float64)
-            found.append(values[nondominated(values)])
-    return found
+def _sets(results: Sequence[StoredRun], pair: tuple[int, int]) -> list[NDArray[np.float64]]:
+    """Non-dominated expected values of every run, in two objectives."""
+    chosen = [result.expected[:, pair] for result in results]
+    return [values[nondominated(values)] for values in chosen]
 
 
 def _stacked(sets: Sequence[NDArray[np.float64]]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Points and the number of the set of each, from 1."""
     numbers = np.repeat(np.arange(1, len(sets) + 1), [len(s) for s in sets])
     return np.concatenate(sets), numbers
+
+
+def _named(
+    part: pd.DataFrame, problem: Problem, pair: tuple[int, int], **labels: str | int
+) -> pd.DataFrame:
+    """A table with columns before it that say of what it is."""
+    objectives = {f"objective_{i}": problem.targets[j] for i, j in enumerate(pair)}
+    names = {"problem": problem.name, **labels, **objectives}
+    return part.assign(**names)[[*names, *part]]
+
+
+def _of_pair(table: pd.DataFrame, upright: Column, across: Column) -> pd.DataFrame:
+    """The rows of a pair of objectives."""
+    return table[(table["objective_0"] == upright.target) & (table["objective_1"] == across.target)]
 
 
 def attainment_table(problem: Problem, results: Sequence[StoredRun]) -> pd.DataFrame:
@@ -73,17 +82,13 @@ def attainment_table(problem: Problem, results: Sequence[StoredRun]) -> pd.DataF
     import moocore
 
     parts = []
-    for method in sorted({r.run.method for r in results}):
+    for method, mine in by_method(results).items():
         for pair in objective_pairs(problem):
-            sets = _sets(results, method, pair)
+            sets = _sets(mine, pair)
             found = moocore.eaf(*_stacked(sets), percentiles=list(PERCENTILES))
             part = pd.DataFrame(found, columns=["value_0", "value_1", "percentile"])
-            part.insert(0, "problem", problem.name)
-            part.insert(1, "method", method)
-            part.insert(2, "seeds", len(sets))
-            part.insert(3, "objective_0", problem.targets[pair[0]])
-            part.insert(4, "objective_1", problem.targets[pair[1]])
-            parts.append(part.sort_values(["percentile", "value_0"]))
+            part = part.sort_values(["percentile", "value_0"])
+            parts.append(_named(part, problem, pair, method=method, seeds=len(sets)))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
@@ -96,14 +101,10 @@ def draw_attainment(problem: Problem, table: pd.DataFrame) -> Figure:
     """
     from matplotlib.lines import Line2D
 
-    pairs = objective_pairs(problem)
-    figure, panels = new_figure(1, len(pairs), (5.4 * len(pairs), 4.2))
+    figure, panels = pair_panels(problem, height=4.2)
     styles = method_styles(table["method"])
-    for axes, pair in zip(panels[0], pairs, strict=True):
-        upright, across = (problem.objectives[i] for i in pair)
-        part = table[
-            (table["objective_0"] == upright.target) & (table["objective_1"] == across.target)
-        ]
+    for axes, upright, across in panels:
+        part = _of_pair(table, upright, across)
         for _, rows in part.groupby(["method", "percentile"], sort=True):
             method = str(rows["method"].iloc[0])
             percentile = int(rows["percentile"].iloc[0])
@@ -121,11 +122,11 @@ def draw_attainment(problem: Problem, table: pd.DataFrame) -> Figure:
             )
         dress(axes, "x", across, part["value_1"])
         dress(axes, "y", upright, part["value_0"])
-    shared_legend(figure, panels[0, 0])
+    shared_legend(figure, panels[0][0])
     if int(table["seeds"].max()) > 1:
         lines = [Line2D([], [], color=DARK_GREY, linestyle=s) for s in _PERCENTILE_STYLES.values()]
         names = [f"{p} % of the runs" for p in _PERCENTILE_STYLES]
-        panels[0, 0].legend(lines, names, frameon=False, fontsize=8)
+        panels[0][0].legend(lines, names, frameon=False, fontsize=8)
     return figure
 
 
@@ -144,20 +145,14 @@ def difference_table(problem: Problem, results: Sequence[StoredRun]) -> pd.DataF
     require("moocore", extra="analysis")
     parts = []
     for pair in objective_pairs(problem):
-        methods = sorted({r.run.method for r in results})
-        sets = {method: _sets(results, method, pair) for method in methods}
-        for a, b in combinations(methods, 2):
+        sets = {method: _sets(mine, pair) for method, mine in by_method(results).items()}
+        for a, b in combinations(sets, 2):
             seeds = min(len(sets[a]), len(sets[b]))
             both = [np.column_stack(_stacked(sets[name][:seeds])) for name in (a, b)]
             part = pd.DataFrame(_rectangles(*both), columns=[*_CORNERS, "difference"])
             part["difference"] /= seeds
             part = part[part["difference"] != 0]
-            part.insert(0, "problem", problem.name)
-            part.insert(1, "method_a", a)
-            part.insert(2, "method_b", b)
-            part.insert(3, "objective_0", problem.targets[pair[0]])
-            part.insert(4, "objective_1", problem.targets[pair[1]])
-            parts.append(part)
+            parts.append(_named(part, problem, pair, method_a=a, method_b=b))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
@@ -184,7 +179,7 @@ def draw_differences(problem: Problem, table: pd.DataFrame, first: str | None = 
     from matplotlib.collections import PolyCollection
 
     upright, across = problem.objectives[:2]
-    part = table[(table["objective_0"] == upright.target) & (table["objective_1"] == across.target)]
+    part = _of_pair(table, upright, across)
     pairs = sorted(
         part.groupby(["method_a", "method_b"], sort=True), key=lambda item: first not in item[0]
     )[:MAX_PANELS]

@@ -72,12 +72,10 @@ def write_report(
     sections = [scores_section(writer, runs), ranks_section(writer, runs)]
     for number, problem in enumerate(problems, 1):
         step(problem.name)
-        chosen = [i for i, r in enumerate(results.runs) if r.run.problem.name == problem.name]
+        pairs = zip(results.runs, volumes, strict=True)
+        mine = [pair for pair in pairs if pair[0].run.problem.name == problem.name]
         found = ProblemResults(
-            problem,
-            [results.runs[i] for i in chosen],
-            [volumes[i] for i in chosen],
-            optima[problem.name],
+            problem, [run for run, _ in mine], [trace for _, trace in mine], optima[problem.name]
         )
         sections.append(problem_section(writer, f"problem-{number}", found))
     for space in sorted({problem.space for problem in problems}) if spaces else ():

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
 from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.results.scores import expected_columns, nondominated
-from hwgpt_blackbox.experiments.results.store import StoredRun
+from hwgpt_blackbox.experiments.results.run_file import StoredRun
+from hwgpt_blackbox.experiments.results.scores import by_method, nondominated
 from hwgpt_blackbox.experiments.runs import CONFIG
 from hwgpt_blackbox.fronts import ReferenceFront
 from hwgpt_blackbox.plotting.style import SHADES, new_figure, plain
@@ -28,8 +28,7 @@ HYPERPARAMETERS = ("embed_dim", "num_layers", "bias", "mlp_ratio", "num_heads")
 def front_matrix(problem: Problem, results: Sequence[StoredRun]) -> NDArray[np.uint8]:
     """Canonical choice indices of the front of all trials of some runs, shape (n, columns)."""
     encoding = Encoding(get_space(problem.space))
-    values = np.concatenate([r.frame[expected_columns(r.run)].to_numpy() for r in results])
-    keep = nondominated(values)
+    keep = nondominated(np.concatenate([result.expected for result in results]))
     matrix = np.empty((int(keep.sum()), encoding.num_columns), dtype=np.uint8)
     for j, (name, choices) in enumerate(encoding.space.choices.items()):
         column = np.concatenate([r.frame[CONFIG + name].to_numpy() for r in results])[keep]
@@ -77,9 +76,7 @@ def choices_table(
     fronts: list[tuple[str, IntMatrix]] = []
     if reference is not None:
         fronts.append((EXACT, reference.matrix))
-    for method in sorted({r.run.method for r in results}):
-        mine = [r for r in results if r.run.method == method]
-        fronts.append((method, front_matrix(problem, mine)))
+    fronts += [(name, front_matrix(problem, mine)) for name, mine in by_method(results).items()]
     parts = []
     for name, matrix in fronts:
         part = shares(encoding, matrix)

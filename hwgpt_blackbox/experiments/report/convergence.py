@@ -10,12 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.results.scores import (
-    SECONDS_PER_HOUR,
-    cumulative_hypervolume,
-    expected_columns,
-)
-from hwgpt_blackbox.experiments.results.store import StoredRun
+from hwgpt_blackbox.experiments.results.run_file import StoredRun
+from hwgpt_blackbox.experiments.results.scores import SECONDS_PER_HOUR, cumulative_hypervolume
 from hwgpt_blackbox.experiments.runs import SIMULATED_TIME
 from hwgpt_blackbox.plotting.style import method_styles, new_figure, plain, shared_legend
 
@@ -37,10 +33,7 @@ def traces(results: Sequence[StoredRun]) -> list[NDArray[np.float64]]:
 
     :return: one array of shape (trials,) per run
     """
-    return [
-        cumulative_hypervolume(r.run.problem, r.frame[expected_columns(r.run)].to_numpy())
-        for r in results
-    ]
+    return [cumulative_hypervolume(result.run.problem, result.expected) for result in results]
 
 
 def convergence_table(

@@ -20,13 +20,14 @@ from hwgpt_blackbox.errors import (
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.results.files import BROKEN
 from hwgpt_blackbox.experiments.results.provenance import artifact_digests, changed
-from hwgpt_blackbox.experiments.results.store import RUNS, ResultStore, StoredRun, read
+from hwgpt_blackbox.experiments.results.run_file import StoredRun
+from hwgpt_blackbox.experiments.results.store import RUNS, ResultStore, read
 from hwgpt_blackbox.experiments.results.syne_tune_folder import (
     METADATA_FILE,
     UNKNOWN_SEED,
     read_experiment,
 )
-from hwgpt_blackbox.storage.user_devices import measured_on_own, workload_notes
+from hwgpt_blackbox.storage.surrogates import measured_on_own, workload_notes
 
 
 @dataclass(frozen=True)
@@ -154,25 +155,27 @@ def _distinct(found: list[StoredRun], notes: list[str]) -> list[StoredRun]:
 
 def _same_bounds(runs: list[StoredRun], notes: list[str]) -> list[StoredRun]:
     """The runs of a problem with one ideal and nadir: the most frequent ones."""
-    chosen: dict[str, Problem] = {}
-    for name in {result.run.problem.name for result in runs}:
-        problems = [result.run.problem for result in runs if result.run.problem.name == name]
-        counts = Counter((p.ideal, p.nadir) for p in problems)
-        common = counts.most_common(1)[0][0]
-        chosen[name] = next(p for p in problems if (p.ideal, p.nadir) == common)
+
+    def bounds(result: StoredRun) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        return result.run.problem.ideal, result.run.problem.nadir
+
+    chosen: dict[str, StoredRun] = {}
+    for name in sorted({result.run.problem.name for result in runs}):
+        mine = [result for result in runs if result.run.problem.name == name]
+        counts = Counter(map(bounds, mine))
+        common, times = counts.most_common(1)[0]
+        chosen[name] = next(result for result in mine if bounds(result) == common)
         if len(counts) > 1:
             notes.append(
                 f"{name}: runs state different ideal and nadir points; all are scored with those "
-                f"of {counts[common]} of {len(problems)} runs"
+                f"of {times} of {len(mine)} runs"
             )
     out = []
     for result in runs:
-        problem = chosen[result.run.problem.name]
-        same = (result.run.problem.ideal, result.run.problem.nadir) == (
-            problem.ideal,
-            problem.nadir,
-        )
-        out.append(result if same else replace(result, run=replace(result.run, problem=problem)))
+        like = chosen[result.run.problem.name]
+        if bounds(result) != bounds(like):
+            result = replace(result, run=replace(result.run, problem=like.run.problem))
+        out.append(result)
     return out
 
 

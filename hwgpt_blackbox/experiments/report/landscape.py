@@ -1,22 +1,18 @@
-"""A space without any search: correlations of its metrics, and distributions by hyperparameter."""
+"""Correlations of the metrics of a space, and their distributions by hyperparameter."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.domain.devices import DEVICES
-from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
-from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, Column, dataset_columns, parse_objective
-from hwgpt_blackbox.domain.spaces import get_space
-from hwgpt_blackbox.errors import MissingArtifactError, require
-from hwgpt_blackbox.experiments.figures import CLOUD, MEASURED
-from hwgpt_blackbox.models.prediction import Predictor
+from hwgpt_blackbox.domain.devices import ALL_DEVICES
+from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, dataset_columns, parse_objective
+from hwgpt_blackbox.errors import require
+from hwgpt_blackbox.experiments.architecture_sample import ArchitectureSample, sample_architectures
 from hwgpt_blackbox.plotting.style import (
     BLUE,
     DIVERGING,
@@ -26,9 +22,6 @@ from hwgpt_blackbox.plotting.style import (
     new_figure,
     unit_suffix,
 )
-from hwgpt_blackbox.storage.artifact_names import artifact_name
-from hwgpt_blackbox.storage.locations import find
-from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,84 +34,22 @@ _BINS = ("lowest third", "middle third", "highest third")
 _COLOURS = (BLUE, ORANGE, GREEN)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Architectures of a space and their expected values.
-
-    :param space: name of the space
-    :param kind: ``random`` (uniform, of the surrogate) or ``measured`` (rows of the table)
-    :param matrix: choice indices, shape (n, hyperparameters)
-    :param values: natural units, a column per objective (``latency@a100``), n rows
-    """
-
-    space: str
-    kind: str
-    matrix: IntMatrix
-    values: pd.DataFrame
-
-    @property
-    def hyperparameters(self) -> pd.DataFrame:
-        """``embed_dim``, ``num_layers``, ``bias``, and means over active layers of the others."""
-        encoding = Encoding(get_space(self.space))
-        space, active = encoding.space, encoding.active(self.matrix)
-        mlp, heads = encoding.layer_choices(self.matrix)
-        count = active.sum(axis=1)
-
-        def mean(choices: tuple[int, ...], indices: IntMatrix) -> NDArray[np.float64]:
-            total = (np.array(choices)[indices] * active).sum(axis=1)
-            return np.asarray(total / count, dtype=np.float64)
-
-        return pd.DataFrame(
-            {
-                "embed_dim": np.array(space.embed_dims)[self.matrix[:, EMBED_DIM]],
-                "num_layers": np.array(space.num_layers)[self.matrix[:, NUM_LAYERS]],
-                "bias": self.matrix[:, BIAS].astype(np.int64),
-                "mlp_ratio": mean(space.mlp_ratios, mlp),
-                "num_heads": mean(space.num_heads, heads),
-            }
-        )
-
-
-def space_sample(space: str, *, size: int = SAMPLE_SIZE, measured: bool = True) -> Sample:
-    """Architectures to describe a space with.
+def space_sample(
+    space: str, *, size: int = SAMPLE_SIZE, measured: bool = True
+) -> ArchitectureSample:
+    """Architectures to describe a space with, and their values on every device.
 
     :param size: how many at most
     :param measured: use rows of the table artifact where one is at hand; else, or without, a
         uniform sample of the surrogate
     """
-    rng = np.random.default_rng(SAMPLE_SEED)
-    columns = [c for c in dataset_columns("all").values() if c.metric != ELAPSED_TIME]
-    if measured:
-        try:
-            return _measured(space, columns, size, rng)
-        except MissingArtifactError:
-            pass
-    matrix = Encoding(get_space(space)).sample(size, rng)
-    surrogate = read_surrogate(find(artifact_name(space)).path)
-    values = Predictor(surrogate, columns).expected(matrix)
-    return Sample(space, CLOUD, matrix, pd.DataFrame(values, columns=[c.target for c in columns]))
+    columns = [c for c in dataset_columns(ALL_DEVICES).values() if c.metric != ELAPSED_TIME]
+    return sample_architectures(
+        space, ALL_DEVICES, columns, size=size, seed=SAMPLE_SEED, measured=measured
+    )
 
 
-def _measured(space: str, columns: Sequence[Column], size: int, rng: np.random.Generator) -> Sample:
-    folder = find(artifact_name(space, tabular=True)).path
-    from hwgpt_blackbox.blackboxes.table_blackbox import TabularBlackbox
-    from hwgpt_blackbox.storage.measured_table import Table
-
-    table = Table.read(folder)
-    rows = rng.permutation(len(table.matrix))[:size]
-    values = {}
-    for device in DEVICES:
-        blackbox = TabularBlackbox(table, device)
-        found = blackbox.expected_values(table.matrix[rows])
-        own = dataset_columns(device)
-        for j, name in enumerate(blackbox.objectives_names):
-            if name in own:
-                values[own[name].target] = found[:, j]
-    frame = pd.DataFrame({c.target: values[c.target] for c in columns if c.target in values})
-    return Sample(space, MEASURED, table.matrix[rows], frame)
-
-
-def correlation_table(sample: Sample) -> pd.DataFrame:
+def correlation_table(sample: ArchitectureSample) -> pd.DataFrame:
     """Kendall's tau-b of every pair of metrics and devices.
 
     :return: columns ``space``, ``sample``, ``a``, ``b``, ``kendall_tau``; every ordered pair
@@ -163,7 +94,7 @@ def draw_correlations(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def distribution_table(sample: Sample, targets: Sequence[str]) -> pd.DataFrame:
+def distribution_table(sample: ArchitectureSample, targets: Sequence[str]) -> pd.DataFrame:
     """Empirical distributions of metrics, by the value of each hyperparameter.
 
     MLP ratio and heads: the mean over active layers, in thirds of the architectures.

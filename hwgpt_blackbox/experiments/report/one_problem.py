@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.experiments.figures import draw_front, front_table
@@ -23,7 +25,11 @@ from hwgpt_blackbox.experiments.report.optimum import Optimum
 from hwgpt_blackbox.experiments.report.page import Section
 from hwgpt_blackbox.experiments.report.tables import counted
 from hwgpt_blackbox.experiments.report.writer import Writer
-from hwgpt_blackbox.experiments.results.store import StoredRun
+from hwgpt_blackbox.experiments.results.run_file import StoredRun
+from hwgpt_blackbox.experiments.results.scores import by_method
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -44,23 +50,88 @@ class ProblemResults:
     @property
     def methods(self) -> list[str]:
         """The methods, sorted."""
-        return sorted({result.run.method for result in self.results})
+        return list(by_method(self.results))
 
     @property
     def best(self) -> str:
         """The method with the largest median hypervolume at the end of the shortest run."""
         trials = min(map(len, self.volumes))
-        last = {
-            method: np.median(
-                [
-                    v[trials - 1]
-                    for v, r in zip(self.volumes, self.results, strict=True)
-                    if r.run.method == method
-                ]
-            )
-            for method in self.methods
-        }
-        return max(last, key=lambda method: last[method])
+        last = pd.Series(
+            [volume[trials - 1] for volume in self.volumes],
+            index=[result.run.method for result in self.results],
+        )
+        return str(last.groupby(level=0).median().idxmax())
+
+
+@dataclass(frozen=True)
+class _Plot:
+    """A table of a problem and the figure that is drawn of it.
+
+    :param data: name of the table's file, before that of the problem
+    :param figure: name of the figure's file, likewise
+    :param compute: the table; nothing is drawn if it is empty
+    :param draw: the figure of a table
+    :param alt: what the figure shows, for those who cannot see it
+    :param caption: below the figure
+    :param single: below it if no method has more than one seed, if that differs
+    """
+
+    data: str
+    figure: str
+    compute: Callable[[ProblemResults], pd.DataFrame]
+    draw: Callable[[ProblemResults, pd.DataFrame], Figure]
+    alt: str
+    caption: str
+    single: str = ""
+
+
+_PLOTS = (
+    _Plot(
+        "convergence",
+        "convergence",
+        lambda f: convergence_table(f.problem, f.results, f.optimum.hypervolume, volumes=f.volumes),
+        lambda f, table: draw_convergence(table, f.optimum.hypervolume),
+        "Hypervolume and regret of each method over trials and simulated time",
+        "Normalised hypervolume and its regret, medians; bands span the quartiles over seeds.",
+        "Normalised hypervolume and its regret, medians; one seed only, hence no bands.",
+    ),
+    _Plot(
+        "fronts",
+        "front",
+        lambda f: front_table(f.problem, f.results, f.optimum.front),
+        lambda f, table: draw_front(f.problem, table),
+        "Fronts of {methods} methods over a cloud of architectures",
+        "Fronts of all trials over architectures of the space, and the exact front.",
+    ),
+    _Plot(
+        "attainment",
+        "attainment",
+        lambda f: attainment_table(f.problem, f.results),
+        lambda f, table: draw_attainment(f.problem, table),
+        "Empirical attainment surfaces of each method",
+        "Empirical attainment surfaces: what 25, 50 and 75 % of the runs attain.",
+        "What the one run of each method attains; surfaces need several seeds.",
+    ),
+    _Plot(
+        "differences",
+        "differences",
+        lambda f: difference_table(f.problem, f.results),
+        lambda f, table: draw_differences(f.problem, table, f.best),
+        "Differences between the attainment functions of pairs of methods",
+        "Where one method of a pair attains more often than the other, in the first two "
+        "objectives.",
+    ),
+    _Plot(
+        "choices",
+        "choices",
+        lambda f: choices_table(f.problem, f.results, f.optimum.front),
+        lambda f, table: draw_choices(table),
+        "Shares of hyperparameter values on each front",
+        "Which hyperparameters the fronts choose (in brackets: architectures on the front); MLP "
+        "ratio and heads over active layers.",
+    ),
+)
+"""Figures of every problem, in order."""
 
 
 def problem_section(writer: Writer, anchor: str, found: ProblemResults) -> Section:
@@ -68,79 +139,19 @@ def problem_section(writer: Writer, anchor: str, found: ProblemResults) -> Secti
 
     :param anchor: id of the section
     """
-    section = Section(anchor, found.problem.name, problem=True)
+    name, methods = found.problem.name, len(found.methods)
+    section = Section(anchor, name, problem=True)
     section.add(page.paragraph(_statement(found.problem, found.optimum)))
-    for part in (_convergence, _fronts, _attainment, _differences, _choices):
-        section.add(part(writer, found))
+    for plot in _PLOTS:
+        table = plot.compute(found)
+        writer.data(f"{plot.data}-{name}", table)
+        if table.empty:
+            continue
+        several = not plot.single or int(table["seeds"].max()) > 1
+        figure, alt = plot.draw(found, table), f"{plot.alt.format(methods=methods)}, {name}"
+        caption = plot.caption if several else plot.single
+        section.add(writer.figure(f"{plot.figure}-{name}", figure, alt, caption))
     return section
-
-
-def _convergence(writer: Writer, found: ProblemResults) -> str:
-    name, optimum = found.problem.name, found.optimum.hypervolume
-    table = convergence_table(found.problem, found.results, optimum, volumes=found.volumes)
-    writer.data(f"convergence-{name}", table)
-    several = int(table["seeds"].max()) > 1
-    band = "bands span the quartiles over seeds" if several else "one seed only, hence no bands"
-    return writer.figure(
-        f"convergence-{name}",
-        draw_convergence(table, optimum),
-        f"Hypervolume and regret of each method over trials and simulated time, {name}",
-        f"Normalised hypervolume and its regret, medians; {band}.",
-    )
-
-
-def _fronts(writer: Writer, found: ProblemResults) -> str:
-    name = found.problem.name
-    table = front_table(found.problem, found.results, found.optimum.front)
-    writer.data(f"fronts-{name}", table)
-    return writer.figure(
-        f"front-{name}",
-        draw_front(found.problem, table),
-        f"Fronts of {len(found.methods)} methods over a cloud of architectures, {name}",
-        "Fronts of all trials over architectures of the space, and the exact front.",
-    )
-
-
-def _attainment(writer: Writer, found: ProblemResults) -> str:
-    name = found.problem.name
-    table = attainment_table(found.problem, found.results)
-    writer.data(f"attainment-{name}", table)
-    return writer.figure(
-        f"attainment-{name}",
-        draw_attainment(found.problem, table),
-        f"Empirical attainment surfaces of each method, {name}",
-        "Empirical attainment surfaces: what 25, 50 and 75 % of the runs attain."
-        if int(table["seeds"].max()) > 1
-        else "What the one run of each method attains; surfaces need several seeds.",
-    )
-
-
-def _differences(writer: Writer, found: ProblemResults) -> str:
-    name = found.problem.name
-    table = difference_table(found.problem, found.results)
-    writer.data(f"differences-{name}", table)
-    if table.empty:
-        return ""
-    return writer.figure(
-        f"differences-{name}",
-        draw_differences(found.problem, table, found.best),
-        f"Differences between the attainment functions of pairs of methods, {name}",
-        "Where one method of a pair attains more often than the other, in the first two "
-        "objectives.",
-    )
-
-
-def _choices(writer: Writer, found: ProblemResults) -> str:
-    name = found.problem.name
-    table = choices_table(found.problem, found.results, found.optimum.front)
-    writer.data(f"choices-{name}", table)
-    return writer.figure(
-        f"choices-{name}",
-        draw_choices(table),
-        f"Shares of hyperparameter values on each front, {name}",
-        "Which hyperparameters the fronts choose (in brackets: architectures on the front); MLP "
-        "ratio and heads over active layers.",
-    )
 
 
 def _statement(problem: Problem, found: Optimum) -> str:

@@ -1,4 +1,4 @@
-"""The part of the page about a space: what holds without any search."""
+"""The part of the page about a space: power law, correlations, distributions. No runs needed."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from hwgpt_blackbox.experiments.report.landscape import Sample
+from hwgpt_blackbox.experiments.architecture_sample import ArchitectureSample
 from hwgpt_blackbox.plotting.style import BLUE, new_figure
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ SHOWN = ["term", "coefficient", "standard_error", "authors"]
 """Columns of the table that differ between its rows."""
 
 
-def design(sample: Sample) -> np.ndarray:
+def design(sample: ArchitectureSample) -> np.ndarray:
     """Columns of the regression, shape (n, 6): 1, then logarithms in the order of :data:`TERMS`.
 
     The bias counts as e when it is on and as 1 when it is off, so that its logarithm is 1 or 0.
@@ -53,7 +53,7 @@ def design(sample: Sample) -> np.ndarray:
     return np.column_stack(columns)
 
 
-def power_law_table(sample: Sample) -> pd.DataFrame:
+def power_law_table(sample: ArchitectureSample) -> pd.DataFrame:
     """Fit the law to perplexity, and set the authors' coefficients beside ours.
 
     :return: columns ``space``, ``sample``, ``architectures``, ``term``, ``coefficient`` (the
@@ -85,13 +85,13 @@ def power_law_table(sample: Sample) -> pd.DataFrame:
     )
 
 
-def predicted(sample: Sample, coefficients: np.ndarray) -> np.ndarray:
+def predicted(sample: ArchitectureSample, coefficients: np.ndarray) -> np.ndarray:
     """Perplexity by a law with these coefficients, in the order of :data:`TERMS`, shape (n,)."""
     beta = np.concatenate([[np.log(coefficients[0])], coefficients[1:]])
     return np.asarray(np.exp(design(sample) @ beta))
 
 
-def draw_power_law(sample: Sample, table: pd.DataFrame) -> Figure:
+def draw_power_law(sample: ArchitectureSample, table: pd.DataFrame) -> Figure:
     """Draw what :func:`power_law_table` computed: perplexity of the law over that of the sample.
 
     :raises MissingExtraError: matplotlib is not installed

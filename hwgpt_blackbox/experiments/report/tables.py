@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.experiments.results.scores import SECONDS_PER_HOUR
-from hwgpt_blackbox.experiments.results.store import StoredRun
 from hwgpt_blackbox.experiments.runs import SIMULATED_TIME
 
 _LATEX = {

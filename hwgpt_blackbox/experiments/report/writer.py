@@ -10,8 +10,8 @@ import pandas as pd
 
 from hwgpt_blackbox.errors import OutputError
 from hwgpt_blackbox.experiments.report import page
-from hwgpt_blackbox.experiments.results.store import write_atomically
-from hwgpt_blackbox.plotting.style import save_figure, to_bytes
+from hwgpt_blackbox.experiments.results.files import write_atomically
+from hwgpt_blackbox.plotting.style import to_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,10 +61,8 @@ class Writer:
     def figure(self, name: str, figure: Figure, alt: str, caption: str) -> str:
         """Save a figure, and return it as HTML."""
         svg = to_bytes(figure, "svg", dpi=SVG_DPI)
-        others = [kind for kind in self.formats if kind != "svg"]
-        if "svg" in self.formats:
-            self._write(f"{FIGURES}/{name}.svg", svg)
-        for path in save_figure(figure, self.out / FIGURES / name, others):
-            self.files.append(f"{FIGURES}/{path.name}")
+        for kind in self.formats:
+            content = svg if kind == "svg" else to_bytes(figure, kind)
+            self._write(f"{FIGURES}/{name}.{kind}", content)
         width, height = figure.get_size_inches()
         return page.image(svg, alt, caption, (float(width), float(height)))

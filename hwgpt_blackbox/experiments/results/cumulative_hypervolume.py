@@ -75,7 +75,7 @@ class _Stage:
         self, front: NDArray[np.float64], chunk: NDArray[np.float64], reference: float
     ) -> None:
         m = chunk.shape[1]
-        # The last row stands beyond every other in each order and is everybody's neighbour.
+        # The last row, the reference point, comes last in each order: every point has a neighbour.
         self._points = np.concatenate([front, chunk, np.full((1, m), reference)])
         self._times = np.concatenate(
             [np.full(len(front), _BEFORE), np.arange(len(chunk)), [_BEFORE]]

@@ -136,7 +136,7 @@ def as_path(text: str | Path | RemotePath) -> AnyPath:
 def write_atomically(path: Path, content: bytes | str | Callable[[Path], object]) -> None:
     """Write a file whole: under its name there is what was there, or all of the new.
 
-    :param content: as of :func:`hwgpt_blackbox.storage.atomic_writes.write_file`
+    :param content: as of ``storage.atomic_writes.write_file``
     :raises OutputError: the disk is full or the folder cannot be written
     """
     try:

@@ -1,8 +1,8 @@
 """One result file: a Parquet file that says how it was made, checked when read.
 
 A file states the settings, the constants of the problem, what made it, the versions of the
-libraries, a digest of every column, and a seal: a digest of the whole file but itself. The seal is
-checked before the file is parsed: fastparquet's C code can crash the process on broken bytes.
+libraries, a digest of every column, and a seal: a digest of the whole file but itself. fastparquet
+writes it. ``storage.safe_parquet`` reads it, because a forged file crashes fastparquet's reader.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import contextlib
 import hashlib
 import io
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import fastparquet
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hwgpt_blackbox.models.ideal_and_nadir import check_bounds
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
@@ -39,6 +40,7 @@ from hwgpt_blackbox.experiments.runs import (
     TRIAL_ID,
     RunSettings,
 )
+from hwgpt_blackbox.storage.safe_parquet import SafeParquet
 from hwgpt_blackbox.storage.user_devices import NOISY, check_name
 from hwgpt_blackbox.domain.spaces import get_space
 
@@ -50,13 +52,9 @@ METADATA_KEY = "hwgpt_blackbox"
 MAX_METHOD_NAME = 120
 """Characters of the name of a method."""
 
-_MAGIC, _MIN_BYTES = b"PAR1", 12
-
-_SEAL_BYTES = 16
-_OPEN_SEAL = "0" * 2 * _SEAL_BYTES
-_SEAL = re.compile(rb'("seal": ")([0-9a-f]{32})(?=")')
-
-_STATED_VERSION = re.compile(rb'"schema_version": (\d{1,9})\b')
+_DIGEST_BYTES = 16
+_OPEN_SEAL = "0" * 2 * _DIGEST_BYTES
+"""Stands in a file for its seal while that is computed."""
 
 _LIBRARIES = ("hwgpt-blackbox", "syne-tune", "numpy", "pandas", "torch", "botorch", "pymoo")
 
@@ -82,6 +80,12 @@ class StoredRun:
     path: AnyPath
     frame: pd.DataFrame
 
+    @property
+    def expected(self) -> NDArray[np.float64]:
+        """Expected objectives of the trials, natural units, shape (trials, objectives)."""
+        columns = [EXPECTED + target for target in self.run.problem.targets]
+        return self.frame[columns].to_numpy(dtype=np.float64)
+
 
 class _Buffer(io.BytesIO):
     """A file in memory that keeps its bytes when the writer closes it."""
@@ -104,6 +108,8 @@ def encode(run: RunSettings, frame: pd.DataFrame) -> bytes:
         "digests": {name: _digest(frame[name]) for name in frame},
     }
     metadata["seal"] = _OPEN_SEAL
+    import fastparquet
+
     buffer = _Buffer()
     fastparquet.write(
         "run.parquet",
@@ -122,26 +128,24 @@ def _sealed(data: bytes) -> bytes:
     """The file with its seal closed."""
     if data.count(_OPEN_SEAL.encode()) != 1:
         raise AssertionError("a result file states its seal once")
-    seal = hashlib.blake2b(data, digest_size=_SEAL_BYTES).hexdigest()
-    return data.replace(_OPEN_SEAL.encode(), seal.encode())
+    return data.replace(_OPEN_SEAL.encode(), _digest_of(data).encode())
 
 
-def _check_seal(data: bytes) -> None:
-    """Raise unless the bytes are those that were written, as far as they say; parses nothing.
+def _check_seal(data: bytes, seal: str) -> None:
+    """Raise unless the bytes are those that were written, as far as they say.
 
+    :param seal: as the file states it
     :raises DataError: they are not
     """
-    size = len(data)
-    framed = size >= _MIN_BYTES and data[:4] == data[-4:] == _MAGIC
-    if not framed or int.from_bytes(data[-8:-4], "little") > size - _MIN_BYTES:
-        raise DataError("it is truncated or no Parquet file")
-    seals = _SEAL.findall(data)
-    if len(seals) != 1:
-        raise DataError(f"it has {len(seals)} seals, not one")
-    before, seal = seals[0]
-    opened = data.replace(before + seal, before + _OPEN_SEAL.encode())
-    if hashlib.blake2b(opened, digest_size=_SEAL_BYTES).hexdigest().encode() != seal:
+    # To replace a shorter text could multiply the bytes.
+    if len(seal) != len(_OPEN_SEAL) or seal != _digest_of(
+        data.replace(seal.encode(), _OPEN_SEAL.encode())
+    ):
         raise DataError("its bytes are not those that were written")
+
+
+def _digest_of(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def decode(
@@ -156,24 +160,21 @@ def decode(
     :raises OtherVersionError: they are of another version of the format
     :raises DataError: they are corrupt, truncated, or no result file
     """
-    for stated in _STATED_VERSION.findall(data):  # another version may be sealed in another way
-        check_version({"schema_version": int(stated)}, path)
     try:
-        _check_seal(data)
-        file = fastparquet.ParquetFile(io.BytesIO(data))
-        metadata = as_object(file.key_value_metadata.get(METADATA_KEY, ""), path)
-        check_version(metadata, path)
+        file = SafeParquet(data)
+        metadata = as_object(file.metadata.get(METADATA_KEY, ""), path)
+        check_version(metadata, path)  # another version may be sealed in another way
+        _check_seal(data, metadata["seal"])
         run = _as_run(metadata["settings"], metadata["bounds"])
         made_from, versions = _texts(metadata["provenance"]), _texts(metadata["versions"])
-        kinds = {name: np.dtype(kind).kind for name, kind in file.dtypes.items()}
-        if list(kinds) != run.columns() or not set(kinds.values()) <= set("ifb"):
+        plain = all(dtype is not None for dtype in file.columns.values())
+        if list(file.columns) != run.columns() or not plain:
             raise DataError(f"its columns are not those of a run of space {run.problem.space}")
-        if file.count() != run.trials:
-            raise DataError(f"it holds {file.count()} trials, not {run.trials}")
-        wanted = list(columns(run))
-        frame = file.to_pandas(columns=wanted, index=False)
-        for name in wanted:
-            if len(frame) != run.trials or _digest(frame[name]) != metadata["digests"][name]:
+        if file.rows != run.trials:
+            raise DataError(f"it holds {file.rows} trials, not {run.trials}")
+        frame = pd.DataFrame({name: file.column(name) for name in columns(run)})
+        for name in frame:
+            if _digest(frame[name]) != metadata["digests"][name]:
                 raise DataError(f"column {name} is not what was written")
         check_values(run, frame)
     except OtherVersionError:
@@ -194,27 +195,42 @@ def check_values(run: RunSettings, frame: pd.DataFrame) -> None:
     :raises DataError: a value is not finite, negative, or not positive where it must be; a trial is
         there twice, ends before the one above it, or has a hyperparameter that is no choice
     """
-    choices = get_space(run.problem.space).choices
+    rules = _rules(run)
     for name in map(str, frame):
-        values = frame[name].to_numpy()
-        if name == TRIAL_ID:
-            sound, expected = values >= 0, "integers from 0"
-            if values.dtype.kind != "i" or not frame[name].is_unique:
-                twice = values[frame[name].duplicated().to_numpy()]
-                what = f"{twice[0]} twice" if len(twice) else f"values of type {values.dtype}"
-                raise DataError(f"column {name} holds {what}; expected an integer once a trial")
-        elif name == SIMULATED_TIME:
-            sound = np.isfinite(values) & (values >= 0) & (values >= np.roll(values, 1))
-            sound[:1] = np.isfinite(values[:1]) & (values[:1] >= 0)
-            expected = "finite seconds in ascending order"
-        elif name.startswith((MEASURED, EXPECTED)):
-            sound, expected = np.isfinite(values) & (values > 0), "positive finite numbers"
-        else:
-            known = choices[name.removeprefix(CONFIG)]
-            sound, expected = np.isin(values, known), f"one of {', '.join(map(str, known))}"
+        values, (is_sound, expected) = frame[name].to_numpy(), rules[name]
+        if name == TRIAL_ID and (values.dtype.kind != "i" or not frame[name].is_unique):
+            twice = values[frame[name].duplicated().to_numpy()]
+            what = f"{twice[0]} twice" if len(twice) else f"values of type {values.dtype}"
+            raise DataError(f"column {name} holds {what}; expected an integer once a trial")
+        sound = is_sound(values)
         if not sound.all():
             row = int(np.flatnonzero(~sound)[0])
             raise DataError(f"column {name} holds {values[row]} in row {row}; expected {expected}")
+
+
+def _rules(run: RunSettings) -> dict[str, tuple[Callable[[NDArray[Any]], Any], str]]:
+    """What each column of a run may hold: a test, row by row, and the same in words."""
+    space, targets = get_space(run.problem.space), run.problem.targets
+    hyperparameters = {
+        CONFIG + name: (partial(np.isin, test_elements=known), f"one of {', '.join(map(str, known))}")
+        for name, known in space.choices.items()
+    }
+    objectives = [prefix + target for prefix in (MEASURED, EXPECTED) for target in targets]
+    return {
+        TRIAL_ID: (lambda ids: ids >= 0, "integers from 0"),
+        SIMULATED_TIME: (_ascend, "finite seconds in ascending order"),
+        **hyperparameters,
+        **dict.fromkeys(objectives, (_positive, "positive finite numbers")),
+    }
+
+
+def _ascend(times: NDArray[Any]) -> Any:
+    before = np.concatenate([times[:1], times[:-1]])
+    return np.isfinite(times) & (times >= 0) & (times >= before)
+
+
+def _positive(values: NDArray[Any]) -> Any:
+    return np.isfinite(values) & (values > 0)
 
 
 def _texts(stated: Any) -> dict[str, str]:
@@ -231,12 +247,10 @@ def _digest(column: pd.Series[Any]) -> str:
     """Digest of the values of a column, the same on every machine."""
     values = column.to_numpy()
     little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
-    return hashlib.blake2b(little.tobytes(), digest_size=16).hexdigest()
+    return _digest_of(little.tobytes())
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
     found = {}
     for name in _LIBRARIES:
         with contextlib.suppress(PackageNotFoundError):

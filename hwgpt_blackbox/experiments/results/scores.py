@@ -17,7 +17,8 @@ from hwgpt_blackbox.errors import InputError, require
 from hwgpt_blackbox.experiments.results.cumulative_hypervolume import cumulative
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import EXPECTED, SIMULATED_TIME, RunSettings
-from hwgpt_blackbox.experiments.results.store import StoredRun, write_atomically
+from hwgpt_blackbox.experiments.results.files import write_atomically
+from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.optimizers import METHODS
 
@@ -48,7 +49,13 @@ def hypervolume(problem: Problem, values: ArrayLike) -> float:
     :return: at least 0; above 1.1 to the number of objectives if values are better than the ideal
     :raises InputError: wrong shape, or values that are not finite
     """
-    return _hypervolume(_finite_matrix(problem.normalise(values)))
+    require("moocore", extra="analysis")
+    import moocore
+
+    points = _finite_matrix(problem.normalise(values))
+    if not len(points):
+        return 0.0
+    return float(moocore.hypervolume(points, ref=[REFERENCE_POINT] * points.shape[1]))
 
 
 def cumulative_hypervolume(problem: Problem, values: ArrayLike) -> NDArray[np.float64]:
@@ -59,15 +66,6 @@ def cumulative_hypervolume(problem: Problem, values: ArrayLike) -> NDArray[np.fl
     :raises InputError: wrong shape, or values that are not finite
     """
     return cumulative(_finite_matrix(problem.normalise(values)), REFERENCE_POINT)
-
-
-def _hypervolume(points: NDArray[np.float64]) -> float:
-    require("moocore", extra="analysis")
-    import moocore
-
-    if not len(points):
-        return 0.0
-    return float(moocore.hypervolume(points, ref=[REFERENCE_POINT] * points.shape[1]))
 
 
 def _finite_matrix(values: ArrayLike) -> NDArray[np.float64]:
@@ -85,8 +83,14 @@ def expected_columns(run: RunSettings) -> list[str]:
     return [EXPECTED + target for target in run.problem.targets]
 
 
+def by_method(stored: Sequence[StoredRun]) -> dict[str, list[StoredRun]]:
+    """The runs of each method, methods sorted."""
+    methods = sorted({result.run.method for result in stored})
+    return {name: [r for r in stored if r.run.method == name] for name in methods}
+
+
 DENOISED = "{} (denoised)"
-"""How a method is called that selects by other values than it sees."""
+"""Name of a method that selects by other values than it sees."""
 
 
 def labelled(stored: Sequence[StoredRun]) -> list[StoredRun]:
@@ -131,9 +135,7 @@ def summarise(stored: Sequence[StoredRun]) -> pd.DataFrame:
             "seed": result.run.seed,
             "trials": result.run.trials,
             "workers": result.run.workers,
-            "hypervolume": hypervolume(
-                result.run.problem, result.frame[expected_columns(result.run)].to_numpy()
-            ),
+            "hypervolume": hypervolume(result.run.problem, result.expected),
             "simulated_hours": float(result.frame[SIMULATED_TIME].max()) / SECONDS_PER_HOUR,
         }
         for result in labelled(stored)

@@ -25,13 +25,11 @@ from hwgpt_blackbox.experiments.results.files import (
     as_path,
     clean_temporaries,
     set_aside,
-    write_atomically,
     write_bytes_atomically,
 )
 from hwgpt_blackbox.experiments.methods import file_part
 from hwgpt_blackbox.experiments.results.provenance import changed, provenance
 from hwgpt_blackbox.experiments.results.run_file import (
-    METADATA_KEY,
     SCHEMA_VERSION,
     OtherVersionError,
     StoredRun,
@@ -42,17 +40,6 @@ from hwgpt_blackbox.experiments.results.run_file import (
 )
 from hwgpt_blackbox.experiments.runs import RunSettings
 
-__all__ = [
-    "MARKER",
-    "METADATA_KEY",
-    "OtherVersionError",
-    "ResultStore",
-    "StoredRun",
-    "UnreadableError",
-    "read",
-    "write_atomically",
-]
-
 logger = logging.getLogger(__name__)
 
 MARKER, RUNS, SUFFIX = "hwgpt-blackbox.json", "runs", ".parquet"
@@ -60,7 +47,7 @@ MAX_FILE_BYTES = 4 << 30
 
 
 class UnreadableError(DataError):
-    """A file is there but cannot be opened: nothing is known of what it holds."""
+    """A file cannot be opened, so that we cannot say whether it is broken."""
 
 
 class ResultStore:
@@ -116,7 +103,7 @@ class ResultStore:
 
     @property
     def identity(self) -> str | None:
-        """What tells this folder from any other, from wherever it is looked at; None: not ours."""
+        """Random text that the marker states, the same on every machine; None: the folder is not ours."""
         try:
             stated = as_object((self.folder / MARKER).read_bytes(), self.folder)
         except (OSError, DataError):

@@ -26,9 +26,9 @@ from hwgpt_blackbox.experiments.runs import (
     TRIAL_ID,
     RunSettings,
 )
-from hwgpt_blackbox.experiments.results.store import StoredRun
+from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.domain.objectives import METRICS, PREFIX, check_device, dataset_columns
-from hwgpt_blackbox.storage.user_devices import measured_on_own, load_surrogate
+from hwgpt_blackbox.storage.surrogates import measured_on_own, load_surrogate
 from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, get_space
 
@@ -120,7 +120,7 @@ def _frame(path: Path) -> pd.DataFrame:
     if missing or frame.empty:
         raise DataError(f"{path.name} lacks {', '.join(sorted(missing)) or 'results'}")
     frame[_TIME] = _numbers(frame, _TIME)
-    frame[_TRIAL] = _integers(frame, _TRIAL)
+    frame[_TRIAL] = _numbers(frame, _TRIAL, whole=True)
     configured = [name for name in map(str, frame) if name.startswith(CONFIG)]
     changed = frame.duplicated(_TRIAL) & ~frame.duplicated([_TRIAL, *configured])
     if changed.any():
@@ -132,58 +132,47 @@ def _frame(path: Path) -> pd.DataFrame:
     return frame.reset_index(drop=True)
 
 
-def _numbers(frame: pd.DataFrame, name: str) -> Any:
+def _numbers(frame: pd.DataFrame, name: str, *, whole: bool = False) -> Any:
     """A column as finite numbers, shape (rows,).
 
+    :param whole: as integers from 0 that a float holds exactly
     :raises DataError: it is missing or holds something else
     """
     if name not in frame:
         raise DataError(f"{RESULTS_FILE} lacks the column {name}")
     values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64)
-    wrong = np.flatnonzero(~np.isfinite(values))
-    if len(wrong):
+    wrong, expected = ~np.isfinite(values), "a finite number"
+    if whole:
+        with np.errstate(invalid="ignore"):
+            wrong |= (values < 0) | (values >= 2**53) | (values % 1 != 0)
+        expected = "an integer from 0"
+    if wrong.any():
+        row = int(np.argmax(wrong))
         raise DataError(
-            f"column {name} holds {frame[name].iloc[wrong[0]]!s:.80} in row {wrong[0]}; expected a "
-            "finite number"
+            f"column {name} holds {frame[name].iloc[row]!s:.80} in row {row}; expected {expected}"
         )
-    return values
-
-
-def _integers(frame: pd.DataFrame, name: str) -> Any:
-    """A column as integers from 0 that a float holds exactly, shape (rows,).
-
-    :raises DataError: it is missing or holds something else
-    """
-    values = _numbers(frame, name)
-    wrong = np.flatnonzero((values < 0) | (values >= 2**53) | (values % 1 != 0))
-    if len(wrong):
-        raise DataError(
-            f"column {name} holds {frame[name].iloc[wrong[0]]!s:.80} in row {wrong[0]}; expected "
-            "an integer from 0"
-        )
-    return values.astype(np.int64)
+    return values.astype(np.int64) if whole else values
 
 
 def _architectures(frame: pd.DataFrame) -> tuple[str, Any]:
     """The space whose hyperparameters the columns are, and the matrix of choice indices."""
     reasons = []
     for name in MEASURED_SPACES:
-        encoding = Encoding(get_space(name))
-        wanted = [CONFIG + key for key in encoding.names]
-        if {c for c in map(str, frame) if c.startswith(CONFIG)} != set(wanted):
+        choices = {CONFIG + key: known for key, known in get_space(name).choices.items()}
+        if {c for c in map(str, frame) if c.startswith(CONFIG)} != set(choices):
             continue
-        matrix = np.empty((len(frame), len(wanted)), dtype=np.uint8)
-        for j, (column, choices) in enumerate(
-            zip(wanted, encoding.space.choices.values(), strict=True)
-        ):
-            hits = frame[column].to_numpy()[:, None] == np.array(choices)[None, :]
-            if not hits.any(axis=1).all():
-                wrong = frame[column].iloc[int(np.flatnonzero(~hits.any(axis=1))[0])]
-                reasons.append(f"{column} holds {wrong!s:.80}, which is no choice of {name}")
-                break
-            matrix[:, j] = hits.argmax(axis=1)
-        else:
-            return name, matrix
+        indices = np.array(
+            [
+                pd.Index(known, dtype=object).get_indexer(pd.Index(frame[column], dtype=object))
+                for column, known in choices.items()
+            ]
+        )
+        if (indices >= 0).all():
+            return name, indices.T.astype(np.uint8)
+        j, row = np.argwhere(indices < 0)[0]
+        column = list(choices)[j]
+        wrong = frame[column].iloc[row]
+        reasons.append(f"{column} holds {wrong!s:.80}, which is no choice of {name}")
     why = "; ".join(reasons) or "its hyperparameters are not those of " + ", ".join(MEASURED_SPACES)
     raise ValueError(why)
 

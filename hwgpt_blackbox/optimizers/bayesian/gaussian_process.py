@@ -47,7 +47,7 @@ class Posterior:
         self._kernel = model.covar_module
         with torch.no_grad():
             x, y = model.train_inputs[0], model.train_targets
-            self._level = model.mean_module.constant
+            self._mean = model.mean_module.constant
             noise = model.likelihood.noise
             self._x = torch.cat((x, extra))
             covariance = self._kernel(self._x, self._x).to_dense()
@@ -57,13 +57,13 @@ class Posterior:
             self._inverse = torch.linalg.solve_triangular(factor, eye, upper=False)
             # the leading block of a Cholesky factor belongs to the data alone
             n = len(x)
-            self._whitened = self._inverse[:n, :n] @ (y - self._level)
+            self._whitened = self._inverse[:n, :n] @ (y - self._mean)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (without noise) at x (m, columns): (m,) each."""
         with torch.no_grad():
             across = self._kernel(x, self._x).to_dense() @ self._inverse.T
-            mean = self._level + across[:, : len(self._whitened)] @ self._whitened
+            mean = self._mean + across[:, : len(self._whitened)] @ self._whitened
             variance = self._kernel(x, diag=True) - across.square().sum(1)
             return mean, variance.clamp_min(_MIN_VARIANCE).sqrt()
 
@@ -72,9 +72,10 @@ class Posterior:
 class OutcomeModel:
     """Model of one outcome: what of it lasts from one suggestion to the next.
 
-    :param state: hyperparameters of the last fit; None before.
-    :param fitted_at: number of observations at the last fit; 0 before
-    :param shift, scale: what was taken from, then divided out of, the outcome last modelled
+    :param state: hyperparameters of the last fit; None before the first
+    :param fitted_at: number of observations at the last fit; 0 before the first
+    :param shift: what was taken from the outcome last modelled
+    :param scale: what it was then divided by
     """
 
     state: dict[str, Tensor] | None = None

@@ -12,7 +12,7 @@ from hwgpt_blackbox.optimizers._space import Codes, SearchSpace
 Points = npt.NDArray[np.float64]
 """(points, columns): rows of an encoding that the caller understands."""
 
-_ALL_LEVELS = 8  # a hyperparameter of up to so many levels is tried at each
+_ALL_CHOICES = 8  # a hyperparameter of up to so many choices is tried at each
 _DRAWS = 4  # values tried of one with more, besides the two next to it
 _STEP = 0.1  # standard deviation of these draws, as a share of the range
 
@@ -22,7 +22,7 @@ def one_step_neighbours(
 ) -> Codes:
     """Configurations that differ from one in a single hyperparameter.
 
-    All of them where the hyperparameter has few levels; else the two next levels (if it is
+    All of them where the hyperparameter has few choices; else the two next ones (if it is
     ordered) and some draws around the present one, or anywhere (if it is not).
 
     :param space: the encoding
@@ -36,7 +36,7 @@ def one_step_neighbours(
     for i in np.flatnonzero(free):
         dimension, code = space.dimensions[i], float(codes[i])
         size = dimension.size
-        if size and size <= _ALL_LEVELS:
+        if size and size <= _ALL_CHOICES:
             others = {float(v) for v in range(size)}
         elif not size:
             others = set(np.clip(code + _STEP * rng.standard_normal(_DRAWS), 0.0, 1.0).tolist())

@@ -48,9 +48,9 @@ class RSBO(BayesianSearcher):
     largest expected improvement of the augmented Chebyshev function (Knowles 2006) of the
     objectives, scaled to the front so far.
 
-    :param config_space: see :class:`BayesianSearcher`, as for ``options``
+    :param config_space: see :class:`BayesianSearcher`
     :param rho: weight of the sum beside the maximum; 0.05 as in Knowles (2006)
-    :param **options: arguments of :class:`BayesianSearcher`
+    :param options: arguments of :class:`BayesianSearcher`
     """
 
     def __init__(
@@ -87,9 +87,9 @@ class LSBO(BayesianSearcher):
     objectives, each scaled to the range of its results so far. Modelling the objectives one by
     one makes the sum Gaussian, the expectation exact, and lets the scale move with the results.
 
-    :param config_space: see :class:`BayesianSearcher`, as for ``options``
+    :param config_space: see :class:`BayesianSearcher`
     :param weights: one positive number per metric; None: equal weights, as in HW-GPT-Bench.
-    :param **options: arguments of :class:`BayesianSearcher`
+    :param options: arguments of :class:`BayesianSearcher`
     """
 
     def __init__(

@@ -42,7 +42,7 @@ def kept_rows(values: Values, limit: int) -> Rows:
 
 
 @dataclass(frozen=True)
-class Objective:
+class ObjectivePosterior:
     """Posterior of one outcome in the units in which it was given.
 
     :param posterior: of the outcome, warped, shifted by ``shift`` and divided by ``scale``
@@ -73,16 +73,16 @@ class Objective:
 class Belief:
     """What is known at one moment, all in the units of the values modelled, minimised.
 
-    :param extent: (objectives,): largest less smallest of the values modelled
-    :param reach: (objectives,): what nine in ten of the first 20 values were better than
     :param objectives: posteriors, independent of each other
-    :param success: posterior of success (1) or failure (0); None before the first failure.
+    :param success: posterior of success (1) or failure (0); None before the first failure
+    :param extent: largest less smallest of the values modelled, shape (objectives,)
+    :param reach: what nine in ten of the first 20 values were better than, shape (objectives,)
     :param seen: posterior means at the observations in use and at the pending trials, shape (n,
         objectives): what the objectives are there when noise is taken away
     """
 
-    objectives: tuple[Objective, ...]
-    success: Objective | None
+    objectives: tuple[ObjectivePosterior, ...]
+    success: ObjectivePosterior | None
     extent: Tensor
     reach: Tensor
     seen: Tensor
@@ -99,14 +99,14 @@ class Belief:
         return mean.clamp(_LEAST_FEASIBLE, 1.0).log()
 
 
-def _predict(objectives: Sequence[Objective], features: Features) -> tuple[Tensor, Tensor]:
+def _predict(objectives: Sequence[ObjectivePosterior], features: Features) -> tuple[Tensor, Tensor]:
     x = torch.from_numpy(features)
     means, deviations = zip(*(objective(x) for objective in objectives), strict=True)
     return torch.stack(means, 1), torch.stack(deviations, 1)
 
 
 @dataclass
-class Surrogate:
+class ObjectiveModels:
     """The models, as they last from one suggestion to the next; picklable.
 
     :param limit: most observations a model is made of; bounds the time per suggestion
@@ -132,7 +132,7 @@ class Surrogate:
         :param values: (n, objectives), finite, minimised
         :param pending: (k, columns), trials that run
         :param failed: (f, columns), trials that failed
-        :param make_prior: see ``_kernels.MakePrior``
+        :param make_prior: see ``kernels.MakePrior``
         """
         if not self.models:
             self.models = [OutcomeModel() for _ in range(values.shape[1])]
@@ -145,7 +145,7 @@ class Surrogate:
             y = torch.from_numpy(warp(column[rows], sign))
             refit = model is oldest and model.outdated(n)
             posterior = model.posterior(x, y, extra, make_prior, observations=n, refit=refit)
-            objectives.append(Objective(posterior, model.shift, model.scale, sign))
+            objectives.append(ObjectivePosterior(posterior, model.shift, model.scale, sign))
         seen, _ = _predict(objectives, np.concatenate([features[rows], pending]))
         success = self._success(features[rows], failed[-self.limit :], make_prior)
         extent = torch.from_numpy(np.ptp(values, axis=0))
@@ -154,7 +154,7 @@ class Surrogate:
 
     def _success(
         self, features: Features, failed: Features, make_prior: MakePrior
-    ) -> Objective | None:
+    ) -> ObjectivePosterior | None:
         """A Gaussian process of success and failure, for want of a likelihood (Gelbart 2014)."""
         if not len(failed):
             return None
@@ -164,4 +164,4 @@ class Surrogate:
         posterior = model.posterior(
             x, y, x[:0], make_prior, observations=n, refit=model.outdated(n)
         )
-        return Objective(posterior, model.shift, model.scale)
+        return ObjectivePosterior(posterior, model.shift, model.scale)

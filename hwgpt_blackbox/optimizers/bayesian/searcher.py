@@ -20,12 +20,12 @@ from hwgpt_blackbox.optimizers._features import (
     infer_groups,
 )
 from hwgpt_blackbox.optimizers._pareto import nondominated_ranks
-from hwgpt_blackbox.optimizers._reproducible import one_thread
 from hwgpt_blackbox.optimizers._space import Codes
 from hwgpt_blackbox.optimizers._warping import absurd, bounded, units
 from hwgpt_blackbox.optimizers.bayesian.kernels import Prior, additive_prior, plain_prior
 from hwgpt_blackbox.optimizers.bayesian.local_search import maximise, one_step_neighbours
-from hwgpt_blackbox.optimizers.bayesian.models import Belief, Surrogate
+from hwgpt_blackbox.optimizers.bayesian.models import Belief, ObjectiveModels
+from hwgpt_blackbox.optimizers.bayesian.reproducible import one_thread
 
 KERNELS = ("auto", "plain", "additive")
 
@@ -56,7 +56,7 @@ class BayesianSearcher(MultiObjectiveSearcher):
     All computation is in double precision with one thread, draws come from ``rng`` alone, and the
     state is arrays: pickling goes on exactly, and machines agree.
 
-    :param config_space: see :class:`MultiObjectiveSearcher`, as for ``**common``
+    :param config_space: see :class:`MultiObjectiveSearcher`
     :param initial: random architectures before the first model. 10: of the usual 100 trials a tenth
     :param kernel: ``"plain"``, BoTorch's default; ``"additive"`` for architectures made of repeated
         parts (:class:`~hwgpt_blackbox.optimizers.bayesian.kernels.AdditiveKernel`); or ``"auto"``:
@@ -96,7 +96,7 @@ class BayesianSearcher(MultiObjectiveSearcher):
         chosen = checked_groups(self.space, groups) if kernel == "additive" else None
         self._features = FeatureMap(self.space, chosen)
         self._canonical = Canonicaliser(self.space, self.canonical_map)
-        self._surrogate = Surrogate(most, logarithms)
+        self._models = ObjectiveModels(most, logarithms)
         self._failures: list[Codes] = []
 
     # -- for subclasses ------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class BayesianSearcher(MultiObjectiveSearcher):
         lost, _ = self._canonical(np.array(self._failures).reshape(-1, len(self.space)))
         taken = set() if self.allow_repeats else _names(np.concatenate([told, out, lost]))
         values = bounded(values[~odd])
-        belief = self._surrogate.belief(
+        belief = self._models.belief(
             self._inputs(told[~odd]),
             values / units(values),
             self._inputs(out),

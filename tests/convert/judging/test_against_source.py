@@ -10,13 +10,15 @@ from synthetic_checkout import make_source
 
 from hwgpt_blackbox.convert import convert, read_measurements
 from hwgpt_blackbox.convert.judging.against_source import same_source, table_differences
+from hwgpt_blackbox.convert.judging.judge_artifact import _JUDGES
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.storage.artifact_kinds import check_artifact
+from hwgpt_blackbox.storage.artifact_check import check_artifact
+from hwgpt_blackbox.storage.artifact_kinds import BY_MANIFEST
 from hwgpt_blackbox.storage.measured_table import Table
 
 
@@ -63,3 +65,7 @@ def test_a_table_of_another_source(measured: tuple[Measurements, Path], tmp_path
     assert same_source({"source": {}}, other) is None
     with pytest.raises(DataError, match="of another source"):
         table_differences(sound.content, other)
+
+
+def test_every_kind_of_artifact_is_compared_with_its_source() -> None:
+    assert set(_JUDGES) == set(BY_MANIFEST)

@@ -47,7 +47,7 @@ from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError, InputError, MissingExtraError, OutputError
 from hwgpt_blackbox.models.surrogate import Surrogate
-from hwgpt_blackbox.storage.artifact_kinds import check_artifact
+from hwgpt_blackbox.storage.artifact_check import check_artifact
 from hwgpt_blackbox.storage.locations import EMBEDDED
 from hwgpt_blackbox.storage.manifest import write_manifest
 from hwgpt_blackbox.storage.surrogates import read_surrogate

@@ -21,10 +21,9 @@ from hwgpt_blackbox.convert.judging.outliers import (
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.domain.spaces import SPACES
-from hwgpt_blackbox.models.additive import AdditiveModel
 from hwgpt_blackbox.models.noise import SESSIONS, Dependence
 from hwgpt_blackbox.models.prediction import Predictor
-from hwgpt_blackbox.models.surrogate import Surrogate
+from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate
 
 LEVELS = np.array([0.0, 0.01, 0.5, 0.98, 1.0])
 RATIO = np.array([0.2, 0.9, 1.0, 1.1, 20.0])

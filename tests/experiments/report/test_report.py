@@ -34,7 +34,8 @@ from hwgpt_blackbox.experiments.report.inputs import _warnings
 from hwgpt_blackbox.experiments.report.one_problem import ProblemResults
 from hwgpt_blackbox.experiments.report.optimum import Optimum
 from hwgpt_blackbox.experiments.report.tables import run_table, score_table
-from hwgpt_blackbox.experiments.results.store import ResultStore, StoredRun
+from hwgpt_blackbox.experiments.results.run_file import StoredRun
+from hwgpt_blackbox.experiments.results.store import ResultStore
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
 
 HOSTILE = '<script>alert("$x_{1$")</script>&"\'><img src=x onerror=alert(1)>'

@@ -30,7 +30,7 @@ from hwgpt_blackbox.experiments.report.tables import (
     run_table,
     score_table,
 )
-from hwgpt_blackbox.experiments.results.store import StoredRun
+from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.experiments.runs import RunSettings
 
 

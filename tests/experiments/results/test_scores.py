@@ -18,7 +18,7 @@ from hwgpt_blackbox.experiments.results.scores import (
 )
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings
-from hwgpt_blackbox.experiments.results.store import StoredRun
+from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.domain.objectives import parse_objective
 
 

@@ -17,7 +17,8 @@ from hwgpt_blackbox.experiments import grid_execution as grid, methods, run_task
 from hwgpt_blackbox.experiments.results import provenance, run_file as records, store
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
-from hwgpt_blackbox.experiments.results.store import METADATA_KEY, ResultStore, read
+from hwgpt_blackbox.experiments.results.run_file import METADATA_KEY
+from hwgpt_blackbox.experiments.results.store import ResultStore, read
 from hwgpt_blackbox.storage.locations import MANIFEST, find
 
 PROBLEM = ("s", ["perplexity", "energy@rtx2080"])
@@ -222,8 +223,8 @@ def test_a_corrupt_file_is_set_aside_and_its_run_made_anew(results, frame, how, 
     assert results.paths() == [path]
 
 
-def test_random_bytes_never_reach_the_parser(results, frame, monkeypatch):
-    """fastparquet's C code crashes the whole process on them."""
+def test_random_bytes_are_refused_and_never_reach_fastparquet(results, frame, monkeypatch):
+    """Its C code crashes the whole process on them."""
     path = results.write(settings(), frame)
     data = path.read_bytes()
     rng = np.random.default_rng(0)
@@ -261,7 +262,8 @@ def rewrite(path, frame, change):
     metadata = json.loads(fastparquet.ParquetFile(str(path)).key_value_metadata[METADATA_KEY])
     change(metadata)
     text = json.dumps({**metadata, "seal": records._OPEN_SEAL})
-    fastparquet.write(str(path), frame, write_index=False, custom_metadata={METADATA_KEY: text})
+    options = {"write_index": False, "has_nulls": False}
+    fastparquet.write(str(path), frame, **options, custom_metadata={METADATA_KEY: text})
     path.write_bytes(records._sealed(path.read_bytes()))
 
 
@@ -316,6 +318,16 @@ def test_values_that_no_run_has(results, frame, column, value, message):
     with pytest.raises(DataError, match=message) as raised:
         read(path)
     assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize("seal", ["", "0", "é" * 16, 7, None])
+def test_a_seal_that_is_none_is_refused(results, frame, seal):
+    path = results.write(settings(), frame)
+    metadata = json.loads(fastparquet.ParquetFile(str(path)).key_value_metadata[METADATA_KEY])
+    text = json.dumps({**metadata, "seal": seal})
+    fastparquet.write(str(path), frame, write_index=False, custom_metadata={METADATA_KEY: text})
+    with pytest.raises(DataError, match="no sound result file"):
+        read(path)
 
 
 @pytest.mark.parametrize("name", ["", "RS\x1b[2J", "\ud800", "x" * 121])

@@ -22,7 +22,7 @@ from hwgpt_blackbox.optimizers.bayesian.local_search import (  # noqa: E402
     maximise,
     one_step_neighbours,
 )
-from hwgpt_blackbox.optimizers.bayesian.models import Surrogate, kept_rows, warp_sign  # noqa: E402
+from hwgpt_blackbox.optimizers.bayesian.models import ObjectiveModels, kept_rows, warp_sign  # noqa: E402
 
 LAYERS = 4
 GPT = {
@@ -213,11 +213,11 @@ def test_a_constant_objective_is_no_obstacle():
 def test_hyperparameters_are_fitted_at_growing_intervals_and_one_model_at_a_time():
     x, _, factory = _data(60, 0)
     values = np.random.default_rng(0).random((60, 2))
-    surrogate, fits = Surrogate(limit=40, logarithms=False), []
+    objectives, fits = ObjectiveModels(limit=40, logarithms=False), []
     for n in range(10, 61):
-        old = [model.fitted_at for model in surrogate.models] or [0, 0]
-        surrogate.belief(x[:n].numpy(), values[:n], x[:0].numpy(), x[:0].numpy(), factory)
-        fits.append(sum(a != m.fitted_at for a, m in zip(old, surrogate.models, strict=True)))
+        old = [model.fitted_at for model in objectives.models] or [0, 0]
+        objectives.belief(x[:n].numpy(), values[:n], x[:0].numpy(), x[:0].numpy(), factory)
+        fits.append(sum(a != m.fitted_at for a, m in zip(old, objectives.models, strict=True)))
     assert fits[0] == 2 and max(fits[1:]) == 1
     assert sum(fits[-20:]) <= 10
 

@@ -15,6 +15,7 @@ from hwgpt_blackbox.convert.judging.holdouts import IN_SAMPLE, SPLIT_KINDS, Tria
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements
 from hwgpt_blackbox.errors import DataError, OutputError
+from hwgpt_blackbox.storage.artifact_kinds import CARD_KINDS
 from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
 from hwgpt_blackbox.storage.manifest import (
     check_files,
@@ -35,9 +36,6 @@ NAMES = ("target", "family")
 
 _NAME = re.compile(r"[A-Za-z0-9_@(][A-Za-z0-9_@() -]{0,59}")
 
-KINDS = ("surrogate", "device", "network")
-"""Kinds of artifacts that have a card."""
-
 MAX_REPORT_BYTES = 1 << 20
 """A card beyond this is refused unread."""
 
@@ -55,7 +53,7 @@ def to_json(value: Any, depth: int = 0) -> str:
 
 def add_card(folder: Path, card: Mapping[str, Any]) -> None:
     """Write a card and the manifest anew into an artifact that nobody reads yet."""
-    manifest = read_manifest(folder, kind=KINDS)
+    manifest = read_manifest(folder, kind=CARD_KINDS)
     (folder / REPORT).write_text(to_json(card) + "\n", encoding="utf-8")
     write_manifest(folder, manifest)
 
@@ -69,7 +67,7 @@ def add_report(
     :param trials: of the models
     :raises OutputError: it cannot be written
     """
-    manifest = read_manifest(folder, kind=KINDS)
+    manifest = read_manifest(folder, kind=CARD_KINDS)
     with writing(folder):
         add_card(folder, make_card(manifest, data, trials))
 
@@ -77,7 +75,7 @@ def add_report(
 def store_card(folder: Path, card: Mapping[str, Any]) -> None:
     """Put a card into an artifact; a reader sees the artifact before or after, never between.
 
-    :param folder: a sound artifact of one of ``KINDS``
+    :param folder: a sound artifact of one of ``CARD_KINDS``
     :raises OutputError: it cannot be written, or another process replaced the artifact; it is as
         it was
     """
@@ -96,7 +94,7 @@ def store_card(folder: Path, card: Mapping[str, Any]) -> None:
 
 
 def read_card(folder: Path) -> dict[str, Any] | None:
-    """The card of an artifact of one of ``KINDS``, None if it has none.
+    """The card of an artifact of one of ``CARD_KINDS``, None if it has none.
 
     :raises DataError: the card is not that of the manifest, of another form or version, or of
         another fit
@@ -105,7 +103,7 @@ def read_card(folder: Path) -> dict[str, Any] | None:
 
 
 def _read_card(folder: Path) -> dict[str, Any] | None:
-    manifest = read_manifest(folder, kind=KINDS)
+    manifest = read_manifest(folder, kind=CARD_KINDS)
     files = manifest.get("files")
     if not isinstance(files, dict) or REPORT not in files:
         return None

@@ -1,0 +1,82 @@
+"""Whether an artifact is what its manifest says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwgpt_blackbox.domain.spaces import Space, get_space
+from hwgpt_blackbox.errors import DataError, InputError, printable, unknown
+from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, BY_MANIFEST, kind_of
+from hwgpt_blackbox.storage.locations import MANIFEST, find
+from hwgpt_blackbox.storage.manifest import check_files, read_manifest, read_whole
+
+
+@dataclass(frozen=True)
+class CheckedArtifact:
+    """An artifact that is what its manifest says.
+
+    :param folder: where it is
+    :param kind: what its manifest calls it
+    :param manifest: what it says of itself
+    :param content: its models, or its table
+    """
+
+    folder: Path
+    kind: str
+    manifest: dict[str, Any]
+    content: Any
+
+    @property
+    def space(self) -> Space:
+        """Its space."""
+        return get_space(self.manifest["space"])
+
+
+def locate(artifact: str) -> Path:
+    """The folder that a user means.
+
+    :param artifact: a name (``hwgpt-s``: the one in use), or a folder
+    :raises InputError: it is neither
+    :raises MissingArtifactError: no artifact of that name is on this machine
+    """
+    if artifact in BLACKBOXES:
+        return find(BLACKBOXES[artifact].artifact).path
+    if kind_of(artifact):
+        return find(artifact).path
+    folder = Path(artifact).expanduser()
+    if not (folder / MANIFEST).is_file():
+        raise InputError(
+            f"{artifact!r} is no artifact: no folder with a {MANIFEST}, and "
+            f"{unknown('name', artifact, BLACKBOXES)}"
+        )
+    return folder
+
+
+def check_artifact(folder: Path) -> CheckedArtifact:
+    """Check manifest, size and sha256 of every file, that no file is unlisted, and the content.
+
+    :raises DataError: says what is wrong
+    """
+    return read_whole(folder, _check)
+
+
+def _check(folder: Path) -> CheckedArtifact:
+    manifest = read_manifest(folder, kind=tuple(BY_MANIFEST))
+    listed = manifest.get("files")
+    if not isinstance(listed, dict):
+        raise DataError(f"{folder / MANIFEST} lists no files; convert or pull the artifact again")
+    unlisted = sorted({path.name for path in folder.iterdir()} - {MANIFEST, *listed})
+    if unlisted:
+        names = printable(", ".join(unlisted))
+        raise DataError(
+            f"{folder} holds {names}, which {MANIFEST} does not list; "
+            "remove it, or convert or pull the artifact again"
+        )
+    odd = sorted(name for name in listed if Path(name).name != name or not name.isprintable())
+    if odd:
+        raise DataError(f"{folder / MANIFEST} lists {odd[0]!r}, which is no name of a file in it")
+    check_files(folder, manifest, list(listed), limit=None)
+    kind = manifest["kind"]
+    return CheckedArtifact(folder, kind, manifest, BY_MANIFEST[kind].read(folder))
