@@ -57,9 +57,9 @@ toc_object_entries_show_parents = "hide"
 # would have to be fetched, and for names that only developers meet.
 nitpicky = True
 _FOREIGN = "collections|matplotlib|np|npt|numbers|numpy|pandas|pathlib|pd|syne_tune|torch"
-_TYPES = "ArrayLike|Blackbox|Figure|NDArray|Number|Path|TypeAliasForwardRef"
-_INNER = "AdditiveModel|Configurations|Layout|Network|Recorder|RemotePath|Table"
-_NAMES = "UNKNOWN_SEED|metric_signs|offset|provenance"
+_TYPES = "ArrayLike|Axes|Blackbox|Figure|NDArray|Number|Path|TypeAliasForwardRef"
+_INNER = "AdditiveModel|Configurations|Layout|Network|TargetFunction|Recorder|RemotePath|Table"
+_NAMES = "UNKNOWN_SEED|metric_signs|offset|provenance|read_device"
 nitpick_ignore_regex = [
     ("py:.*", rf"({_FOREIGN})\..*"),
     ("py:.*", rf"'?(.*\.)?({_TYPES}|{_INNER}|{_NAMES})'?"),

@@ -7,43 +7,25 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NoReturn, TextIO, cast
 
 from hwgpt_blackbox._version import __version__
 from hwgpt_blackbox.errors import HWGPTError, printable, unknown
 
-
-@dataclass(frozen=True)
-class Command:
-    """A subcommand; its module has ``configure(parser)`` and ``run(args) -> exit code``.
-
-    :param name: as typed
-    :param help: one line
-    :param module: where it is
-    """
-
-    name: str
-    help: str
-    module: str
-
-
-COMMANDS: dict[str, Command] = {
-    row.name: row
-    for row in (
-        Command("list", "blackboxes, and the artifacts in use", "hwgpt_blackbox.cli.list"),
-        Command("query", "metrics of an architecture", "hwgpt_blackbox.cli.query"),
-        Command("convert", "measurements to artifacts", "hwgpt_blackbox.cli.convert"),
-        Command("verify", "soundness and accuracy of an artifact", "hwgpt_blackbox.cli.verify"),
-        Command("pull", "fetch an artifact", "hwgpt_blackbox.cli.pull"),
-        Command("push", "publish an artifact", "hwgpt_blackbox.cli.push"),
-        Command("remove", "delete pulled artifacts", "hwgpt_blackbox.cli.remove"),
-        Command("run", "search in simulated time", "hwgpt_blackbox.cli.run"),
-        Command("report", "tables, figures and a page of results", "hwgpt_blackbox.cli.report"),
-    )
+COMMANDS: dict[str, str] = {
+    "list": "blackboxes, and the artifacts in use",
+    "query": "metrics of an architecture",
+    "convert": "measurements to artifacts",
+    "verify": "soundness and accuracy of an artifact",
+    "pull": "fetch an artifact",
+    "push": "publish an artifact",
+    "remove": "delete pulled artifacts",
+    "run": "search in simulated time",
+    "report": "tables, figures and a page of results",
 }
-"""Every subcommand by name."""
+"""Every subcommand in one line. Its module here, of the same name, has ``configure(parser)`` and
+``run(args) -> exit code``."""
 
 EXIT_ERROR, EXIT_INTERRUPT = 2, 130
 
@@ -61,10 +43,10 @@ def make_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     parser = Parser(prog="hwgpt-blackbox", description="HW-GPT-Bench as Syne Tune blackboxes.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in COMMANDS.values():
-        subparser = subparsers.add_parser(command.name, help=command.help, description=command.help)
-        if command.name == chosen:
-            import_module(command.module).configure(subparser)
+    for name, line in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=line, description=line)
+        if name == chosen:
+            import_module(f"{__name__}.{name}").configure(subparser)
     return parser
 
 
@@ -117,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise unknown("command", words[0], COMMANDS)
         arguments = make_parser(chosen).parse_args(words)
         with _warnings_shown(), redirect_stdout(cast(TextIO, _Printable(sys.stdout))):
-            code: int = import_module(COMMANDS[arguments.command].module).run(arguments)
+            code: int = import_module(f"{__name__}.{arguments.command}").run(arguments)
         return code
     except HWGPTError as error:
         print(f"hwgpt-blackbox: {printable(error)}", file=sys.stderr)

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 
 DEFAULT_OBJECTIVE = "perplexity"
 
+_LABELS = {
+    "space": "space",
+    "num_layers": "layers",
+    "embed_dim": "width",
+    "bias": "bias",
+    "mlp_ratios": "MLP ratios",
+    "num_heads": "heads",
+}
+"""Keys of an architecture, and what people read."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``--best``."""
@@ -70,22 +80,32 @@ def run(args: argparse.Namespace) -> int:
     """Find the architecture and print it with its expected values."""
     from hwgpt_blackbox.domain.model_config import architecture_of
     from hwgpt_blackbox.fronts import best
-    from hwgpt_blackbox.fronts.layer_sums import load_surrogate, own_devices_of
+    from hwgpt_blackbox.fronts.layer_sums import surrogate_for
     from hwgpt_blackbox.models.prediction import Predictor
-    from hwgpt_blackbox.storage.surrogates import workload_notes
+    from hwgpt_blackbox.storage.surrogates import measured_on_own, workload_notes
 
     space = get_space(args.space)
-    own = own_devices_of(space.name, None)
+    own = measured_on_own(space.name)
     minimise = _column(args.minimise or DEFAULT_OBJECTIVE, args.device, own)
     limits = _limits(args.limits or [], args.device, own)
     found = best(space.name, minimise.target, {c.target: v for c, v in limits.items()})
     columns = _shown_columns(space, args.device, [minimise, *limits], own)
-    predictor = Predictor(load_surrogate(space.name, None, columns), columns)
+    predictor = Predictor(surrogate_for(space.name, columns), columns)
     values = predictor.one(found.row.tolist(), None)
     expected = dict(zip(columns, values, strict=True))
     architecture = architecture_of(space.name, found.configuration)
     if args.json:
-        print(json.dumps(_document(found, architecture, limits, expected), indent=1))
+        document = {
+            "architecture": architecture,
+            "configuration": found.configuration,
+            "minimised": found.minimised,
+            "limits": {column.target: value for column, value in limits.items()},
+            "exact": found.exact,
+            "lower_bound": found.lower_bound,
+            "expected": {column.target: value for column, value in expected.items()},
+            "units": {column.target: METRICS[column.metric].unit for column in columns},
+        }
+        print(json.dumps(document, indent=1))
     else:
         notes = workload_notes(space.name, {str(column.device) for column in columns})
         print("\n".join([*_table(found, architecture, limits, expected), *notes]))
@@ -134,24 +154,6 @@ def _shown_columns(
     return [*columns, *(c for c in dict.fromkeys(objectives) if c not in columns)]
 
 
-def _document(
-    found: BestArchitecture,
-    architecture: dict[str, Any],
-    limits: dict[Column, float],
-    expected: dict[Column, float],
-) -> dict[str, Any]:
-    return {
-        "architecture": architecture,
-        "configuration": found.configuration,
-        "minimised": found.minimised,
-        "limits": {column.target: value for column, value in limits.items()},
-        "exact": found.exact,
-        "lower_bound": found.lower_bound,
-        "expected": {column.target: value for column, value in expected.items()},
-        "units": {column.target: METRICS[column.metric].unit for column in expected},
-    }
-
-
 def _table(
     found: BestArchitecture,
     architecture: dict[str, Any],
@@ -159,15 +161,7 @@ def _table(
     expected: dict[Column, float],
 ) -> list[str]:
     """The architecture, and a line for each expected value."""
-    names = {
-        "space": "space",
-        "num_layers": "layers",
-        "embed_dim": "width",
-        "bias": "bias",
-        "mlp_ratios": "MLP ratios",
-        "num_heads": "heads",
-    }
-    lines = [f"{label:14}{_plain(architecture[key])}" for key, label in names.items()]
+    lines = [f"{label:14}{_plain(architecture[key])}" for key, label in _LABELS.items()]
     lines += ["", f"{'expected':24}{'value':>16}{'at most':>12}  unit"]
     for column, value in expected.items():
         mark = "  minimised" if column.target == found.minimised else ""

@@ -15,7 +15,6 @@ from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
 from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, DEVICE, artifact_name, kind_of
 from hwgpt_blackbox.storage.locations import find, home, parts
 from hwgpt_blackbox.storage.surrogates import own_devices
-from hwgpt_blackbox.storage.user_devices import OwnDevice
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +46,6 @@ def rows() -> list[dict[str, Any]]:
     return table
 
 
-def _own() -> list[OwnDevice]:
-    """Users' devices of every space."""
-    return [device for space in MEASURED_SPACES for device in own_devices(space).values()]
-
-
 def _others() -> list[dict[str, str]]:
     """Published models on this machine: name, folder of the artifact, and Python that loads it."""
     return [
@@ -69,28 +63,26 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--home is for --cached; otherwise set HWGPT_BLACKBOX_HOME")
     if args.report:
         return _print_reports(as_json=args.json)
-    table, own, others = rows(), _own(), _others()
+    table, others = rows(), _others()
+    own = [device for space in MEASURED_SPACES for device in own_devices(space).values()]
     if args.json:
-        print(
-            json.dumps(
-                {
-                    "home": str(home()),
-                    "datasets": [*DEVICES, ALL_DEVICES],
-                    "own_devices": [
-                        {
-                            "name": d.name,
-                            "space": d.space,
-                            "artifact": str(d.path),
-                            "workload": d.workload.as_dict() if d.workload else None,
-                        }
-                        for d in own
-                    ],
-                    "other_models": others,
-                    "blackboxes": table,
-                },
-                indent=1,
-            )
-        )
+        devices = [
+            {
+                "name": d.name,
+                "space": d.space,
+                "artifact": str(d.path),
+                "workload": d.workload.as_dict() if d.workload else None,
+            }
+            for d in own
+        ]
+        document = {
+            "home": str(home()),
+            "datasets": [*DEVICES, ALL_DEVICES],
+            "own_devices": devices,
+            "other_models": others,
+            "blackboxes": table,
+        }
+        print(json.dumps(document, indent=1))
         return 0
     width = max(len(row["name"]) for row in table)
     for row in table:

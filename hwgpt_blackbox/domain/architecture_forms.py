@@ -4,6 +4,7 @@
 - with lists: ``mlp_ratios`` and ``num_heads`` (``architecture_of``, ``ModelConfig.as_dict``)
 - as the published package has it: ``sample_n_layer``, ``sample_mlp_ratio`` … (``HWGPT``)
 - a document of ``hwgpt-blackbox query --json``, which holds one of the others
+- a string ``gpt-s-12-768-…``, as the measurements are named
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hwgpt_blackbox.domain.architecture_strings import Architectures
 from hwgpt_blackbox.domain.encoding import Configuration
 from hwgpt_blackbox.domain.spaces import (
     HEAD_SIZE,
     NORM_EPSILON,
     ROTARY_SHARE,
     SEQUENCE_LENGTH,
+    SPACES,
     VOCABULARY,
     Space,
 )
-from hwgpt_blackbox.errors import InputError, unknown
+from hwgpt_blackbox.errors import DataError, InputError, unknown
 
 
 class _Keys(NamedTuple):
@@ -62,6 +65,8 @@ def as_configuration(space: Space, given: Any) -> Configuration:
         hyperparameter of the space, checked, layers that do not exist at their smallest choice
     :raises InputError: no architecture, or not of the space; names key, value and choices
     """
+    if isinstance(given, str):
+        return _named(space, given)
     architecture, keys = _recognised(given)
     if keys is None:
         return architecture
@@ -93,12 +98,26 @@ def as_lists(given: Any) -> dict[str, Any]:
         configuration the form holds
     :raises InputError: no architecture
     """
+    if isinstance(given, str):
+        named = [row for row in SPACES.values() if given.startswith(f"gpt-{row.name}-")]
+        if not named:
+            raise InputError(f"{given!r:.200} is no architecture; expected gpt-<space>-<layers>-…")
+        given = _named(named[-1], given)  # gpt-s-wide-… begins as gpt-s-… too
     architecture, keys = _recognised(given)
     if keys is None:
         architecture, keys = _layers_listed(architecture), _LISTS
     found = _read(architecture, keys, None)
     del found["num_layers"]
     return found | {key: architecture[key] for key in _SHARED if key in architecture}
+
+
+def _named(space: Space, text: str) -> Configuration:
+    """The configuration of an architecture string."""
+    try:
+        row = Architectures(space).from_string(text, "architecture")
+    except DataError as error:
+        raise InputError(str(error)) from None
+    return {name: choices[i] for (name, choices), i in zip(space.choices.items(), row, strict=True)}
 
 
 def _recognised(given: Any) -> tuple[Configuration, _Keys | None]:

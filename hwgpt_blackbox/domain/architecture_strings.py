@@ -32,14 +32,14 @@ class Architectures:
         :raises DataError: it is no architecture of the space
         """
         try:
-            family, scale, layers, embed, *rest, bias = text.split("-")
+            layers, embed, *rest, bias = text.removeprefix(f"gpt-{self.space.name}-").split("-")
             n = int(layers)
-            if (family, scale) != ("gpt", self.space.name) or len(rest) != 2 * n:
+            if len(rest) != 2 * n:
                 raise ValueError
             choices = list(map(int, rest))
             row = self._row(n, int(embed), choices[:n], choices[n:], _BIAS[bias])
             if self.to_string(row) != text:
-                raise ValueError  # a number written otherwise, for instance 012
+                raise ValueError  # another beginning, or a number as 012
         except (AttributeError, KeyError, ValueError):
             raise DataError(
                 f"{where}: {_shown(text)} is no architecture of space {self.space.name}; expected "

@@ -103,7 +103,9 @@ class ModelConfig:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
-def architecture_of(space: str, configuration: Mapping[str, Any] | ModelConfig) -> dict[str, Any]:
+def architecture_of(
+    space: str, configuration: Mapping[str, Any] | ModelConfig | str
+) -> dict[str, Any]:
     """The architecture of a configuration as a plain dict: of layers that exist only.
 
     >>> from hwgpt_blackbox import best
@@ -114,7 +116,7 @@ def architecture_of(space: str, configuration: Mapping[str, Any] | ModelConfig) 
     :param space: name of the space
     :param configuration: every hyperparameter of the space; or the architecture in another form: as
         this function, :meth:`ModelConfig.as_dict`, ``HWGPT.sample_arch`` or
-        ``hwgpt-blackbox query --json`` writes it
+        ``hwgpt-blackbox query --json`` writes it, or a string ``gpt-s-12-768-…``
     :return: ``space``, ``num_layers``, ``embed_dim``, ``bias``, and ``mlp_ratios`` and
         ``num_heads``, lists with an entry per layer
     :raises InputError: unknown space, or the configuration is not of it
@@ -133,7 +135,7 @@ def architecture_of(space: str, configuration: Mapping[str, Any] | ModelConfig) 
     }
 
 
-def model_config(space: str, configuration: Mapping[str, Any] | ModelConfig) -> ModelConfig:
+def model_config(space: str, configuration: Mapping[str, Any] | ModelConfig | str) -> ModelConfig:
     """The model configuration of an architecture.
 
     :param space: name of the space

@@ -14,26 +14,25 @@ from numpy.typing import NDArray
 from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.domain.encoding import BIAS, Encoding, IntMatrix
 from hwgpt_blackbox.domain.model_config import model_config
-from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.domain.spaces import get_space
-from hwgpt_blackbox.dropin.ground_truth import GroundTruth, Stats
-from hwgpt_blackbox.dropin.model_settings import Settings, model_settings
+from hwgpt_blackbox.dropin.ground_truth import GroundTruth, PublishedStats
 from hwgpt_blackbox.dropin.names import (
+    EXACT,
     METRIC_NAMES,
-    OURS,
+    PER_DEVICE,
+    Settings,
     as_names,
+    as_row,
     check_metrics,
-    check_unit_system,
-    of_devices,
+    model_settings,
+    sample_of,
     search_space_choices,
 )
 from hwgpt_blackbox.dropin.predictions import Predictions
-from hwgpt_blackbox.dropin.samples import BIASES, EMBED, HEADS, LAYERS, Samples
-from hwgpt_blackbox.dropin.samples import MLP as RATIOS
+from hwgpt_blackbox.dropin.units import OURS, check_unit_system
 from hwgpt_blackbox.errors import InputError, unknown
 from hwgpt_blackbox.models.noise import MAX_REPEAT, check_repeat
 from hwgpt_blackbox.models.published_network import PUBLISHED_MLP
-from hwgpt_blackbox.models.surrogate import COUNTED
 from hwgpt_blackbox.network.build import build_model
 from hwgpt_blackbox.storage.surrogates import load_surrogate
 
@@ -99,11 +98,10 @@ class HWGPT:
         """Choices of the space, and the architecture that was set, under the published names"""
         self.on_device = "cpu"
         self._encoding = Encoding(space)
-        self._samples = Samples(self._encoding)
-        self._predictions = Predictions(load_surrogate(space.name), self.unit_system)
-        self.device_list = [*DEVICES, *self._predictions.own_devices]
-        self.hw_metrics_surrogate = of_devices(METRIC_NAMES)
-        self.hw_metrics_true = ["flops", "params", "float16_memory", "bfloat16_memory"]
+        surrogate = load_surrogate(space.name)
+        self._predictions = Predictions(surrogate, self.unit_system)
+        self.device_list = [*DEVICES, *surrogate.own_devices]
+        self.hw_metrics_surrogate, self.hw_metrics_true = [*PER_DEVICE], [*EXACT]
         self.metrics = ["perplexity", "accuracy"]
         self.init_devices()
         self._rng = np.random.default_rng(self.seed)
@@ -129,7 +127,7 @@ class HWGPT:
         if size is not None and (not whole or size < 1):
             raise InputError(f"size is {size!r}; expected None or an integer, 1 or more")
         rows = self._encoding.sample(size or 1, self._rng).tolist()
-        drawn = [self._samples.write(row) for row in rows]
+        drawn = [sample_of(self._encoding.space, row) for row in rows]
         self.set_arch(drawn if size is not None else drawn[0])
         return deepcopy(self.config)
 
@@ -150,7 +148,7 @@ class HWGPT:
         rows = []
         for i, architecture in enumerate(given):
             try:
-                rows.append(self._samples.read(architecture))
+                rows.append(as_row(self._encoding, architecture))
             except InputError as error:
                 raise InputError(f"architecture {i}: {error}" if several else str(error)) from None
         self._config, self._several = deepcopy(config), several
@@ -174,11 +172,15 @@ class HWGPT:
 
         :raises InputError: none is set
         """
-        sample = self._samples.write(self._rows()[0].tolist())
-        model, layers = self.cfg_model.model, sample[LAYERS]
-        model.n_embd, model.n_layer = sample[EMBED], layers
-        model.n_head, model.mlp_ratio = sample[HEADS][:layers], sample[RATIOS][:layers]
-        model.bias = sample[BIASES]
+        sample = sample_of(self._encoding.space, self._rows()[0].tolist())
+        layers = sample["sample_n_layer"]
+        self.cfg_model.model |= {
+            "n_embd": sample["sample_embed_dim"],
+            "n_layer": layers,
+            "n_head": sample["sample_n_head"][:layers],
+            "mlp_ratio": sample["sample_mlp_ratio"][:layers],
+            "bias": sample["sample_bias"],
+        }
 
     def get_model_config(self) -> Settings:
         """The choices of the space under the published names, with no architecture set."""
@@ -239,28 +241,22 @@ class HWGPT:
         if not everywhere:
             devices = as_names("device", device, self.device_list)
         self.set_metrics_and_devices(metrics, devices)
-        lenient = everywhere or metric is None
-        columns = self._predictions.columns(metrics, devices, lenient=lenient)
-        values = self._predictions.values(matrix, columns, self._repeats(seed))
-        answer: Answer = {}
-        for name in metrics:
-            ours = METRIC_NAMES[name]
-            if name in self.hw_metrics_surrogate:
-                mine = [column for column in columns if column.metric == ours]
-                if mine:  # a user's own device may lack energy
-                    answer[name] = {c.device: self._shaped(values[c]) for c in mine}
-            elif ours in COUNTED:
-                counted = self._predictions.counted(ours, matrix, self._biased)
-                answer[name] = self._shaped(counted)
-            elif ours != "perplexity" or predictor == MLP:
-                answer[name] = self._shaped(values[Column(ours)])
-            elif predictor == PUBLISHED_MLP:
-                answer[name] = self._shaped(self._predictions.published_perplexity(matrix))
-            else:
-                answer |= self.eval_supernet_surrogate()
+        answers: Answer = {}
+        if "perplexity" in metrics and predictor == PUBLISHED_MLP:
+            answers["perplexity"] = self._predictions.published_perplexity(matrix)
+        elif "perplexity" in metrics and predictor == SUPERNET:
+            answers |= self._ground_truth.supernet(matrix)
+        answers |= self._predictions.answer(
+            [name for name in metrics if name not in answers],
+            devices,
+            matrix,
+            repeats=self._repeats(seed),
+            biased=self._biased,
+            lenient=everywhere or metric is None,
+        )
         if self.use_supernet_surrogate and metrics != ["perplexity"]:
-            answer |= self.eval_supernet_surrogate()
-        return answer
+            answers |= self._ground_truth.supernet(matrix)
+        return {name: self._shaped(values) for name, values in answers.items()}
 
     def init_devices(self) -> None:
         """Put every metric and device into the lists ``…_query``."""
@@ -314,7 +310,7 @@ class HWGPT:
 
         :raises MissingArtifactError: the table is not on this machine
         """
-        return Stats(self._ground_truth)
+        return PublishedStats(self._ground_truth)
 
     def eval_supernet_surrogate(self) -> Answer:
         """Accuracy and perplexity of the architecture that is set, as measured on the supernet.
@@ -397,8 +393,10 @@ class HWGPT:
             raise InputError("no architecture is set; call set_arch(…) or sample_arch() first")
         return self._matrix
 
-    def _shaped(self, values: NDArray[Any]) -> Any:
-        """A number for one architecture, an array for a list."""
+    def _shaped(self, values: Any) -> Any:
+        """A number for one architecture, an array for a list; of each device where it has one."""
+        if isinstance(values, dict):
+            return {device: self._shaped(array) for device, array in values.items()}
         return values.copy() if self._several else values[0].item()
 
 
@@ -406,8 +404,8 @@ def _model_has_biases(architecture: Any, row: Sequence[int]) -> bool:
     """Whether the model that the published package builds has biases: any text counts as true."""
     if isinstance(architecture, str):
         return True
-    written = isinstance(architecture, Mapping) and BIASES in architecture
-    return bool(architecture[BIASES] if written else row[BIAS])
+    written = isinstance(architecture, Mapping) and "sample_bias" in architecture
+    return bool(architecture["sample_bias"] if written else row[BIAS])
 
 
 HWGPTBenchAPI = HWGPT

@@ -12,17 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.domain.encoding import Encoding
-from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import get_space
-from hwgpt_blackbox.dropin.names import (
-    METRIC_NAMES,
+from hwgpt_blackbox.dropin.names import METRIC_NAMES, OF_HARDWARE, PER_DEVICE, as_names
+from hwgpt_blackbox.dropin.units import (
     OURS,
     PUBLISHED,
-    as_names,
+    PUBLISHED_COUNTS,
     check_unit_system,
     predicted_energy_unit,
-    published_flops,
-    published_params,
 )
 from hwgpt_blackbox.errors import InputError, unknown
 
@@ -36,12 +33,7 @@ if TYPE_CHECKING:
 RENAMED = {"MOREA": "RE"}
 """Published name of a method to ours, where they differ."""
 
-OBJECTIVES = tuple(name for name in METRIC_NAMES if name != "perplexity")
-"""What may be minimised beside perplexity."""
-
 TRIALS = 500
-
-_COUNTED = {"flops": published_flops, "params": published_params}
 
 CONFIGS, TIMES, PERPLEXITY, HARDWARE = "configs", "runtime_traj", "perplexity", "hw_metric"
 """Keys of the published results."""
@@ -84,11 +76,8 @@ class BaselineRun(Mapping[str, list[Any]]):
         chosen = frame[[name for name in self.run.columns() if name.startswith(CONFIG)]]
         chosen = chosen.rename(columns=lambda name: name.removeprefix(CONFIG))
         configurations: list[Any] = chosen.to_dict(orient="records")
-        keys = (
-            [HARDWARE]
-            if len(targets) == 1
-            else [f"{HARDWARE}_{i + 1}" for i in range(len(targets))]
-        )
+        several = len(targets) > 1
+        keys = [f"{HARDWARE}_{i + 1}" if several else HARDWARE for i in range(len(targets))]
         return {
             CONFIGS: configurations,
             TIMES: frame[SIMULATED_TIME].tolist(),
@@ -107,11 +96,11 @@ class BaselineRun(Mapping[str, list[Any]]):
         metric, _, device = target.partition("@")
         if metric == "energy":
             values = values / predicted_energy_unit(device)
-        elif metric in _COUNTED:
+        elif metric in PUBLISHED_COUNTS:
             encoding = Encoding(get_space(self.run.problem.space))
             matrix = encoding.encode(configurations)
             biased = np.ones(len(matrix), dtype=np.bool_)  # a bias is text in published runs
-            values = _COUNTED[metric](encoding, matrix, biased)
+            values = PUBLISHED_COUNTS[metric](encoding, matrix, biased)
         return [np.array([value]) for value in values.tolist()]
 
     def __getitem__(self, key: str) -> list[Any]:
@@ -225,7 +214,7 @@ def _objectives(objective: Any, device: Any) -> tuple[list[str], str | None]:
     """The objectives beside perplexity, and the device that evaluates if they name none."""
     names, devices = _listed("objective", objective), _listed("device", device)
     for name in names:
-        as_names("objective", name, OBJECTIVES)
+        as_names("objective", name, OF_HARDWARE)
     if len(devices) == 1:
         devices *= len(names)
     if len(devices) != len(names):
@@ -233,9 +222,7 @@ def _objectives(objective: Any, device: Any) -> tuple[list[str], str | None]:
             f"{len(devices)} devices for {len(names)} objectives; name one each, or one for all"
         )
     targets = [
-        f"{METRIC_NAMES[name]}@{where}"
-        if METRICS[METRIC_NAMES[name]].per_device
-        else METRIC_NAMES[name]
+        METRIC_NAMES[name] + (f"@{where}" if name in PER_DEVICE else "")
         for name, where in zip(names, devices, strict=True)
     ]
     return targets, None if any("@" in target for target in targets) else devices[0]

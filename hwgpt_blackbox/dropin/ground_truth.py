@@ -9,26 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwgpt_blackbox.domain.architecture_strings import Architectures
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import Space
-from hwgpt_blackbox.dropin.names import (
-    METRIC_NAMES,
-    OURS,
-    PUBLISHED,
-    as_names,
-    measured_energy_unit,
-)
-from hwgpt_blackbox.dropin.samples import Samples
+from hwgpt_blackbox.dropin.names import EXACT, METRIC_NAMES, PER_DEVICE, as_names, as_row
+from hwgpt_blackbox.dropin.units import OURS, PUBLISHED, measured_energy_unit
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.models.surrogate import COUNTED
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.measured_table import Table
-
-SERIES = ("latencies", "energies")
-MEMORIES = ("float16_memory", "bfloat16_memory")
 
 REPEATS = {"latency": ("latency_repeats", 10), "energy": ("energy_repeats", 50)}
 """Metric to the key of the manifest that says how often each device measured it, and how often a
@@ -48,7 +40,7 @@ class GroundTruth:
         self.folder = find(artifact_name(space.name, tabular=True)).path
         self.table = Table.read(self.folder, space.name)
         self.unit_system = unit_system
-        self.samples = Samples(Encoding(space))
+        self._encoding, self._strings = Encoding(space), Architectures(space)
         counts = self.table.manifest.get("counts")
         self._counts = counts if isinstance(counts, dict) else {}
         filled, self._accuracy = self.table.read_side()
@@ -67,8 +59,7 @@ class GroundTruth:
         :return: a list of ms or of energies; a number of what was measured once, or exactly
         :raises InputError: unknown device, or it was not measured
         """
-        row = np.array(self.samples.from_string(architecture), dtype=np.uint8)
-        number = self.table.rows.get(row.tobytes())
+        number = self.table.rows.get(bytes(as_row(self._encoding, architecture)))
         if number is None:
             raise InputError(
                 f"{architecture} is not among the {len(self)} measured architectures; query() "
@@ -90,14 +81,14 @@ class GroundTruth:
         :return: those on which it was measured, values as :meth:`one` returns them
         :raises InputError: unknown device
         """
-        strings = map(self.samples.strings.to_string, self.table.matrix.tolist())
+        strings = map(self._strings.to_string, self.table.matrix.tolist())
         found = zip(strings, self._values(metric, device, slice(None)), strict=True)
         return {string: value for string, value in found if value is not None}
 
     def _values(self, metric: str, device: str | None, rows: slice) -> list[Any]:
         """What was measured of some rows, None where nothing was."""
         ours = METRIC_NAMES[metric]
-        if METRICS[ours].per_device:
+        if metric in PER_DEVICE:
             return self._repeats(ours, as_names("device", device, tuple(DEVICES))[0], rows)
         column = self.table.objectives[0, :, 0, 0, _column(ours)]
         values = np.asarray(column[rows], dtype=np.float64).tolist()
@@ -136,7 +127,7 @@ class GroundTruth:
         for row, choices in zip(rows, matrix.tolist(), strict=True):
             if row < 0 or not self._measured[row]:
                 raise InputError(
-                    f"the perplexity of {self.samples.strings.to_string(choices)} was not measured "
+                    f"the perplexity of {self._strings.to_string(choices)} was not measured "
                     f"on the supernet: the table has {int(self._measured.sum())} that were. To "
                     "evaluate it needs the published supernet checkpoint, torch, a GPU and "
                     "OpenWebText, with the published package; predictor='mlp' predicts it"
@@ -146,7 +137,7 @@ class GroundTruth:
         return {"accuracy": self._accuracy[rows], "perplexity": perplexity}
 
 
-class Stats(Mapping[str, dict[str, Any]]):
+class PublishedStats(Mapping[str, dict[str, Any]]):
     """The table as the published ``gt_stats``, read when asked.
 
     :param truth: the table
@@ -161,13 +152,13 @@ class Stats(Mapping[str, dict[str, Any]]):
         """
         one = self._truth.one
         try:
-            found = {name: one(architecture, name) for name in ("flops", "params", *MEMORIES)}
+            found = {name: one(architecture, name) for name in EXACT}
         except InputError as error:
             raise KeyError(str(error)) from None
         with suppress(InputError):  # not measured
             found["perplexity"] = one(architecture, "perplexity")
         for device in DEVICES:
-            found[device] = {name: one(architecture, name, device) for name in SERIES}
+            found[device] = {name: one(architecture, name, device) for name in PER_DEVICE}
         return found
 
     def __iter__(self) -> Iterator[str]:

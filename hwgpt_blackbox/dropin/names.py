@@ -1,18 +1,23 @@
-"""What the published package calls metrics and choices, and its units."""
+"""What the published package calls metrics and choices, and how it writes architectures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwgpt_blackbox.domain.devices import DEVICES
-from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
+from hwgpt_blackbox.domain.architecture_forms import as_configuration
+from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, FIRST_LAYER, NUM_LAYERS, Encoding
 from hwgpt_blackbox.domain.objectives import METRICS
-from hwgpt_blackbox.domain.parameter_counts import count
-from hwgpt_blackbox.domain.spaces import SEQUENCE_LENGTH, Space
+from hwgpt_blackbox.domain.spaces import (
+    HEAD_SIZE,
+    NORM_EPSILON,
+    ROTARY_SHARE,
+    SEQUENCE_LENGTH,
+    VOCABULARY,
+    Space,
+)
 from hwgpt_blackbox.errors import InputError, unknown
 
 METRIC_NAMES: dict[str, str] = {
@@ -26,28 +31,22 @@ METRIC_NAMES: dict[str, str] = {
 }
 """Published name of a metric to ours, in the order of answers."""
 
+PER_DEVICE = tuple(name for name, ours in METRIC_NAMES.items() if METRICS[ours].per_device)
+OF_HARDWARE = tuple(name for name in METRIC_NAMES if name != "perplexity")
+EXACT = tuple(name for name in OF_HARDWARE if name not in PER_DEVICE)
+"""Published names of metrics that depend on the device, of all but perplexity, and of those of them
+that depend on no device."""
+
 _PUBLISHED_NAMES = {ours: name for name, ours in METRIC_NAMES.items() if ours != name}
 
-OURS, PUBLISHED = UNIT_SYSTEMS = ("ours", "published")
-"""Units of answers: those of the blackboxes, or of the published package."""
-
-QUERY_UNITS = 1000.0
-"""The published predictors of energy were fitted to 1,000 times the published numbers."""
-
-
-def of_devices(metrics: Iterable[str]) -> list[str]:
-    """Those of some metrics that depend on the device, under published names."""
-    return [name for name in metrics if METRICS[METRIC_NAMES[name]].per_device]
-
-
-def check_unit_system(name: str) -> str:
-    """The name, if it is one.
-
-    :raises InputError: it is not
-    """
-    if name not in UNIT_SYSTEMS:
-        raise unknown("unit system", name, UNIT_SYSTEMS)
-    return name
+_CHOICES = (
+    # ours          search_space         cfg_model.model: choices, and the architecture that is set
+    ("embed_dims", "embed_dim_choices", "embed_choices", "n_embd"),
+    ("num_layers", "n_layer_choices", "layer_choices", "n_layer"),
+    ("mlp_ratios", "mlp_ratio_choices", "mlp_ratio_choices", "mlp_ratio"),
+    ("num_heads", "n_head_choices", "head_choices", "n_head"),
+)
+"""Choices of a space under our name and the published ones; the bias is not among them."""
 
 
 def as_names(what: str, given: Any, known: Sequence[str]) -> list[str]:
@@ -80,62 +79,66 @@ def check_metrics(given: Any) -> list[str]:
 
 def search_space_choices(space: Space) -> dict[str, list[Any]]:
     """The choices of a space under the published keys; bias as text, as in the newest version."""
+    choices: dict[str, list[Any]] = {name: [*getattr(space, ours)] for ours, name, *_ in _CHOICES}
+    return choices | {"bias_choices": ["True", "False"]}
+
+
+def as_row(encoding: Encoding, architecture: Any) -> list[int]:
+    """Canonical choice indices of an architecture in any form.
+
+    :raises InputError: it is not of the space; names key, value and choices
+    """
+    configuration = as_configuration(encoding.space, architecture)
+    return encoding.canonical_row(encoding.encode_one(configuration))
+
+
+def sample_of(space: Space, row: Sequence[int]) -> dict[str, Any]:
+    """An architecture as the newest published version draws it: lists as long as the deepest
+    network, and the bias as text.
+
+    :param row: canonical choice indices
+    """
+    layers, middle = space.num_layers[row[NUM_LAYERS]], FIRST_LAYER + space.max_layers
     return {
-        "embed_dim_choices": list(space.embed_dims),
-        "n_layer_choices": list(space.num_layers),
-        "mlp_ratio_choices": list(space.mlp_ratios),
-        "n_head_choices": list(space.num_heads),
-        "bias_choices": ["True", "False"],
+        "sample_embed_dim": space.embed_dims[row[EMBED_DIM]],
+        "sample_n_layer": layers,
+        "sample_layer_indices": list(range(layers)),
+        "sample_n_head": [space.num_heads[i] for i in row[middle:]],
+        "sample_mlp_ratio": [space.mlp_ratios[i] for i in row[FIRST_LAYER:middle]],
+        "sample_bias": str(bool(row[BIAS])),
     }
 
 
-# -- units ---------------------------------------------------------------------------------------
+class Settings(dict[str, Any]):
+    """Settings by key or attribute, as in the published package; what is not here says so."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self:
+            raise AttributeError(
+                f"{name!r} of the published settings is not provided; provided: {', '.join(self)}"
+            )
+        return self[name]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
 
 
-def measured_energy_unit(device: str) -> float:
-    """Wh in the published unit of energy of the data set: kWh on GPUs, Wh on CPUs."""
-    return DEVICES[device].energy_to_wh if device in DEVICES else 1.0
+def model_settings(space: Space) -> Settings:
+    """``cfg_model``: choices of a space, and sizes that its networks share.
 
+    The architecture is the largest one until another is set.
 
-def predicted_energy_unit(device: str) -> float:
-    """Wh in the unit of the published predictors of energy: Wh on GPUs, mWh on CPUs.
-
-    They give 1,000 times the numbers of the data set. The published ranges of their predictions
-    (``normalization_stats``) show it: 0.13 to 8.1 on rtx2080, 8.0 to 69 on cpu_xeon_gold (space s).
+    :return: with one attribute, ``model``
     """
-    return DEVICES[device].energy_to_wh / QUERY_UNITS if device in DEVICES else 1.0
-
-
-def published_params(
-    encoding: Encoding, matrix: IntMatrix, biased: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """Parameters as the published package counts them: of the model that it builds.
-
-    :param matrix: choice indices, shape (n, num_columns)
-    :param biased: whether that model has biases, shape (n,): it builds them for any text, so for
-        ``"False"`` too
-    :return: shape (n,)
-    """
-    built = matrix.copy()
-    built[:, BIAS] = np.asarray(biased, dtype=np.bool_)
-    return count(encoding, built, "params")
-
-
-def published_flops(
-    encoding: Encoding, matrix: IntMatrix, biased: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """FLOPs as the published package estimates them, of one sequence.
-
-    Two for every parameter and token, though tables of embeddings do not multiply; and products in
-    attention twice (once for parameters that are trained, once for frozen ones, of which there are
-    none), as if heads filled the width: 2PT + 8neT².
-
-    :param matrix: choice indices, shape (n, num_columns)
-    :param biased: see :func:`published_params`
-    :return: shape (n,)
-    """
-    space, t = encoding.space, SEQUENCE_LENGTH
-    embed = np.array(space.embed_dims, dtype=np.int64)[matrix[:, EMBED_DIM]]
-    layers = np.array(space.num_layers, dtype=np.int64)[matrix[:, NUM_LAYERS]]
-    params = published_params(encoding, matrix, biased)
-    return np.asarray(2 * t * params + 8 * layers * embed * t * t)
+    model = Settings({name: [*getattr(space, ours)] for ours, _, name, _ in _CHOICES})
+    model |= {
+        "bias_choices": [True, False],
+        "block_size": SEQUENCE_LENGTH,
+        "vocab_size": VOCABULARY,
+        "padded_vocab_size": VOCABULARY,
+        "head_size": HEAD_SIZE,
+        "rotary_percentage": ROTARY_SHARE,
+        "norm_eps": NORM_EPSILON,
+    }
+    model |= {name: getattr(space, ours)[-1] for ours, *_, name in _CHOICES} | {"bias": True}
+    return Settings(model=model)

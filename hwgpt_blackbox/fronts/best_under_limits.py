@@ -13,14 +13,9 @@ from numpy.typing import NDArray
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.fronts.constrained_search import Budget
+from hwgpt_blackbox.fronts.constrained_search import ConstrainedSearch
 from hwgpt_blackbox.fronts.dynamic_programming import MAX_POINTS
-from hwgpt_blackbox.fronts.layer_sums import (
-    LayerSums,
-    load_surrogate,
-    own_devices_of,
-    parse_columns,
-)
+from hwgpt_blackbox.fronts.layer_sums import LayerSums, layer_sums
 from hwgpt_blackbox.models.surrogate import Surrogate
 
 
@@ -87,13 +82,17 @@ def best(
     """
     given = _check_limits(limits)
     own = given.pop(minimise, None)
-    columns = parse_columns((minimise, *given), own=own_devices_of(space, surrogate))
-    if not isinstance(max_points, int) or max_points < 1:
-        raise InputError(f"max_points is {max_points!r}; expected an integer, 1 or more")
-    surrogate = load_surrogate(space, surrogate, columns)
-    problem = LayerSums(surrogate, columns, cost_model)
+    problem = layer_sums(
+        space,
+        (minimise, *given),
+        least=1,
+        surrogate=surrogate,
+        cost_model=cost_model,
+        max_points=max_points,
+    )
     _check_each(problem, given)
-    found = Budget(problem, np.array([*given.values()], dtype=np.float64)).solve(max_points)
+    largest = np.array([*given.values()], dtype=np.float64)
+    found = ConstrainedSearch(problem, largest).solve(max_points)
     row = found.row
     if row is None:
         row = _within(problem, given, proven=found.exact, max_points=max_points)
@@ -126,12 +125,8 @@ def _check_limits(limits: Mapping[str, float] | None) -> dict[str, float]:
 
 def _check_each(problem: LayerSums, limits: Mapping[str, float]) -> None:
     """Raise if one limit alone is below what any architecture attains."""
-    smallest = np.array(
-        [
-            problem.start[g] + problem.layers[g, : problem.depth(g)].min(axis=1).sum(axis=0)
-            for g in range(problem.surrogate.num_groups)
-        ]
-    ).min(axis=0)
+    groups = range(problem.surrogate.num_groups)
+    smallest = np.min([problem.smallest(g) for g in groups], axis=0)
     attained = problem.natural(smallest[None])[0].tolist()
     for (name, limit), least in zip(limits.items(), attained[1:], strict=True):
         if least > limit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ class Solution:
     lower_bound: float
 
 
-class Budget:
+class ConstrainedSearch:
     """Smallest first objective with the others within limits.
 
     :param problem: the first objective is minimised, the others are limited
@@ -77,8 +77,8 @@ class Budget:
 
     def solve(self, max_points: int) -> Solution:
         """Find it."""
-        groups = [self._group(g) for g in range(self.problem.surrogate.num_groups)]
-        groups = [group for group in groups if group.bound < np.inf]
+        numbers = range(self.problem.surrogate.num_groups)
+        groups = [group for g in numbers if (group := self._group(g)) is not None]
         best: _Found | None = None
         for group in groups:  # a narrow search first: a good value lets the exact one discard more
             best, _ = self._search(group, best, _SCOUT_POINTS)
@@ -109,26 +109,25 @@ class Budget:
             caps[j - 1] = above + self.slack[j]
         return caps
 
-    def _group(self, number: int) -> _Group:
-        problem = self.problem
-        terms = problem.layers[number, : problem.depth(number)]
-        group = _Group(number, problem.start[number], terms, -np.inf, np.zeros((0, terms.shape[2])))
-        smallest = group.start + terms.min(axis=1).sum(axis=0)
+    def _group(self, number: int) -> _Group | None:
+        """A group with its bound; None if none of its architectures is within the limits."""
+        start, terms = self.problem.start[number], self.problem.terms(number)
+        smallest = self.problem.smallest(number)
         if (smallest[1:] > self.caps).any():
-            return replace(group, bound=np.inf)
-        if not len(self.caps):
-            return replace(group, bound=float(smallest[0]))
-        bound, weights = self._dual(group, 1.0)
-        excess, certificate = self._dual(group, 0.0)
-        if excess > 0:
-            return replace(group, bound=np.inf)
-        return replace(
-            group,
-            bound=max(bound - float(self.slack[0]), float(smallest[0])),
-            weights=np.stack([weights, certificate]),
-        )
+            return None
+        bound, weights = float(smallest[0]), np.zeros((0, len(smallest)))
+        if len(self.caps):
+            excess, certificate = self._dual(start, terms, 0.0)
+            if excess > 0:
+                return None
+            dual, price = self._dual(start, terms, 1.0)
+            bound = max(dual - float(self.slack[0]), bound)
+            weights = np.stack([price, certificate])
+        return _Group(number, start, terms, bound, weights)
 
-    def _dual(self, group: _Group, first: float) -> tuple[float, NDArray[np.float64]]:
+    def _dual(
+        self, start: NDArray[np.float64], terms: NDArray[np.float64], first: float
+    ) -> tuple[float, NDArray[np.float64]]:
         """A lower bound by Lagrangian relaxation, maximised by subgradient steps.
 
         For weights w >= 0 with w_0 = ``first`` every architecture within the limits has
@@ -138,16 +137,16 @@ class Budget:
 
         :return: the largest bound met (less an allowance for rounding), and its weights
         """
-        spread = (group.terms.max(axis=1) - group.terms.min(axis=1)).sum(axis=0)
+        spread = (terms.max(axis=1) - terms.min(axis=1)).sum(axis=0)
         unit = np.where(spread > 0, spread, 1.0)
         scale = (unit[0] if first else 1.0) / unit[1:]
         price = np.full(len(self.caps), 0.0 if first else 1.0 / len(self.caps))
         best, chosen = -np.inf, np.zeros(len(unit))
         for step in range(_DUAL_STEPS):
             weights = np.concatenate([[first], price * scale])
-            weighted = group.terms @ weights
+            weighted = terms @ weights
             pick = weighted.argmin(axis=1)
-            sums = group.start + group.terms[np.arange(len(pick)), pick].sum(axis=0)
+            sums = start + terms[np.arange(len(pick)), pick].sum(axis=0)
             value = sums @ weights - weights[1:] @ self.caps - 2 * self.slack @ weights
             if value > best:
                 best, chosen = float(value), weights

@@ -70,17 +70,9 @@ class Partial:
         return Partial(corners if outer else self.sums[chosen], self.codes[chosen])
 
 
-@dataclass(frozen=True)
-class GroupFront:
-    """Non-dominated sums of one group, its start included."""
-
-    group: int
-    partial: Partial
-
-
 def group_fronts(
     problem: LayerSums, max_points: int = MAX_POINTS, *, outer: bool = False
-) -> tuple[list[GroupFront], bool]:
+) -> tuple[list[tuple[int, Partial]], bool]:
     """Non-dominated sums of every group.
 
     Groups whose layers have the same effects (often all depths of a width) share one sweep.
@@ -91,39 +83,39 @@ def group_fronts(
     q <= a. A layer's term t gives q + t <= a + t; dropping dominated sums leaves one below q + t;
     thinning replaces that by its box's corner, which is below it too.
 
-    :return: the fronts by ascending group, and whether nothing was thinned
+    :return: by ascending group its number and its sums, start included; and whether nothing was
+        thinned
     """
     chains: dict[bytes, list[int]] = {}
     for group in range(problem.surrogate.num_groups):
         chains.setdefault(problem.layers[group].tobytes(), []).append(group)
-    fronts, exact = [], True
+    fronts: dict[int, Partial] = {}
+    exact = True
     for groups in chains.values():
         partial = Partial.empty(len(problem.columns))
         for i in range(max(map(problem.depth, groups))):
             partial = partial.extend(problem.layers[groups[0], i])
             if len(partial.sums) > max_points:
                 partial, exact = partial.thin(max_points, outer=outer), False
-            fronts += [
-                GroupFront(g, Partial(problem.start[g] + partial.sums, partial.codes))
-                for g in groups
-                if problem.depth(g) == i + 1
-            ]
-    return sorted(fronts, key=lambda front: front.group), exact
+            for g in groups:
+                if problem.depth(g) == i + 1:
+                    fronts[g] = Partial(problem.start[g] + partial.sums, partial.codes)
+    return sorted(fronts.items()), exact
 
 
 def merge(
-    problem: LayerSums, fronts: list[GroupFront]
+    problem: LayerSums, fronts: list[tuple[int, Partial]]
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Non-dominated sums over all groups, of equal sums that of the first group.
 
-    :param fronts: by ascending group
+    :param fronts: number and sums of each group, ascending
     :return: sums, shape (n, objectives), and canonical choice indices, shape (n, hyperparameters)
     """
-    sums = np.concatenate([front.partial.sums for front in fronts])
-    begin = np.cumsum([0] + [len(front.partial.sums) for front in fronts])
+    sums = np.concatenate([partial.sums for _, partial in fronts])
+    begin = np.cumsum([0] + [len(partial.sums) for _, partial in fronts])
     keep = np.sort(nondominated(sums))
     rows = [
-        problem.matrix(front.group, front.partial.codes[keep[(keep >= low) & (keep < high)] - low])
-        for front, low, high in zip(fronts, begin[:-1], begin[1:], strict=True)
+        problem.matrix(group, partial.codes[keep[(keep >= low) & (keep < high)] - low])
+        for (group, partial), low, high in zip(fronts, begin[:-1], begin[1:], strict=True)
     ]
     return sums[keep], np.concatenate(rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -30,18 +29,13 @@ from hwgpt_blackbox.models.ideal_and_nadir import (
 from hwgpt_blackbox.models.portable_arithmetic import exp
 from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.models.surrogate import COUNTED, PAIRS, Surrogate
-from hwgpt_blackbox.storage.surrogates import ARRAYS, measured_on_own
-from hwgpt_blackbox.storage.surrogates import load_surrogate as read_installed
+from hwgpt_blackbox.storage.surrogates import ARRAYS, load_surrogate, measured_on_own
 
 _EXACT_BITS = 53
 _LOG_STEP = -49
-"""Sums that differ by 2^-49 or more have exponentials in the same order: ``portable.exp`` is right
-to 2 units in the last place, 2^-51 of the value, so two values err by 2^-50 together."""
-
-
-def own_devices_of(space: str, surrogate: Surrogate | None) -> OwnDevices:
-    """Users' devices that objectives may name: the surrogate's, or the installed ones."""
-    return measured_on_own(space) if surrogate is None else surrogate.own_devices
+"""Sums that differ by 2^-49 or more have exponentials in the same order: the exponential of
+``portable_arithmetic`` is right to 2 units in the last place, 2^-51 of the value, so two values err
+by 2^-50 together."""
 
 
 def parse_columns(
@@ -73,21 +67,14 @@ def parse_columns(
     return columns
 
 
-def load_surrogate(space: str, surrogate: Surrogate | None, columns: Sequence[Column]) -> Surrogate:
-    """The surrogate to ask: the caller's, the installed one, or for counts alone one of formulas.
+def surrogate_for(space: str, columns: Sequence[Column]) -> Surrogate:
+    """The installed models of a space; of a space without measurements the counts alone.
 
-    :raises InputError: unknown space, the surrogate is of another space, or the space has no
-        measurements of an objective
+    :raises InputError: unknown space, or the space has no measurements of an objective
     """
-    if surrogate is not None:
-        if surrogate.space.name != space:
-            raise InputError(
-                f"space is {space!r}, but the surrogate is of space {surrogate.space.name!r}"
-            )
-        return surrogate
     row = get_space(space)
     if row.measured:
-        return read_installed(row.name)
+        return load_surrogate(row.name)
     for column in columns:
         if column.metric not in COUNTED:
             raise InputError(
@@ -97,25 +84,31 @@ def load_surrogate(space: str, surrogate: Surrogate | None, columns: Sequence[Co
     return Surrogate(row, {}, np.array([0.0, 0.5, 1.0]), {})
 
 
-@dataclass(frozen=True)
-class Range:
-    """Ideal and nadir of objectives, natural units, each of shape (objectives,)."""
+def layer_sums(
+    space: str,
+    objectives: Sequence[str],
+    *,
+    least: int,
+    surrogate: Surrogate | None,
+    cost_model: CostModel | None,
+    max_points: int,
+) -> LayerSums:
+    """Check what the caller of an exact search gave, and read the models that it needs.
 
-    ideal: NDArray[np.float64]
-    nadir: NDArray[np.float64]
-
-    def normalise(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Map the ideal to 0 and the nadir to 1.
-
-        :param values: shape (n, objectives), natural units
-        :raises InputError: an ideal is not below its nadir
-        """
-        width = self.nadir - self.ideal
-        if not (width > 0).all():
-            raise InputError(
-                f"ideal {self.ideal.tolist()} is not below nadir {self.nadir.tolist()}"
-            )
-        return (values - self.ideal) / width
+    :param least: fewest objectives that are accepted
+    :param surrogate: models of the space; None: the installed ones
+    :param max_points: partial sums to keep at most; only checked here
+    :raises InputError: as :func:`parse_columns`; unknown space, or models of another
+    """
+    if surrogate is not None and surrogate.space.name != space:
+        raise InputError(
+            f"space is {space!r}, but the surrogate is of space {surrogate.space.name!r}"
+        )
+    own = measured_on_own(space) if surrogate is None else surrogate.own_devices
+    columns = parse_columns(objectives, least=least, own=own)
+    if not isinstance(max_points, int) or max_points < 1:
+        raise InputError(f"max_points is {max_points!r}; expected an integer, 1 or more")
+    return LayerSums(surrogate or surrogate_for(space, columns), columns, cost_model)
 
 
 class LayerSums:
@@ -173,6 +166,14 @@ class LayerSums:
         """Number of layers of a group."""
         return self.space.num_layers[self._parts(group)[1]]
 
+    def terms(self, group: int) -> NDArray[np.float64]:
+        """Terms of the layers of a group, shape (depth, 9, objectives)."""
+        return self.layers[group, : self.depth(group)]
+
+    def smallest(self, group: int) -> NDArray[np.float64]:
+        """Smallest sum of each objective alone in a group, shape (objectives,)."""
+        return np.asarray(self.start[group] + self.terms(group).min(axis=1).sum(axis=0))
+
     def _parts(self, group: int) -> tuple[int, int, int]:
         e, n, b = np.unravel_index(group, self.surrogate.group_shape)
         return int(e), int(n), int(b)
@@ -200,8 +201,8 @@ class LayerSums:
         values = exp(sums) if self.surrogate.link(_summed(column)) == "log" else sums
         return self.cost.seconds(values) if column.metric == ELAPSED_TIME else values
 
-    def range(self) -> Range:
-        """Ideal and nadir of the objectives: the artifact's own, else computed the same way."""
+    def ideal_and_nadir(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of the objectives, natural units: the artifact's own, else computed the same way."""
         recorded = stated_bounds(self.surrogate.manifest)
         targets = [_summed(column) for column in self.columns]
         if all(target in recorded for target in targets):
@@ -209,10 +210,10 @@ class LayerSums:
             for j, column in enumerate(self.columns):
                 if column.metric == ELAPSED_TIME:  # monotone: the range's ends stay its ends
                     ends[:, j] = self.cost.seconds(ends[:, j])
-            return Range(ends[0], ends[1])
+            return ends[0], ends[1]
         sample = self.encoding.sample(SAMPLE_SIZE, np.random.default_rng(SAMPLE_SEED))
         values = self.predictor.expected(sample)
-        return Range(values.min(axis=0), values.max(axis=0))
+        return values.min(axis=0), values.max(axis=0)
 
     def _check_exact(self, objective: int, target: str) -> None:
         """Raise unless every sum of one objective is exact, and exponentials keep the order."""

@@ -14,13 +14,7 @@ from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.fronts.dynamic_programming import MAX_POINTS, group_fronts, merge
-from hwgpt_blackbox.fronts.layer_sums import (
-    LayerSums,
-    Range,
-    load_surrogate,
-    own_devices_of,
-    parse_columns,
-)
+from hwgpt_blackbox.fronts.layer_sums import LayerSums, layer_sums
 from hwgpt_blackbox.fronts.nondominated import hypervolume, nondominated
 from hwgpt_blackbox.models.ideal_and_nadir import REFERENCE_POINT
 from hwgpt_blackbox.models.surrogate import Surrogate
@@ -79,8 +73,11 @@ class ReferenceFront:
         :param reference: reference point in every objective, normalised
         :raises InputError: wrong shape, or the ideal is not below the nadir
         """
-        ends = self._range(ideal, nadir)
-        return hypervolume(ends.normalise(self.objectives), reference)
+        low = self._checked("ideal", self.ideal if ideal is None else ideal)
+        high = self._checked("nadir", self.nadir if nadir is None else nadir)
+        if not (low < high).all():
+            raise InputError(f"ideal {low.tolist()} is not below nadir {high.tolist()}")
+        return hypervolume((self.objectives - low) / (high - low), reference)
 
     def hypervolume_at(self, point: ArrayLike) -> float:
         """Hypervolume of the front in natural units, up to a point of one's own.
@@ -102,14 +99,10 @@ class ReferenceFront:
         """
         if self.outer is None:
             return 0.0
-        above = hypervolume(self._range(None, None).normalise(self.outer), REFERENCE_POINT)
-        return max(above - self.hypervolume(), 0.0) + _ROUNDING * above
-
-    def _range(self, ideal: ArrayLike | None, nadir: ArrayLike | None) -> Range:
-        return Range(
-            self._checked("ideal", self.ideal if ideal is None else ideal),
-            self._checked("nadir", self.nadir if nadir is None else nadir),
-        )
+        below = self.hypervolume()
+        normalised = (self.outer - self.ideal) / (self.nadir - self.ideal)
+        above = hypervolume(normalised, REFERENCE_POINT)
+        return max(above - below, 0.0) + _ROUNDING * above
 
     def _checked(self, name: str, point: ArrayLike) -> NDArray[np.float64]:
         """A point with a finite number for each objective."""
@@ -146,7 +139,7 @@ def reference_front(
     When a group has more than ``max_points`` non-dominated partial sums (two objectives do not come
     near; three may) they are thinned, and the result says ``exact=False`` and bounds the
     hypervolume missed: see :attr:`ReferenceFront.hypervolume_gap_bound` and, for the proof,
-    ``sweep.group_fronts``.
+    ``dynamic_programming.group_fronts``.
 
     :param space: ``s``, ``m``, ``l``; a wide space too for ``flops`` and ``params``
     :param objectives: two or more, for instance ``("perplexity", "energy@rtx2080")``; devices may
@@ -159,10 +152,14 @@ def reference_front(
     :raises DataError: the surrogate's coefficients are too fine for exact sums
     :raises MissingExtraError: three or more objectives and moocore is not installed
     """
-    columns = parse_columns(objectives, least=2, own=own_devices_of(space, surrogate))
-    if not isinstance(max_points, int) or max_points < 1:
-        raise InputError(f"max_points is {max_points!r}; expected an integer, 1 or more")
-    problem = LayerSums(load_surrogate(space, surrogate, columns), columns, cost_model)
+    problem = layer_sums(
+        space,
+        objectives,
+        least=2,
+        surrogate=surrogate,
+        cost_model=cost_model,
+        max_points=max_points,
+    )
     fronts, exact = group_fronts(problem, max_points)
     sums, matrix = merge(problem, fronts)
     order = np.lexsort(sums.T[::-1])
@@ -170,15 +167,15 @@ def reference_front(
     values = problem.predictor.expected(matrix)
     keep = nondominated(values)
     keep = keep[np.lexsort(values[keep].T[::-1])]
-    ends = problem.range()
+    ideal, nadir = problem.ideal_and_nadir()
     return ReferenceFront(
         space=space,
         names=problem.names,
         objectives=_frozen(values[keep]),
         matrix=_frozen(matrix[keep]),
         exact=exact,
-        ideal=_frozen(ends.ideal),
-        nadir=_frozen(ends.nadir),
+        ideal=_frozen(ideal),
+        nadir=_frozen(nadir),
         outer=None if exact else _frozen(_outer(problem, max_points)),
         artifact_sha256=problem.artifact_sha256,
         encoding=problem.encoding,
@@ -188,7 +185,7 @@ def reference_front(
 def _outer(problem: LayerSums, max_points: int) -> NDArray[np.float64]:
     """Points in natural units of which one weakly dominates each architecture."""
     fronts, _ = group_fronts(problem, max_points, outer=True)
-    sums = np.concatenate([front.partial.sums for front in fronts])
+    sums = np.concatenate([partial.sums for _, partial in fronts])
     values = problem.natural(sums[nondominated(sums)])
     return values[nondominated(values)]
 

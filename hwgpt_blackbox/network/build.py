@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hwgpt_blackbox.network.gpt import GPT
 
 
-def build_model(config: ModelConfig | Mapping[str, Any], *, device: str = "cpu") -> GPT:
+def build_model(config: ModelConfig | Mapping[str, Any] | str, *, device: str = "cpu") -> GPT:
     """A torch module with random weights.
 
     :param config: what :func:`model_config` returns, or an architecture in another form

@@ -12,6 +12,7 @@ from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.cli.query import parse_configuration
 from hwgpt_blackbox.domain.objectives import dataset_columns
 from hwgpt_blackbox.domain.spaces import SPACES
+from hwgpt_blackbox.dropin.names import sample_of
 from hwgpt_blackbox.errors import InputError
 
 S = SPACES["s"]
@@ -113,7 +114,7 @@ def test_what_is_printed_is_read_again(capsys, tmp_path):
         best_found,
         best_found["architecture"],
         model_config("s", best_found).as_dict(),
-        api._samples.write(api._samples.read(best_found)),
+        sample_of(SPACES["s"], api._matrix[0]),
         configuration,
     ]
     path = tmp_path / "architecture.json"

@@ -73,6 +73,14 @@ def forms_of(space: str, row: np.ndarray) -> dict[str, Any]:
             "sample_mlp_ratio": [configuration[f"mlp_ratio_{i}"] for i in layers],
             "sample_bias": str(configuration["bias"]),
         },
+        "string": "-".join(
+            [
+                f"gpt-{space}-{len(layers)}-{configuration['embed_dim']}",
+                *(str(configuration[f"mlp_ratio_{i}"]) for i in layers),
+                *(str(configuration[f"num_heads_{i}"]) for i in layers),
+                str(configuration["bias"]),
+            ]
+        ),
     }
     return json.loads(json.dumps(forms))
 
@@ -124,6 +132,8 @@ def test_bad_input_is_an_error_that_names_value_and_cure(monkeypatch):
         model_config("s", configuration | {"embed_dim": 100})
     for bad, message in (
         (7, r"an architecture is a int; expected a dict"),
+        ("gpt", "'gpt' is no architecture; expected gpt-<space>-"),
+        ("gpt-m-10", "'gpt-m-10' is no architecture of space m"),
         ({}, "num_layers is None; expected the number of layers"),
         ({"num_layers": 10**12, "embed_dim": 8, "bias": True}, "lacks 'mlp_ratio_0'"),
         ({"num_heads": [1]}, "lacks embed_dim, num_layers, bias, mlp_ratios"),

@@ -15,7 +15,7 @@ from hwgpt_blackbox.domain.encoding import BIAS, Encoding
 from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.domain.parameter_counts import count
 from hwgpt_blackbox.domain.spaces import SPACES
-from hwgpt_blackbox.dropin.names import published_flops, published_params
+from hwgpt_blackbox.dropin.units import published_flops, published_params
 from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.storage.surrogates import load_surrogate
 

@@ -49,7 +49,7 @@ def test_counted_parameters_equal_the_formula(space: str):
 def test_every_form_of_an_architecture_is_built():
     api = hwgpt_blackbox.HWGPT("s", seed=0)
     sample = api.sample_arch()
-    configuration = api._encoding.decode_one(api._samples.read(sample))
+    configuration = api._encoding.decode_one(api._matrix[0])
     architecture = hwgpt_blackbox.architecture_of("s", configuration)
     config = model_config("s", configuration)
     for form in (
