@@ -232,10 +232,10 @@ def test_a_failure_half_way_leaves_what_was_there(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    target = tmp_path / "hwgpt-s-tabular"
+    target, old = tmp_path / "hwgpt-s-tabular", '{"schema_version": 1, "files": {}}'
     if overwrite:
         target.mkdir()
-        (target / "manifest.json").write_text("old")
+        (target / "manifest.json").write_text(old)
 
     def fail(*args: Any, **kwargs: Any) -> None:
         raise error
@@ -249,7 +249,7 @@ def test_a_failure_half_way_leaves_what_was_there(
         assert "make room" in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == [target.name] * overwrite
     if overwrite:
-        assert (target / "manifest.json").read_text() == "old"
+        assert (target / "manifest.json").read_text() == old
 
 
 def test_a_failed_fit_leaves_no_table_either(

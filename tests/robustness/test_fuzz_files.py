@@ -287,8 +287,9 @@ def measured(tmp_path: Path) -> Path:
     encoding = Encoding(SPACE)
     rng = np.random.default_rng(0)
     table = pd.DataFrame(encoding.decode(encoding.sample(30, rng)))
-    for name in ("latency_0", "latency_1", "energy_0", "energy_1"):
-        table[name] = rng.uniform(1.0, 2.0, size=len(table))
+    for name, scale in {"latency": 100.0, "energy": 0.01}.items():  # ms and Wh of a GPU
+        for repeat in (0, 1):
+            table[f"{name}_{repeat}"] = scale * rng.uniform(1.0, 2.0, size=len(table))
     table.to_csv(tmp_path / "my.csv", index=False)
     assert len(read_device(tmp_path / "my.csv", SPACE)) == 30
     return tmp_path / "my.csv"

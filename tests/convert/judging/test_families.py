@@ -154,7 +154,7 @@ def test_families_beside_a_section_of_a_card(data: Measurements) -> None:
     known = {"mae": 1.5, "mae_least_squares": 2.5, "crps_over_mean": 0.1, "mae_ratio": 0.6}
     part = {"split": "random", "seed": 1, "targets": {"latency@a100": known}}
     comparison = ComparisonSettings(["xgboost"], ["latency@a100", "energy@a40"])
-    found = compare_on_section, (part, OURS, data, comparison, lambda step: None)
+    found = compare_on_section(part, OURS, data, comparison, lambda step: None)
     assert (found["split"], found["seed"]) == ("random", 1)
     names = [(row["target"], row["family"]) for row in found["rows"]]
     three = [("latency@a100", family) for family in (OURS, FLOOR, "xgboost")]

@@ -176,7 +176,7 @@ def test_nan_and_infinity_poison_nothing(method):
     searcher = method(SPACE, random_seed=0, initial=5)
     _run(searcher, 10, evaluate)
     assert np.isfinite(searcher.observations.Y).all()
-    assert all(np.isfinite(m.scale) for m in searcher._surrogate.models)
+    assert all(np.isfinite(m.scale) for m in searcher._models.models)
 
 
 @pytest.mark.parametrize("method", METHODS)
