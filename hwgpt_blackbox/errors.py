@@ -77,7 +77,9 @@ def unknown(what: str, value: object, known: Iterable[object]) -> InputError:
     "unknown device 'V100'; known: a100, v100; did you mean 'v100'?"
     """
     names = [str(name) for name in known]
-    folded = {name.casefold(): name for name in reversed(names)}
+    folded = {
+        part: n for n in reversed(names) for part in (n.casefold(), n.casefold().split("@")[0])
+    }
     near = get_close_matches(str(value).casefold()[:200], folded, n=1)
     hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
     return InputError(f"unknown {what} {value!r:.200}; known: {', '.join(names)}{hint}")

@@ -85,7 +85,6 @@ def convert_device(
         usual.batch if batch is None else batch, usual.length if length is None else length
     )
     with building([name], out, overwrite=overwrite, progress=progress) as build:
-        build.progress("measurements")
         data = read_device(
             source,
             row,

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.errors import DataError, InputError, unknown
 from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, BY_MANIFEST, kind_of
 from hwgpt_blackbox.storage.locations import MANIFEST
 from hwgpt_blackbox.storage.manifest import parse_manifest
@@ -31,10 +31,9 @@ def artifact_of(name: str) -> str:
     if name in BLACKBOXES:
         return BLACKBOXES[name].artifact
     if not kind_of(name):
-        raise InputError(
-            f"{name!r} is no name of an artifact; known: {', '.join(BLACKBOXES)}, and "
-            "hwgpt-<space>-published, -autogluon or -device-<name>"
-        )
+        others = [f"hwgpt-<space>-{part}" for part in ("published", "autogluon", "device-<name>")]
+        known = str(unknown("name", name, [*BLACKBOXES, *others])).partition("; ")[2]
+        raise InputError(f"{name!r} is no name of an artifact; {known}")
     return name
 
 
