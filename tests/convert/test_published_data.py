@@ -99,16 +99,12 @@ def test_the_offset_of_the_published_network(
         assert abs(np.median(error[of_width])) < 0.006
 
 
-@pytest.mark.parametrize(
-    "only", [["--only", "tabular"], pytest.param([], marks=pytest.mark.slow)], ids=["table", "all"]
-)
-def test_the_command_within_memory(
-    only: list[str], source_data: Path, tmp_path: Path, run_python: Any
-) -> None:
+@pytest.mark.slow
+def test_the_command_within_memory(source_data: Path, tmp_path: Path, run_python: Any) -> None:
     """The largest space, by the command, and what Syne Tune then loads."""
     pytest.importorskip("torch")
     out = tmp_path / "out"
-    words = ["convert", str(source_data), "--space", "l", "--out", str(out), *only]
+    words = ["convert", str(source_data), "--space", "l", "--out", str(out)]
     code = (
         "from hwgpt_blackbox.cli import main\n"
         f"code = main({words!r})\n"
@@ -138,4 +134,4 @@ def test_the_command_within_memory(
     with np.load(out / "hwgpt-l-tabular" / "side.npz", allow_pickle=False) as side:
         assert side["perplexity_filled"].sum() == (~measured).sum() == 8603
         assert np.isfinite(side["accuracy"]).sum() == 397
-    assert (out / "hwgpt-l" / "manifest.json").is_file() == (not only)
+    assert (out / "hwgpt-l" / "manifest.json").is_file()
