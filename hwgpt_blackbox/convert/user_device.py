@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from hwgpt_blackbox.convert.build import building
 from hwgpt_blackbox.convert.fitting.expected_value import CELLS, MIN_CELL
 from hwgpt_blackbox.convert.fitting.features import Architectures
@@ -84,7 +86,11 @@ def convert_device(
     workload = Workload(
         usual.batch if batch is None else batch, usual.length if length is None else length
     )
-    with building([name], out, overwrite=overwrite, progress=progress) as build:
+    # Products of small matrices: several threads take longer, and change the last bits.
+    with (
+        threadpool_limits(1),
+        building([name], out, overwrite=overwrite, progress=progress) as build,
+    ):
         data = read_device(
             source,
             row,

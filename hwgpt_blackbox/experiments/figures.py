@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hwgpt_blackbox.domain.objectives import Column
-from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.experiments.architecture_sample import (
     MEASURED,
     RANDOM,
@@ -60,15 +61,16 @@ def front_table(
     kind, values = RANDOM, pd.DataFrame(np.empty((0, len(targets))), columns=targets)
     # Results may come from another machine, with a user's device that this one does not know.
     if set(problem.own) <= set(measured_on_own(problem.space)):
-        cloud = sample_architectures(
-            problem.space,
-            problem.dataset,
-            problem.objectives,
-            size=CLOUD_SIZE,
-            seed=CLOUD_SEED,
-            measured=not problem.own,
-        )
-        kind, values = cloud.kind, cloud.values
+        with suppress(DataError):  # its artifact is damaged: the log says so
+            cloud = sample_architectures(
+                problem.space,
+                problem.dataset,
+                problem.objectives,
+                size=CLOUD_SIZE,
+                seed=CLOUD_SEED,
+                measured=not problem.own,
+            )
+            kind, values = cloud.kind, cloud.values
     parts = [_part(kind, "", 0, values)]
     if reference is not None:
         exact = pd.DataFrame(reference.objectives, columns=list(reference.names))[targets]

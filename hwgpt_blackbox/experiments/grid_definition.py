@@ -149,17 +149,27 @@ def _parse_yaml(text: str) -> Any:
     require("yaml", extra="clusters")
     import yaml
 
-    class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        """Refuses a key that is given twice."""
+    _check_keys(yaml.compose(text, Loader=yaml.SafeLoader))
+    return yaml.safe_load(text)
 
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            keys = [key.value for key, _ in node.value]
-            twice = sorted({str(key) for key in keys if keys.count(key) > 1})
-            if twice:
-                raise InputError(f"{', '.join(twice)} is given twice; leave one")
-            return super().construct_mapping(node, deep)
 
-    return yaml.load(text, Loader)  # noqa: S506, a safe loader
+def _check_keys(node: Any) -> None:
+    """Raise if a mapping of a YAML document has a key twice, of which the parser keeps the last.
+
+    :raises ValueError: one has
+    """
+    seen, nodes = set[int](), [node]
+    while nodes:
+        node = nodes.pop()
+        if id(node) in seen or not isinstance(getattr(node, "value", None), list):
+            continue
+        seen.add(id(node))
+        pairs = [pair for pair in node.value if isinstance(pair, tuple)]
+        keys = [str(key.value) for key, _ in pairs]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} is given twice; leave one")
+        nodes += [part for pair in pairs for part in pair] or node.value
 
 
 _Reader = Callable[[str, Any], Any]

@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -95,14 +96,16 @@ def get_method(name: str) -> RunMethod:
 def own_method(factory: Factory) -> OwnMethod:
     """The method that a function makes, named after its module and itself: ``__main__:factory``.
 
-    Results are stored under that name. So it must tell all that decides them: a function made
-    inside another, or bound to an object, holds values that the name does not.
+    Results are stored under that name. So it must be the function's alone: one made inside
+    another, decorated on the way, or bound to an object, holds values that the name does not tell.
 
-    :raises InputError: it is no function or class of a module's top level
+    :raises InputError: it is not what its module has under its name
     """
-    name = f"{_defining_module(factory)}:{getattr(factory, '__qualname__', '')}"
+    module, own = _defining_module(factory), getattr(factory, "__qualname__", "")
+    name = f"{module}:{own}"
     plain = inspect.isfunction(factory) or inspect.isclass(factory)
-    if not plain or IMPORT_PATH.fullmatch(name) is None:
+    found = getattr(sys.modules.get(module or ""), own, None)
+    if not plain or found is not factory or IMPORT_PATH.fullmatch(name) is None:
         raise InputError(
             f"method {factory!r:.200} has no name that tells it from others; expected a name of "
             "ours, an import path, or a function made with def at the top level of a module"

@@ -206,7 +206,10 @@ class StoreSource(Source):
             raise InputError(f"{self.url}: web servers take no files; push to a store or a hub")
         if self._scheme == "file":
             target, other = Path(self._path), "choose another address"
-            with Outputs(target.parent, [target.name], overwrite=True, other=other) as outputs:
+            # What else is there was listed as stale, and its removal asked for.
+            with Outputs(
+                target.parent, [target.name], overwrite=True, other=other, keep_others=False
+            ) as outputs:
                 outputs.need(listing.size)
                 copy_files(artifact, outputs.build(target.name), other)
                 outputs.publish()

@@ -29,6 +29,7 @@ from hwgpt_blackbox.storage.artifact_check import check_artifact
 from hwgpt_blackbox.storage.artifact_kinds import kind_of
 from hwgpt_blackbox.storage.atomic_writes import (
     Outputs,
+    check_others,
     discard,
     need,
     temporary_folder,
@@ -282,7 +283,10 @@ class PulledArtifact:
         :param overwrite: whether what was not pulled may be replaced
         :raises OutputError: something else has the name
         """
-        if not os.path.lexists(self.path) or any(v.active for v in self.versions()):
+        if not os.path.lexists(self.path):
+            return
+        if any(v.active for v in self.versions()):
+            check_others(self.path, OTHER_HOME)
             return
         if not (self.path / MANIFEST).is_file() or self.path.is_symlink():
             raise OutputError(
@@ -351,10 +355,14 @@ class PulledArtifact:
             write_file(self._log, json.dumps(log, indent=1))
 
     def remove(self, digest: str) -> None:
-        """Remove every copy of a version."""
+        """Remove every copy of a version.
+
+        :raises OutputError: the one in use holds files that are not its own
+        """
         for copy in list(self._copies()):
             if copy.digest == digest:
                 if copy.active:
+                    check_others(self.path, OTHER_HOME)
                     self._drop(self.path)
                 if copy.path != self.path:  # it is where the link led, or in the cache
                     self._drop(copy.path)

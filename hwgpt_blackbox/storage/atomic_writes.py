@@ -187,15 +187,23 @@ class Outputs:
     :param names: their names
     :param overwrite: replace artifacts of these names
     :param other: how users choose another folder, for messages
+    :param keep_others: refuse to replace an artifact whose folder holds other files
     :raises OutputError: an artifact exists, or the folder cannot be written
     """
 
     def __init__(
-        self, folder: Path, names: list[str], *, overwrite: bool, other: str = OTHER_FOLDER
+        self,
+        folder: Path,
+        names: list[str],
+        *,
+        overwrite: bool,
+        other: str = OTHER_FOLDER,
+        keep_others: bool = True,
     ) -> None:
         self.folder = folder
         self.overwrite = overwrite
         self.other = other
+        self._keep_others = keep_others
         self._names = names
         self._built: list[str] = []
         self._made: list[Path] = []
@@ -203,7 +211,6 @@ class Outputs:
         clean_up(folder)
         for name in names:
             self._check(folder / name)
-            self._check_files(folder / name)
 
     def _check(self, target: Path) -> None:
         if not os.path.lexists(target):
@@ -218,14 +225,8 @@ class Outputs:
                 f"{target} exists and is no artifact (it has no {MANIFEST}), so it is not "
                 f"replaced; move it away, or {self.other}"
             )
-
-    def _check_files(self, target: Path) -> None:
-        """Raise if an artifact's folder holds what its manifest does not list."""
-        if others := _others_files(target):
-            raise OutputError(
-                f"{target} holds what its {MANIFEST} does not list ({', '.join(others[:3])}), so "
-                f"it is not replaced; move that away, or {self.other}"
-            )
+        if self._keep_others:
+            check_others(target, self.other)
 
     def __enter__(self) -> Outputs:
         try:
@@ -329,6 +330,25 @@ class Outputs:
                 old.rename(target)
 
 
+def check_others(folder: Path, other: str = OTHER_FOLDER) -> None:
+    """Raise if the folder of an artifact holds what its manifest does not list.
+
+    :param other: how users choose another folder, for the message
+    :raises OutputError: it does; or its manifest is damaged, so that nothing says whose it is
+    """
+    others = _others_files(folder)
+    if MANIFEST in others:
+        raise OutputError(
+            f"{folder / MANIFEST} is not the manifest of an artifact of ours, or damaged, so that "
+            f"folder is not replaced; move the folder away, or {other}"
+        )
+    if others:
+        raise OutputError(
+            f"{folder} holds what its {MANIFEST} does not list ({', '.join(others[:3])}), so it is "
+            f"not replaced; move that away, or {other}"
+        )
+
+
 def _others_files(folder: Path) -> list[str]:
     """What an artifact's folder holds beside the files of its manifest: all, if that is not ours.
 
@@ -342,7 +362,8 @@ def _others_files(folder: Path) -> list[str]:
         names = {path.name for path in folder.iterdir()}
         try:
             manifest = json.loads((folder / MANIFEST).read_bytes())
-            names -= {MANIFEST, *manifest["files"]} if "schema_version" in manifest else set()
+            ours = {MANIFEST, *manifest["files"]} if "schema_version" in manifest else set()
+            names -= {name for name in ours & names if (folder / name).is_file()}
         except (ValueError, TypeError, KeyError, RecursionError):
             pass
         return sorted(map(printable, names)) if folder.stat().st_ino == before else []

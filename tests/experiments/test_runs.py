@@ -4,7 +4,7 @@ import pickle
 import subprocess
 import sys
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 
 import numpy as np
@@ -195,13 +195,19 @@ def _made(share):
     return factory
 
 
+@wraps(mine)
+def decorated(*args, **options):
+    """Called by the name of what it wraps, of which there may be several."""
+    return mine(*args, **options)
+
+
 class Bound:
     def method(self, config_space, metrics, *, random_seed, canonical_form=None):
         return self
 
 
 @pytest.mark.parametrize(
-    "method", [lambda *args: None, partial(mine), 3, None, _made(0.1), Bound().method]
+    "method", [lambda *args: None, partial(mine), 3, None, _made(0.1), Bound().method, decorated]
 )
 def test_a_function_without_a_name_is_no_method(method):
     problem = Problem.parse("s", ["perplexity", "energy@rtx2080"])

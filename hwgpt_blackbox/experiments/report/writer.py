@@ -43,6 +43,8 @@ class Writer:
         try:
             for folder in (DATA, FIGURES):
                 (out / folder).mkdir(parents=True, exist_ok=True)
+            if not (out / PAGE).exists():  # says whose the folder is, if this process is killed
+                write_atomically(out / PAGE, f"<title>{TITLE}</title>Not complete.".encode())
         except OSError as error:
             raise OutputError(
                 f"{out} cannot be used ({error}); name a folder that can be written"
@@ -77,10 +79,8 @@ class Writer:
 
 
 def _is_somebody_elses(out: Path) -> bool:
-    """Whether a folder has files that no report has, or a page that is none of ours."""
-    page = out / PAGE
-    if page.is_file():
-        with page.open("rb") as file:
-            return f"<title>{TITLE}</title>".encode() not in file.read(1 << 20)
-    ours = {DATA, FIGURES, PAGE, LATEX}
-    return out.is_dir() and any(p.name not in ours and p.name[0] != "." for p in out.iterdir())
+    """Whether a folder holds something, but no page of ours."""
+    if not (out / PAGE).is_file():
+        return out.is_dir() and any(out.iterdir())
+    with (out / PAGE).open("rb") as file:
+        return f"<title>{TITLE}</title>".encode() not in file.read(1 << 20)
