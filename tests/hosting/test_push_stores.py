@@ -89,6 +89,8 @@ def test_a_folder_is_not_mended_over_files_of_others(first: Path, tmp_path: Path
     with pytest.raises(OutputError, match=r"'thesis\.tex' first; .*--overwrite"):
         push(first / SURROGATE, str(target), progress=False)
     assert (target / "thesis.tex").read_text() == "mine"
+    push(first / SURROGATE, str(target), overwrite=True, progress=False)
+    assert not (target / "thesis.tex").exists()
 
 
 def test_a_manifest_that_cannot_be_read_is_not_replaced_unasked(

@@ -50,6 +50,16 @@ def test_elsewhere_the_version_pulled_last_is_the_only_one(first: Path, second: 
     assert tree_of(home() / SURROGATE) == tree_of(second / SURROGATE)
 
 
+def test_files_of_others_beside_a_pulled_artifact_stay(first: Path, second: Path) -> None:
+    get(first / SURROGATE)
+    notes = home() / SURROGATE / "thesis.txt"
+    notes.write_text("years of work")
+    for change in (lambda: get(second / SURROGATE), lambda: remove(SURROGATE)):
+        with pytest.raises(OutputError, match=r"does not list \(thesis\.txt\)"):
+            change()
+    assert notes.read_text() == "years of work"
+
+
 def test_a_version_of_the_hub_can_be_fetched_without_being_used(
     hub: Hub, faulty: FaultyHost, first: Path, second: Path
 ) -> None:
