@@ -34,16 +34,16 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest --numprocesses 2 -m 'not slow'
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m 'not slow'
 
 test-all: lint $(VENV)/.all test-versions
-	$(BIN)/python -m pytest --numprocesses 2 --hypothesis-profile long
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --hypothesis-profile long
 
 # The oldest and the newest versions that the requirements admit, each in an environment of its own.
 test-versions: test-minimum test-newest
 
 test-minimum test-newest: test-%: .venv-%/.test
-	.venv-$*/bin/python -m pytest --numprocesses 2 -m 'not slow'
+	.venv-$*/bin/python -m pytest --numprocesses 2 --dist worksteal -m 'not slow'
 
 .venv-minimum/.test: PINS = $(PYTHON) tests/floors.py
 .venv-newest/.test: PINS = grep '^torch==' constraints.txt
