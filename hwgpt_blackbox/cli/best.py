@@ -94,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
     values = predictor.one(found.row.tolist(), None)
     expected = dict(zip(columns, values, strict=True))
     architecture = architecture_of(space.name, found.configuration)
+    notes = workload_notes(space.name, {str(column.device) for column in columns})
     if args.json:
         document = {
             "architecture": architecture,
@@ -105,9 +106,8 @@ def run(args: argparse.Namespace) -> int:
             "expected": {column.target: value for column, value in expected.items()},
             "units": {column.target: METRICS[column.metric].unit for column in columns},
         }
-        print(json.dumps(document, indent=1))
+        print(json.dumps(document | ({"notes": notes} if notes else {}), indent=1))
     else:
-        notes = workload_notes(space.name, {str(column.device) for column in columns})
         print("\n".join([*_table(found, architecture, limits, expected), *notes]))
     return 0
 

@@ -156,7 +156,7 @@ def _numbers(frame: pd.DataFrame, name: str, *, whole: bool = False) -> Any:
 
 def _architectures(frame: pd.DataFrame) -> tuple[str, Any]:
     """The space whose hyperparameters the columns are, and the matrix of choice indices."""
-    reasons = []
+    reasons = list[tuple[int, str]]()  # number of wrong cells of a space, and the first of them
     for name in MEASURED_SPACES:
         choices = {CONFIG + key: known for key, known in get_space(name).choices.items()}
         if not set(choices) <= set(map(str, frame)):  # others are constants of the space
@@ -169,12 +169,14 @@ def _architectures(frame: pd.DataFrame) -> tuple[str, Any]:
         )
         if (indices >= 0).all():
             return name, indices.T.astype(np.uint8)
-        j, row = np.argwhere(indices < 0)[0]
-        column = list(choices)[j]
-        wrong = frame[column].iloc[row]
-        reasons.append(f"{column} holds {wrong!s:.80}, which is no choice of {name}")
-    why = "; ".join(reasons) or "its hyperparameters are not those of " + ", ".join(MEASURED_SPACES)
-    raise ValueError(why)
+        wrong = np.argwhere(indices < 0)
+        column = list(choices)[wrong[0][0]]
+        cell = frame[column].iloc[wrong[0][1]]
+        reason = f"{column} holds {cell!s:.80}, which is no choice of {name}"
+        reasons.append((len(wrong), reason))
+    if not reasons:
+        raise ValueError("its hyperparameters are not those of " + ", ".join(MEASURED_SPACES))
+    raise ValueError(min(reasons)[1])
 
 
 def _places(known: Sequence[Any], column: pd.Series[Any]) -> list[int]:

@@ -21,7 +21,7 @@ from hwgpt_blackbox.blackboxes.loading import load
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.convert.user_device import convert_device
 from hwgpt_blackbox.domain.objectives import Column, parse_objective
-from hwgpt_blackbox.errors import DataError, InputError, MissingExtraError
+from hwgpt_blackbox.errors import DataError, InputError, MissingExtraError, OutputError
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.report import (
     Results,
@@ -34,6 +34,7 @@ from hwgpt_blackbox.experiments.report.inputs import _warnings
 from hwgpt_blackbox.experiments.report.one_problem import ProblemResults
 from hwgpt_blackbox.experiments.report.optimum import Optimum
 from hwgpt_blackbox.experiments.report.tables import run_table, score_table
+from hwgpt_blackbox.experiments.report.writer import Writer
 from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.experiments.results.store import ResultStore
 from hwgpt_blackbox.experiments.runs import RunSettings, execute
@@ -380,6 +381,26 @@ def test_experiment_of_syne_tune(tmp_path):
     assert (result.frame["expected_latency@rtx2080"] == expected).all()
 
 
+def test_an_experiment_with_a_constant_in_its_space(tmp_path):
+    frame = experiment(tmp_path / "e", ["metric_perplexity", "metric_latency"], device="a100")
+    expected = read_experiment(tmp_path / "e").frame
+    frame.assign(config_epochs=27).to_csv(tmp_path / "e" / "results.csv.zip", index=False)
+    pd.testing.assert_frame_equal(read_experiment(tmp_path / "e").frame, expected)
+
+
+def test_a_folder_of_something_else_gets_no_report(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "summary.csv").write_text("mine")
+    with pytest.raises(OutputError, match="is not empty and holds no report"):
+        Writer(tmp_path, ())
+    (tmp_path / "index.html").write_text("<title>My page</title>")
+    with pytest.raises(OutputError, match="is not empty and holds no report"):
+        Writer(tmp_path, ())
+    assert (tmp_path / "index.html").read_text() == "<title>My page</title>"
+    Writer(tmp_path / "new", ())  # and killed before its page is complete
+    Writer(tmp_path / "new", ())
+
+
 @pytest.mark.parametrize(
     ("stated", "shown"),
     [({}, "RE"), ({"denoise": False}, "RE"), ({"denoise": True}, "RE (denoised)")],
@@ -430,6 +451,13 @@ def test_experiment_that_is_no_run_of_ours(tmp_path, names, metadata, message):
         ("metric_latency", [None] * 12, "metric_latency holds nan"),
         ("metric_latency", [0.0] * 12, "measured_latency@a100 holds 0.0 in row 0; expected pos"),
         ("config_num_layers", [13] * 12, r"config_num_layers holds .*13.*, which is no choice"),
+        # One odd cell makes text of its column: it is blamed, not the sound one above it.
+        ("config_bias", [*[True] * 10, "yes", "yes"], "config_bias holds yes, which is no"),
+        (
+            "config_embed_dim",
+            [192] * 10 + [10**40] * 2,
+            "config_embed_dim holds 10{40}, which is no",
+        ),
     ],
 )
 def test_values_that_an_experiment_cannot_have(tmp_path, column, values, message):
