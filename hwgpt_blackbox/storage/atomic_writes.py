@@ -35,7 +35,8 @@ OTHER_FOLDER = "choose another folder with --out"
 _SPARE = 64 << 20
 """Bytes beyond the estimate that must be free."""
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Errors of a disk that is full."""
 
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 """What a rename says when a folder of the new name exists."""
@@ -441,7 +442,7 @@ def writing(what: Path, other: str = OTHER_FOLDER) -> Iterator[None]:
         raise
     except OSError as error:
         reason = error.strerror or str(error)
-        cure = "make room" if error.errno in _FULL else "check the path and its rights"
+        cure = "make room" if error.errno in FULL else "check the path and its rights"
         raise OutputError(
             f"{what} could not be written ({reason}); {cure}, or {other}; "
             "nothing half-written stays"

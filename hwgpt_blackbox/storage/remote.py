@@ -7,7 +7,6 @@ them and what is resumed are those of the libraries.
 from __future__ import annotations
 
 import contextlib
-import errno
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from hwgpt_blackbox.errors import (
     printable,
     require,
 )
+from hwgpt_blackbox.storage.atomic_writes import FULL
 
 TIMEOUT = 20
 """Seconds without a byte after which a connection counts as cut."""
@@ -34,9 +34,6 @@ OBJECT_STORES = frozenset(
     {"abfs", "abfss", "adl", "az", "gcs", "gs", "memory", "oci", "oss", "r2", "s3", "s3a"}
 )
 """Protocols where a put shows the whole object or nothing, and folders need not be made."""
-
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""Errors of a disk here that is full, which no host is to blame for."""
 
 
 def redact(text: str) -> str:
