@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hwgpt_blackbox.storage.manifest import sha256
 from hwgpt_blackbox.experiments.methods import get_method
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
-from hwgpt_blackbox.storage.user_devices import device_artifact
 from hwgpt_blackbox.storage.locations import MANIFEST, find
+from hwgpt_blackbox.storage.manifest import sha256
+from hwgpt_blackbox.storage.user_devices import device_artifact
 
 
 def artifact_digests(problem: Problem) -> dict[str, str]:

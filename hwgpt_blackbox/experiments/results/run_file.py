@@ -21,16 +21,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.models.ideal_and_nadir import check_bounds
-from hwgpt_blackbox.domain.evaluation_cost import CostModel
 from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.evaluation_cost import CostModel
+from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import DataError, HWGPTError, printable
-from hwgpt_blackbox.experiments.results.files import AnyPath
 from hwgpt_blackbox.experiments.problems import (
     Problem,
     evaluating_devices,
     parse_objectives,
 )
+from hwgpt_blackbox.experiments.results.files import AnyPath
 from hwgpt_blackbox.experiments.results.provenance import provenance
 from hwgpt_blackbox.experiments.runs import (
     CONFIG,
@@ -40,9 +40,9 @@ from hwgpt_blackbox.experiments.runs import (
     TRIAL_ID,
     RunSettings,
 )
+from hwgpt_blackbox.models.ideal_and_nadir import check_bounds
 from hwgpt_blackbox.storage.safe_parquet import SafeParquet
 from hwgpt_blackbox.storage.user_devices import NOISY, check_name
-from hwgpt_blackbox.domain.spaces import get_space
 
 SCHEMA_VERSION = 2
 """Version of the result files that this code writes, and the newest that it reads."""
@@ -212,7 +212,10 @@ def _rules(run: RunSettings) -> dict[str, tuple[Callable[[NDArray[Any]], Any], s
     """What each column of a run may hold: a test, row by row, and the same in words."""
     space, targets = get_space(run.problem.space), run.problem.targets
     hyperparameters = {
-        CONFIG + name: (partial(np.isin, test_elements=known), f"one of {', '.join(map(str, known))}")
+        CONFIG + name: (
+            partial(np.isin, test_elements=known),
+            f"one of {', '.join(map(str, known))}",
+        )
         for name, known in space.choices.items()
     }
     objectives = [prefix + target for prefix in (MEASURED, EXPECTED) for target in targets]

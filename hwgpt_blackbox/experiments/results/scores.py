@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from hwgpt_blackbox.models.ideal_and_nadir import REFERENCE_POINT
+from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.errors import InputError, require
-from hwgpt_blackbox.experiments.results.cumulative_hypervolume import cumulative
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.runs import EXPECTED, SIMULATED_TIME, RunSettings
+from hwgpt_blackbox.experiments.results.cumulative_hypervolume import cumulative
 from hwgpt_blackbox.experiments.results.files import write_atomically
 from hwgpt_blackbox.experiments.results.run_file import StoredRun
-from hwgpt_blackbox.domain.objectives import METRICS
+from hwgpt_blackbox.experiments.runs import EXPECTED, SIMULATED_TIME, RunSettings
+from hwgpt_blackbox.models.ideal_and_nadir import REFERENCE_POINT
 from hwgpt_blackbox.optimizers import METHODS
 
 SECONDS_PER_HOUR = 3600.0

@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError, OutputError
+from hwgpt_blackbox.experiments.methods import file_part
 from hwgpt_blackbox.experiments.results.files import (
     AnyPath,
     RemotePath,
@@ -27,11 +28,9 @@ from hwgpt_blackbox.experiments.results.files import (
     set_aside,
     write_bytes_atomically,
 )
-from hwgpt_blackbox.experiments.methods import file_part
 from hwgpt_blackbox.experiments.results.provenance import changed, provenance
 from hwgpt_blackbox.experiments.results.run_file import (
     SCHEMA_VERSION,
-    OtherVersionError,
     StoredRun,
     as_object,
     check_version,
@@ -103,7 +102,7 @@ class ResultStore:
 
     @property
     def identity(self) -> str | None:
-        """Random text that the marker states, the same on every machine; None: the folder is not ours."""
+        """Random text that the marker states; None: the folder is not ours."""
         try:
             stated = as_object((self.folder / MARKER).read_bytes(), self.folder)
         except (OSError, DataError):

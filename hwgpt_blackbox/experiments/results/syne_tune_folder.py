@@ -14,10 +14,12 @@ import pandas as pd
 
 from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.objectives import METRICS, PREFIX, check_device, dataset_columns
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, get_space
 from hwgpt_blackbox.errors import DataError, HWGPTError, printable
-from hwgpt_blackbox.experiments.results.scores import DENOISED
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.results.run_file import check_method_name, check_values
+from hwgpt_blackbox.experiments.results.run_file import StoredRun, check_method_name, check_values
+from hwgpt_blackbox.experiments.results.scores import DENOISED
 from hwgpt_blackbox.experiments.runs import (
     CONFIG,
     EXPECTED,
@@ -26,11 +28,8 @@ from hwgpt_blackbox.experiments.runs import (
     TRIAL_ID,
     RunSettings,
 )
-from hwgpt_blackbox.experiments.results.run_file import StoredRun
-from hwgpt_blackbox.domain.objectives import METRICS, PREFIX, check_device, dataset_columns
-from hwgpt_blackbox.storage.surrogates import measured_on_own, load_surrogate
 from hwgpt_blackbox.models.prediction import Predictor
-from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, get_space
+from hwgpt_blackbox.storage.surrogates import load_surrogate, measured_on_own
 
 METADATA_FILE, RESULTS_FILE = "metadata.json", "results.csv.zip"
 MAX_METADATA_BYTES, MAX_RESULTS_BYTES = 16 << 20, 1 << 30
@@ -161,12 +160,7 @@ def _architectures(frame: pd.DataFrame) -> tuple[str, Any]:
         choices = {CONFIG + key: known for key, known in get_space(name).choices.items()}
         if not set(choices) <= set(map(str, frame)):  # others are constants of the space
             continue
-        indices = np.array(
-            [
-                _places(known, frame[column])
-                for column, known in choices.items()
-            ]
-        )
+        indices = np.array([_places(known, frame[column]) for column, known in choices.items()])
         if (indices >= 0).all():
             return name, indices.T.astype(np.uint8)
         wrong = np.argwhere(indices < 0)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from hwgpt_blackbox.storage import remote
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.errors import OutputError
 from hwgpt_blackbox.experiments.grid_execution import make_runs, read_all
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.report import read_results
-from hwgpt_blackbox.experiments.runs import RunSettings, execute
 from hwgpt_blackbox.experiments.results.store import ResultStore, read
 from hwgpt_blackbox.experiments.run_task import make_task
+from hwgpt_blackbox.experiments.runs import RunSettings, execute
+from hwgpt_blackbox.storage import remote
 
 
 @pytest.fixture(scope="module")

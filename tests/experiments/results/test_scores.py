@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hwgpt_blackbox.domain.objectives import parse_objective
 from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.experiments.problems import Problem
+from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.experiments.results.scores import (
     cumulative_hypervolume,
     hypervolume,
@@ -16,10 +19,7 @@ from hwgpt_blackbox.experiments.results.scores import (
     summarise,
     write_summary,
 )
-from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings
-from hwgpt_blackbox.experiments.results.run_file import StoredRun
-from hwgpt_blackbox.domain.objectives import parse_objective
 
 
 def problem(m: int = 2) -> Problem:

@@ -10,16 +10,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hwgpt_blackbox.storage.manifest import sha256
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
 from hwgpt_blackbox.errors import DataError, InputError, OutputError
-from hwgpt_blackbox.experiments import grid_execution as grid, methods, run_task as workers
-from hwgpt_blackbox.experiments.results import provenance, run_file as records, store
+from hwgpt_blackbox.experiments import grid_execution as grid
+from hwgpt_blackbox.experiments import methods
+from hwgpt_blackbox.experiments import run_task as workers
 from hwgpt_blackbox.experiments.problems import Problem
-from hwgpt_blackbox.experiments.runs import RunSettings, execute
+from hwgpt_blackbox.experiments.results import provenance, store
+from hwgpt_blackbox.experiments.results import run_file as records
 from hwgpt_blackbox.experiments.results.run_file import METADATA_KEY
 from hwgpt_blackbox.experiments.results.store import ResultStore, read
+from hwgpt_blackbox.experiments.runs import RunSettings, execute
 from hwgpt_blackbox.storage.locations import MANIFEST, find
+from hwgpt_blackbox.storage.manifest import sha256
 
 PROBLEM = ("s", ["perplexity", "energy@rtx2080"])
 

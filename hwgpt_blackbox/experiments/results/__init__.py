@@ -1,0 +1,1 @@
+"""What a run leaves: its file, its store, its scores."""
