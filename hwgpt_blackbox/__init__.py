@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hwgpt_blackbox.blackboxes.simulated_backend import SimulatedBackend, repeat_of_trial
     from hwgpt_blackbox.domain.evaluation_cost import CostModel
     from hwgpt_blackbox.domain.model_config import ModelConfig, architecture_of, model_config
-    from hwgpt_blackbox.domain.spaces import SPACES
+    from hwgpt_blackbox.domain.spaces import SPACES, Space
     from hwgpt_blackbox.dropin import HWGPT, HWGPTBenchAPI, plot_eaf, run_baseline
     from hwgpt_blackbox.experiments.problems import Problem
     from hwgpt_blackbox.fronts import ReferenceFront, best, reference_front
@@ -33,6 +33,7 @@ __all__ = [
     "Problem",
     "ReferenceFront",
     "SimulatedBackend",
+    "Space",
     "__version__",
     "architecture_of",
     "best",
@@ -57,7 +58,7 @@ _LAZY = {
         "blackboxes.simulated_backend": "SimulatedBackend repeat_of_trial",
         "domain.evaluation_cost": "CostModel",
         "domain.model_config": "ModelConfig architecture_of model_config",
-        "domain.spaces": "SPACES",
+        "domain.spaces": "SPACES Space",
         "dropin": "HWGPT HWGPTBenchAPI plot_eaf run_baseline",
         "experiments.problems": "Problem",
         "fronts": "ReferenceFront best reference_front",

@@ -1,14 +1,19 @@
-"""The seven search spaces, one row each (HW-GPT-Bench, arXiv 2405.10299, table 1)."""
+"""Search spaces: the seven published ones (arXiv 2405.10299, table 1), and users' own."""
 
 from __future__ import annotations
 
+import itertools
+import json
+import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from hwgpt_blackbox.errors import InputError, unknown
+from hwgpt_blackbox.errors import DataError, InputError, printable, unknown
 
 SEQUENCE_LENGTH = 1024
 """Tokens per sequence of a forward pass."""
@@ -26,6 +31,41 @@ NORM_EPSILON = 1e-5
 """Added to the variance in layer normalisation."""
 
 
+NETWORKS = ("gated", "gelu-tied")
+"""Kinds of network; see :class:`Space`."""
+
+_CHOICES = {
+    "embed_dims": "embed_dim",
+    "num_layers": "num_layers",
+    "mlp_ratios": "mlp_ratio",
+    "num_heads": "num_heads",
+}
+_NUMBERS = {
+    "batch_size": 1 << 20,
+    "sequence_length": 1 << 20,
+    "vocabulary": 1 << 24,
+    "head_size": 1 << 16,
+}
+FILE_KEYS = ("name", *_CHOICES.values(), *_NUMBERS, "network")
+"""Keys of a space file."""
+
+MAX_CHOICES = 255
+"""Most choices of one hyperparameter: the encoding keeps an index in a byte."""
+
+MAX_FILE_BYTES = 1 << 20
+"""A space file beyond this is refused unread."""
+
+_LARGEST = {
+    "embed_dim": 1 << 20,
+    "num_layers": 1000,
+    "mlp_ratio": 1000,
+    "num_heads": 10_000,
+} | _NUMBERS
+"""Largest value of each key: beyond it, counts and memory are absurd."""
+
+_NAME = re.compile(r"(?!.*-device-)(?!.*-(?:repeats|tabular)\Z)[a-z][a-z0-9_-]{0,39}", re.ASCII)
+
+
 @dataclass(frozen=True)
 class Space:
     """A search space: the choices of every hyperparameter and the batch of one forward pass.
@@ -35,8 +75,13 @@ class Space:
     :param num_layers: depths, ascending
     :param mlp_ratios: ratios of hidden to embedding width of an MLP, ascending
     :param num_heads: numbers of attention heads of a layer, ascending
-    :param batch_size: sequences of 1,024 tokens in one forward pass
+    :param batch_size: sequences in one forward pass
     :param measured: whether measurements of it were published
+    :param sequence_length: tokens of a sequence
+    :param vocabulary: entries of the token embedding
+    :param head_size: width of an attention head
+    :param network: ``gated`` (gated MLP, output layer of its own, as profiled on the 13 devices) or
+        ``gelu-tied`` (plain GELU MLP, output layer tied to the embedding, as the trained supernet)
     """
 
     name: str
@@ -45,7 +90,86 @@ class Space:
     mlp_ratios: tuple[int, ...]
     num_heads: tuple[int, ...]
     batch_size: int
-    measured: bool
+    measured: bool = False
+    sequence_length: int = SEQUENCE_LENGTH
+    vocabulary: int = VOCABULARY
+    head_size: int = HEAD_SIZE
+    network: str = "gated"
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Space:
+        """The space that a TOML file describes.
+
+        :param path: a file with the keys ``name``, ``embed_dim``, ``num_layers``, ``mlp_ratio``,
+            ``num_heads`` (two or more ascending integers each), ``batch_size``,
+            ``sequence_length``, ``vocabulary``, ``head_size`` and ``network``
+        :return: for a file that repeats a published space, that row
+        :raises InputError: there is no such file
+        :raises DataError: it is no such TOML; names the key, its value and what is expected
+        """
+        try:
+            if Path(path).stat().st_size > MAX_FILE_BYTES:
+                raise DataError(f"{path} has more than {MAX_FILE_BYTES} bytes: it is no space file")
+            content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"the space file {path} cannot be read: {error.strerror}") from None
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+            raise DataError(f"{path} is no TOML: {printable(error)}") from None
+        return cls.from_dict(content, str(path))
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], source: str) -> Space:
+        """The space that a mapping with the keys of a space file describes.
+
+        :param source: where it comes from, for messages
+        :raises DataError: names the key, its value and what is expected
+        """
+        for key in content:
+            if key not in FILE_KEYS:
+                raise DataError(f"{source}: {unknown('key', printable(key), FILE_KEYS)}")
+        for key in FILE_KEYS:
+            if key not in content:
+                raise DataError(f"{source} lacks {key}; a space has {', '.join(FILE_KEYS)}")
+        name = content["name"]
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise DataError(
+                f"{source}: name is {printable(repr(name)):.80}; expected up to 40 lower-case "
+                "letters, digits, - and _, beginning with a letter, without -device-, and not "
+                "ending in -repeats or -tabular"
+            )
+        for key in (*_CHOICES.values(), *_NUMBERS):
+            _check_integers(content[key], key, source)
+        if content["network"] not in NETWORKS:
+            raise DataError(f"{source}: {unknown('network', content['network'], NETWORKS)}")
+        choices: dict[str, Any] = {f: tuple(content[key]) for f, key in _CHOICES.items()}
+        space = cls(
+            name=name, network=content["network"], **choices, **{k: content[k] for k in _NUMBERS}
+        )
+        published = SPACES.get(name)
+        if published is None:
+            return space
+        if published.as_dict() != space.as_dict():
+            raise DataError(
+                f"{source}: name is {name!r}, a published space with other choices; choose another"
+            )
+        return published
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its content under the keys of a space file."""
+        return {
+            "name": self.name,
+            **{key: list(getattr(self, field)) for field, key in _CHOICES.items()},
+            **{key: getattr(self, key) for key in (*_NUMBERS, "network")},
+        }
+
+    def as_toml(self) -> str:
+        """Its space file, one line a key."""
+        return "".join(f"{key} = {json.dumps(value)}\n" for key, value in self.as_dict().items())
+
+    @property
+    def layer_codes(self) -> int:
+        """Number of (MLP ratio, heads) choices of a layer."""
+        return len(self.mlp_ratios) * len(self.num_heads)
 
     @property
     def max_layers(self) -> int:
@@ -67,8 +191,7 @@ class Space:
     @property
     def num_architectures(self) -> int:
         """Number of distinct architectures (configurations in canonical form)."""
-        per_layer = len(self.mlp_ratios) * len(self.num_heads)
-        total: int = sum(per_layer**n for n in self.num_layers)
+        total: int = sum(self.layer_codes**n for n in self.num_layers)
         return 2 * len(self.embed_dims) * total
 
     def config_space(self) -> dict[str, Any]:
@@ -97,6 +220,36 @@ SPACES: Mapping[str, Space] = MappingProxyType(
 
 MEASURED_SPACES: tuple[str, ...] = tuple(row.name for row in SPACES.values() if row.measured)
 """Names of the spaces that have blackboxes."""
+
+
+def _check_integers(value: Any, key: str, source: str) -> None:
+    """Raise unless it is an integer in its range, or for a hyperparameter ascending ones.
+
+    :raises DataError: it is not
+    """
+    many = key in _CHOICES.values()
+    values = value if many and isinstance(value, list) else [value]
+    largest = _LARGEST[key]
+    for entry in values:
+        if type(entry) is not int or not 0 < entry <= largest:
+            raise DataError(
+                f"{source}: {key} has {printable(repr(entry)):.80}; expected integers from 1 to "
+                f"{largest}"
+                if many
+                else f"{source}: {key} is {printable(repr(entry)):.80}; expected an integer from 1 "
+                f"to {largest}"
+            )
+    if not many:
+        return
+    if not isinstance(value, list) or not 2 <= len(value) <= MAX_CHOICES:
+        raise DataError(
+            f"{source}: {key} is {printable(repr(value)):.80}; expected a list of 2 to "
+            f"{MAX_CHOICES} choices"
+        )
+    if any(a >= b for a, b in itertools.pairwise(value)):
+        raise DataError(
+            f"{source}: the choices of {key} are {value!r:.80}; list them ascending, each once"
+        )
 
 
 def get_space(name: str, *, measured: bool = False) -> Space:
