@@ -133,9 +133,14 @@ def _user(artifact: CheckedArtifact, source: str, options: CardOptions) -> Verif
     data, targets = _read_user(artifact, source), artifact.content.models
     missing = [target for target in targets if target not in data.values]
     if missing:
+        own = f"@{artifact.manifest.get('device')}"
+        found, modelled = (
+            " and ".join(target.removesuffix(own) for target in names)
+            for names in (data.values, targets)
+        )
         raise DataError(
-            f"{source} has {' and '.join(data.values)}, {artifact.folder} models "
-            f"{' and '.join(targets)}; name the measurements that it was made from, or convert anew"
+            f"{source} has {found}, {artifact.folder} models {modelled}; name the measurements "
+            "that it was made from, or convert anew"
         )
     data = data.measuring(targets)
     evaluations = user_evaluations(
