@@ -93,7 +93,7 @@ def add_family_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="OBJECTIVE",
         default=["latency@a100", "energy@rtx2080"],
-        help=f"of {', '.join(example_objectives()[1:3])} (default: latency@a100 energy@rtx2080)",
+        help="of latency@DEVICE, energy@DEVICE (default: latency@a100 energy@rtx2080)",
     )
     compare.add_argument(
         "--time-limit", type=float, default=60.0, help="seconds for AutoGluon per target"
