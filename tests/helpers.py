@@ -41,6 +41,25 @@ SHORT_OPTIONS: dict[str, dict[str, Any]] = {
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 """The fixture ``run_python``"""
 
+# -- spaces ----------------------------------------------------------------------------------
+
+
+def own_space(**changes: Any) -> Space:
+    """A small space of one's own, with 4, 2, 5 and 3 choices."""
+    fields: dict[str, Any] = {
+        "name": "mine",
+        "embed_dims": (16, 24, 32, 64),
+        "num_layers": (2, 4),
+        "mlp_ratios": (1, 2, 3, 4, 8),
+        "num_heads": (1, 2, 4),
+        "batch_size": 2,
+        "sequence_length": 128,
+        "vocabulary": 1000,
+        "head_size": 8,
+    }
+    return Space(**fields | changes)
+
+
 # -- surrogates ------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hwgpt_blackbox.convert.judging.holdouts import PERPLEXITY
 from hwgpt_blackbox.convert.judging.measures import predictor_of
 from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.measurements import (
@@ -27,7 +28,7 @@ from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS, PREFIX
 from hwgpt_blackbox.domain.parameter_counts import count
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.models.surrogate import COUNTED, Surrogate
+from hwgpt_blackbox.models.surrogate import COUNTED, ERROR, Surrogate
 from hwgpt_blackbox.storage.artifact_kinds import TABULAR, artifact_name
 from hwgpt_blackbox.storage.manifest import write_manifest
 from hwgpt_blackbox.storage.measured_table import (
@@ -52,7 +53,7 @@ SEEDS = ENERGY_REPEATS
 
 
 def table_bytes(architectures: int) -> int:
-    """Bytes of the objectives of a table."""
+    """Bytes of the objectives of a table, at most."""
     return 8 * len(DEVICES) * architectures * SEEDS * len(METRICS)
 
 
@@ -65,6 +66,8 @@ def write_table(
     progress: Progress = silent,
 ) -> None:
     """Write the table of a space and its manifest into an existing empty folder.
+
+    A metric that was not measured on every architecture is left out, but for perplexity.
 
     :param data: measurements
     :param perplexity: shape (n,), complete: measured where it was, else filled
@@ -79,11 +82,13 @@ def write_table(
         )
     filled, cost = np.isnan(data.perplexity), CostModel()
     devices = list(DEVICES)
+    metrics = [name for name in METRICS if name != ERROR or np.isfinite(data.error).all()]
 
     def values_of(device: str) -> dict[str, NDArray[Any]]:
         d = devices.index(device)
         return {
             "perplexity": perplexity[:, None],
+            ERROR: data.error[:, None],
             "latency": data.latency[d][:, np.arange(SEEDS) % LATENCY_REPEATS],
             "energy": data.energy[d],
             "memory_float16": data.memory_float16[:, None],
@@ -95,15 +100,15 @@ def write_table(
 
     np.savez_compressed(folder / SIDE, perplexity_filled=filled, accuracy=data.accuracy)
     progress("table: architectures")
-    _write_files(folder, data.space, data.matrix, devices, list(METRICS))
-    shape = (len(data), SEEDS, len(METRICS))
-    _write_objectives(folder, shape, devices, list(METRICS), values_of, progress)
+    _write_files(folder, data.space, data.matrix, devices, metrics)
+    shape = (len(data), SEEDS, len(metrics))
+    _write_objectives(folder, shape, devices, metrics, values_of, progress)
     progress("table: manifest")
     manifest = {
         "kind": TABULAR,
         "name": artifact_name(data.space.name, tabular=True),
         "space": data.space.name,
-        "units": {row.name: row.unit for row in METRICS.values()},
+        "units": {name: METRICS[name].unit for name in metrics},
         "counts": {
             "architectures": len(data),
             "devices": len(DEVICES),
@@ -142,47 +147,41 @@ def write_user_table(
 ) -> None:
     """Write the table of a space of one's own and its manifest into an existing empty folder.
 
+    A metric that was not measured on every architecture is left out, but for perplexity.
+
     :param data: latency and energy complete
-    :param surrogate: answers for what does not depend on the device where it was not measured
+    :param surrogate: answers for perplexity where it was not measured
     :param source: what was read, for the manifest
     :param progress: called with the name of each step
     """
-    space, devices, n = data.space, list(data.order), len(data)
-    columns = {target.partition("@")[0] for target in data.values}
-    metrics = [name for name in METRICS if name in {*columns, *COUNTED, ELAPSED_TIME}]
-    seeds = math.lcm(*(values.shape[1] for values in data.noisy.values()))
-    seeds = min(seeds, MAX_SEEDS)
-    exact: dict[str, NDArray[Any]] = {name: v[:, None] for name, v in data.exact.items()}
-    filled = {name: np.isnan(v[:, 0]) for name, v in exact.items()}
-    predicted = predictor_of(surrogate, exact).expected(data.matrix)
-    for j, name in enumerate(exact):
-        exact[name] = np.where(np.isnan(exact[name]), predicted[:, j : j + 1], exact[name])
-    exact |= {name: count(Encoding(space), data.matrix, name)[:, None] for name in COUNTED}
+    space, devices, noisy = data.space, list(data.order), data.noisy
+    exact: dict[str, NDArray[Any]] = data.exact
+    filled = np.zeros(len(data), dtype=bool)
+    if PERPLEXITY in exact:
+        filled = np.isnan(exact[PERPLEXITY])
+        predicted = predictor_of(surrogate, [PERPLEXITY]).expected(data.matrix)[:, 0]
+        exact[PERPLEXITY] = np.where(filled, predicted, exact[PERPLEXITY])
+    exact |= {name: count(Encoding(space), data.matrix, name) for name in COUNTED}
+    complete = {name for name, values in exact.items() if np.isfinite(values).all()}
+    complete |= {name for name in NOISY if all(f"{name}@{d}" in noisy for d in devices)}
+    metrics = [name for name in METRICS if name in complete or name == ELAPSED_TIME]
+    seeds = min(math.lcm(*(values.shape[1] for values in noisy.values())), MAX_SEEDS)
     cost = CostModel()
 
     def values_of(device: str) -> dict[str, NDArray[Any]]:
-        found = dict(exact)
-        for name in NOISY:
-            repeats = data.noisy.get(f"{name}@{device}")
-            if repeats is not None:
-                found[name] = repeats[:, np.arange(seeds) % repeats.shape[1]]
-        latency = data.noisy[f"latency@{device}"]
-        return found | {ELAPSED_TIME: cost.seconds(latency.mean(axis=1))[:, None]}
+        found: dict[str, NDArray[Any]] = {name: v[:, None] for name, v in exact.items()}
+        for name in set(NOISY) & complete:
+            repeats = noisy[f"{name}@{device}"]
+            found[name] = repeats[:, np.arange(seeds) % repeats.shape[1]]
+        seconds = cost.seconds(noisy[f"latency@{device}"].mean(axis=1))
+        return found | {ELAPSED_TIME: seconds[:, None]}
 
-    lacking = [d for d in devices if "energy" in metrics and f"energy@{d}" not in data.noisy]
-    if lacking:  # every device of a table has the same objectives
-        metrics.remove("energy")
     progress("table: architectures")
-    none = np.full(n, np.nan)
-    np.savez_compressed(
-        folder / SIDE,
-        perplexity_filled=filled.get("perplexity", np.zeros(n, dtype=bool)),
-        accuracy=np.where(filled["error"], np.nan, 1.0 - exact["error"][:, 0])
-        if "error" in exact
-        else none,
-    )
+    accuracy = 1.0 - exact[ERROR] if ERROR in exact else np.full(len(data), np.nan)
+    np.savez_compressed(folder / SIDE, perplexity_filled=filled, accuracy=accuracy)
     _write_files(folder, space, data.matrix, devices, metrics)
-    _write_objectives(folder, (n, seeds, len(metrics)), devices, metrics, values_of, progress)
+    shape = (len(data), seeds, len(metrics))
+    _write_objectives(folder, shape, devices, metrics, values_of, progress)
     manifest = {
         "kind": TABULAR,
         "name": artifact_name(space.name, tabular=True),
@@ -190,11 +189,11 @@ def write_user_table(
         "space_definition": space.as_dict(),
         "units": {name: METRICS[name].unit for name in metrics},
         "counts": {
-            "architectures": n,
+            "architectures": len(data),
             "devices": len(devices),
             "seeds": seeds,
-            "repeats": {target: v.shape[1] for target, v in data.noisy.items()},
-            "filled": {name: int(missing.sum()) for name, missing in filled.items()},
+            "repeats": {target: values.shape[1] for target, values in noisy.items()},
+            "perplexity_filled": int(filled.sum()),
         },
         "source": dict(source),
     }

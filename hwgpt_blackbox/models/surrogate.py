@@ -22,6 +22,9 @@ LEVELS = "levels"
 COUNTED = ("flops", "params")
 """Metrics that are computed by formula."""
 
+ERROR = "error"
+"""The metric that an artifact may lack: former versions had none, and a source may have none."""
+
 PAIRS = 10
 """Codes of a layer: the nine (mlp_ratio, num_heads) pairs, and inactive."""
 
@@ -77,10 +80,18 @@ def modelled_targets() -> list[str]:
     """Names of the additive models that every surrogate artifact holds."""
     names: list[str] = []
     for row in METRICS.values():
-        if row.name in COUNTED or row.name == ELAPSED_TIME:
+        if row.name in (*COUNTED, ELAPSED_TIME, ERROR):
             continue
         names += [f"{row.name}@{device}" for device in DEVICES] if row.per_device else [row.name]
     return names
+
+
+def no_error(space: str) -> DataError:
+    """The exception for models without error that are asked for it."""
+    return DataError(
+        f"the models of space {space} in use have no error: an earlier version fitted them, or "
+        "their source has no accuracies; convert or pull the artifact again"
+    )
 
 
 class Surrogate:
@@ -113,6 +124,8 @@ class Surrogate:
         """
         if target in COUNTED:
             return count_model(self.space, target)
+        if target == ERROR and ERROR not in self.models:
+            raise no_error(self.space.name)
         if target not in self.models:
             raise DataError(
                 f"no models of {target} in space {self.space.name} could be read; the log names "
@@ -141,6 +154,11 @@ class Surrogate:
             if device and device not in DEVICES:
                 found[device] = (*found.get(device, ()), metric)
         return found
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that it answers for."""
+        return tuple(name for name in METRICS if name != ERROR or name in self.models)
 
     def link(self, target: str) -> str:
         """Link of one target."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
-from hwgpt_blackbox.domain.spaces import SEQUENCE_LENGTH, Space
+from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE_NAME, artifact_name
 
@@ -36,7 +36,7 @@ class Workload:
 
     def share_of(self, space: Space) -> float:
         """Tokens of a pass over those of the space's own."""
-        return self.batch * self.length / (space.batch_size * SEQUENCE_LENGTH)
+        return self.batch * self.length / (space.batch_size * space.sequence_length)
 
     def as_dict(self) -> dict[str, int]:
         """For JSON."""
@@ -44,8 +44,8 @@ class Workload:
 
 
 def workload_of(space: Space) -> Workload:
-    """What the 13 devices were measured on."""
-    return Workload(space.batch_size, SEQUENCE_LENGTH)
+    """What a forward pass of a space is: for the published ones, what the 13 devices measured."""
+    return Workload(space.batch_size, space.sequence_length)
 
 
 @dataclass(frozen=True)

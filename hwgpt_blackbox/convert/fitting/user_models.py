@@ -23,6 +23,7 @@ from hwgpt_blackbox.convert.fitting.features import Architectures, Array
 from hwgpt_blackbox.convert.fitting.few_architectures import fit_few
 from hwgpt_blackbox.convert.fitting.noise_tables import quantile_levels
 from hwgpt_blackbox.convert.fitting.repeat_dependence import with_dependence
+from hwgpt_blackbox.convert.fitting.repeat_positions import with_positions
 from hwgpt_blackbox.convert.fitting.whole_space import MIN_PERPLEXITIES, fit_perplexity
 from hwgpt_blackbox.convert.judging.cards.card import plain_row
 from hwgpt_blackbox.convert.judging.measures import location_measures, predictor_of
@@ -90,6 +91,7 @@ def fit_user(
             surrogate = _with_dependence(surrogate, data, device)
     for target in data.noisy:
         report[target]["dependence"] = asdict(surrogate.models[target].dependence)
+        report[target]["positions_matter"] = surrogate.models[target].positions is not None
     return surrogate, report
 
 
@@ -123,7 +125,10 @@ def _fit_exact(
 
 
 def _with_dependence(surrogate: Surrogate, data: UserMeasurements, device: str) -> Surrogate:
-    """The surrogate with the dependence of a device's repeats, from what was measured together."""
+    """The surrogate with how a device's repeats depend on one another and on their position.
+
+    It is estimated from the architectures of which all its metrics were measured.
+    """
     noisy: Mapping[str, Array] = {
         target: v for target, v in data.noisy.items() if target.endswith(f"@{device}")
     }
@@ -133,6 +138,6 @@ def _with_dependence(surrogate: Surrogate, data: UserMeasurements, device: str) 
     matrix = data.matrix[known]
     values = predictor_of(surrogate, noisy).expected(matrix)
     expected = {target: values[:, j] for j, target in enumerate(noisy)}
-    return with_dependence(
-        surrogate, matrix, expected, {target: v[known] for target, v in noisy.items()}
-    )
+    together = {target: v[known] for target, v in noisy.items()}
+    surrogate = with_dependence(surrogate, matrix, expected, together)
+    return with_positions(surrogate, Architectures(data.space, matrix), expected, together)

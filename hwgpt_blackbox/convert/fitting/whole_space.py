@@ -45,7 +45,7 @@ from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.fronts import standard_problems
 from hwgpt_blackbox.models.evidence import empirical_bayes, ridge
 from hwgpt_blackbox.models.ideal_and_nadir import bounds
-from hwgpt_blackbox.models.surrogate import LEVELS, AdditiveModel, Surrogate, array_key
+from hwgpt_blackbox.models.surrogate import ERROR, LEVELS, AdditiveModel, Surrogate, array_key
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.manifest import write_manifest
 from hwgpt_blackbox.storage.surrogates import ARRAYS
@@ -193,6 +193,13 @@ def fit_models(
     progress("perplexity")
     models["perplexity"], perplexity = _perplexity(sample, data.perplexity[order], published)
     notes: dict[str, Any] = {"perplexity": perplexity}
+    known = np.flatnonzero(np.isfinite(data.error[order]))
+    if np.bincount(sample.embed[known], minlength=len(data.space.embed_dims)).min() >= (
+        MIN_PERPLEXITIES
+    ):
+        progress(ERROR)
+        models[ERROR] = fit_perplexity(sample.take(known), data.error[order][known])
+        notes[ERROR] = {"fitted_on": "measurements", "architectures": len(known)}
     for name in MEMORIES:
         progress(name)
         models[name] = fit_least_squares(sample, getattr(data, name)[order])
@@ -255,7 +262,7 @@ def write_space(
         "kind": "surrogate",
         "name": name,
         "space": surrogate.space.name,
-        "units": {row.name: row.unit for row in METRICS.values()},
+        "units": {name: METRICS[name].unit for name in surrogate.metrics},
         "links": {target: model.link for target, model in surrogate.models.items()},
         **notes,
         "bounds": bounds(surrogate),
