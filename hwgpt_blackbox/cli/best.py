@@ -15,11 +15,12 @@ from hwgpt_blackbox.domain.objectives import (
     dataset_columns,
     parse_objective,
 )
-from hwgpt_blackbox.domain.spaces import Space, get_space
+from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import InputError
 
 if TYPE_CHECKING:
     from hwgpt_blackbox.fronts import BestArchitecture
+    from hwgpt_blackbox.models.surrogate import Surrogate
 
 DEFAULT_OBJECTIVE = "perplexity"
 
@@ -44,8 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--min",
         dest="minimise",
         metavar="OBJECTIVE",
-        help=f"what is minimised (default: {DEFAULT_OBJECTIVE}): perplexity, latency, energy, "
-        "memory_float16, flops, params …; of --device, or latency@DEVICE",
+        help=f"what is minimised (default: {DEFAULT_OBJECTIVE}): perplexity, error, latency, "
+        "energy, memory_float16, flops, params …; of --device, or latency@DEVICE",
     )
     group.add_argument(
         "--max",
@@ -89,8 +90,9 @@ def run(args: argparse.Namespace) -> int:
     minimise = _column(args.minimise or DEFAULT_OBJECTIVE, args.device, own)
     limits = _limits(args.limits or [], args.device, own)
     found = best(space.name, minimise.target, {c.target: v for c, v in limits.items()})
-    columns = _shown_columns(space, args.device, [minimise, *limits], own)
-    predictor = Predictor(surrogate_for(space.name, columns), columns)
+    surrogate = surrogate_for(space.name, [minimise, *limits])
+    columns = _shown_columns(surrogate, args.device, [minimise, *limits])
+    predictor = Predictor(surrogate, columns)
     values = predictor.one(found.row.tolist(), None)
     expected = dict(zip(columns, values, strict=True))
     architecture = architecture_of(space.name, found.configuration)
@@ -141,16 +143,15 @@ def _limits(words: Sequence[str], device: str, own: OwnDevices) -> dict[Column, 
     return limits
 
 
-def _shown_columns(
-    space: Space, device: str, objectives: Sequence[Column], own: OwnDevices
-) -> list[Column]:
+def _shown_columns(surrogate: Surrogate, device: str, objectives: Sequence[Column]) -> list[Column]:
     """What to print: everything on the device, or what depends on none; and the objectives."""
-    if not space.measured:
+    if not surrogate.space.measured:
         return [Column("flops"), Column("params")]
     if device != ALL_DEVICES:
-        columns = list(dataset_columns(device, own).values())
+        found = dataset_columns(device, surrogate.own_devices, surrogate.metrics)
+        columns = list(found.values())
     else:
-        columns = [Column(row.name) for row in METRICS.values() if not row.per_device]
+        columns = [Column(name) for name in surrogate.metrics if not METRICS[name].per_device]
     return [*columns, *(c for c in dict.fromkeys(objectives) if c not in columns)]
 
 

@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
     configuration = {**given, **parse_configuration(space, args.values)}
     repeat = None if args.seed is None else check_repeat(args.seed)
     surrogate = load_surrogate(space.name)
-    columns = dataset_columns(args.device, surrogate.own_devices)
+    columns = dataset_columns(args.device, surrogate.own_devices, surrogate.metrics)
     predictor = Predictor(surrogate, list(columns.values()))
     row = predictor.encoding.encode_one(configuration)
     values = {"expected": predictor.one(row, None)}

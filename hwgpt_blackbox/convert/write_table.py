@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,15 @@ from hwgpt_blackbox.convert.source.measurements import (
 )
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
-from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS
+from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS, PREFIX
 from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.models.surrogate import ERROR
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.manifest import write_manifest
 from hwgpt_blackbox.storage.measured_table import (
     ARCHITECTURES,
     FIDELITIES,
     HYPERPARAMETERS,
-    OBJECTIVE_NAMES,
     OBJECTIVES,
     SIDE,
 )
@@ -38,7 +39,7 @@ SEEDS = ENERGY_REPEATS
 
 
 def table_bytes(architectures: int) -> int:
-    """Bytes of the objectives of a table."""
+    """Bytes of the objectives of a table, at most."""
     return 8 * len(DEVICES) * architectures * SEEDS * len(METRICS)
 
 
@@ -51,6 +52,8 @@ def write_table(
     progress: Progress = silent,
 ) -> None:
     """Write the table of a space and its manifest into an existing empty folder.
+
+    A metric that was not measured on every architecture is left out, but for perplexity.
 
     :param data: measurements
     :param perplexity: shape (n,), complete: measured where it was, else filled
@@ -71,17 +74,18 @@ def write_table(
     _write_hyperparameters(data, folder / HYPERPARAMETERS)
     np.savez_compressed(folder / ARCHITECTURES, matrix=data.matrix)
     np.save(folder / FIDELITIES, np.array([1]), allow_pickle=False)
-    names = {"objectives_names": OBJECTIVE_NAMES, "task_names": list(DEVICES)}
+    metrics = [name for name in METRICS if name != ERROR or np.isfinite(data.error).all()]
+    names = {"objectives_names": [PREFIX + name for name in metrics], "task_names": list(DEVICES)}
     serialize_metadata(folder, names)
     filled = np.isnan(data.perplexity)
     np.savez_compressed(folder / SIDE, perplexity_filled=filled, accuracy=data.accuracy)
-    _write_objectives(data, perplexity, folder / OBJECTIVES, progress)
+    _write_objectives(data, perplexity, metrics, folder / OBJECTIVES, progress)
     progress("table: manifest")
     manifest = {
         "kind": "tabular",
         "name": artifact_name(data.space.name, tabular=True),
         "space": data.space.name,
-        "units": {row.name: row.unit for row in METRICS.values()},
+        "units": {name: METRICS[name].unit for name in metrics},
         "counts": {
             "architectures": len(data),
             "devices": len(DEVICES),
@@ -108,6 +112,7 @@ def _write_hyperparameters(data: Measurements, path: Path) -> None:
 def _write_objectives(
     data: Measurements,
     perplexity: NDArray[np.float64],
+    metrics: Sequence[str],
     path: Path,
     progress: Progress,
 ) -> None:
@@ -116,7 +121,7 @@ def _write_objectives(
     In double precision, unlike Syne Tune's own: the values equal the source's.
     """
     n = len(data)
-    shape = (len(DEVICES), n, SEEDS, 1, len(METRICS))
+    shape = (len(DEVICES), n, SEEDS, 1, len(metrics))
     cost = CostModel()
     with path.open("wb") as file:
         header = {"descr": "<f8", "fortran_order": False, "shape": shape}
@@ -126,6 +131,7 @@ def _write_objectives(
             progress(f"table: {device}")
             of_metric: dict[str, NDArray[Any]] = {
                 "perplexity": perplexity[:, None],
+                ERROR: data.error[:, None],
                 "latency": data.latency[d][:, np.arange(SEEDS) % LATENCY_REPEATS],
                 "energy": data.energy[d],
                 "memory_float16": data.memory_float16[:, None],
@@ -134,7 +140,7 @@ def _write_objectives(
                 "params": data.params[:, None],
                 ELAPSED_TIME: cost.seconds(data.latency[d].mean(axis=1))[:, None],
             }
-            for j, name in enumerate(METRICS):
+            for j, name in enumerate(metrics):
                 values[:, :, 0, j] = of_metric[name]
             # Not ndarray.tofile, which loses the reason when a disk is full.
             file.write(values.data.cast("B"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
@@ -36,6 +36,7 @@ METRICS: dict[str, Metric] = {
     row.name: row
     for row in (
         Metric("perplexity", "1", False, False, "validation perplexity on OpenWebText"),
+        Metric("error", "1", False, False, "share of next tokens that are wrong: 1 - accuracy"),
         Metric("latency", "ms", True, True, "time of one forward pass"),
         Metric("energy", "Wh", True, True, "energy as published, on GPUs of many passes"),
         Metric("memory_float16", "MB", False, False, "memory after a pass in float16"),
@@ -88,23 +89,27 @@ OwnDevices = Mapping[str, tuple[str, ...]]
 """Users' devices beside the 13: name to the noisy metrics that were measured on it."""
 
 
-def dataset_columns(dataset: str, own: OwnDevices | None = None) -> dict[str, Column]:
+def dataset_columns(
+    dataset: str, own: OwnDevices | None = None, metrics: Collection[str] = METRICS
+) -> dict[str, Column]:
     """Objective name to column of the blackbox of one device, or of ``all``.
 
     :param own: users' devices; in ``all`` their columns follow those of the 13, of which alone
         ``elapsed_time`` is the slowest
+    :param metrics: those that are known of the space
     :raises InputError: unknown device
     """
     own = own or {}
+    rows = [row for row in METRICS.values() if row.name in metrics]
     if dataset != ALL_DEVICES:
         check_device(dataset, own)
         return {
             PREFIX + row.name: Column(row.name, dataset if row.per_device else None)
-            for row in METRICS.values()
+            for row in rows
             if _has(dataset, row, own)
         }
     columns: dict[str, Column] = {}
-    for row in METRICS.values():
+    for row in rows:
         if row.name == ELAPSED_TIME:
             columns[PREFIX + row.name] = Column(row.name, ALL_DEVICES)
         if row.per_device:
@@ -113,7 +118,7 @@ def dataset_columns(dataset: str, own: OwnDevices | None = None) -> dict[str, Co
         else:
             columns[PREFIX + row.name] = Column(row.name)
     for device in own:
-        for row in METRICS.values():
+        for row in rows:
             if row.per_device and _has(device, row, own):
                 columns[f"{PREFIX}{row.name}_{device}"] = Column(row.name, device)
     return columns

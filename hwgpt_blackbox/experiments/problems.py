@@ -22,6 +22,7 @@ from hwgpt_blackbox.domain.objectives import (
 from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.models.ideal_and_nadir import REFERENCE_POINT, check_bounds, stated_bounds
+from hwgpt_blackbox.models.surrogate import ERROR, no_error
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, SURROGATE, artifact_name
 from hwgpt_blackbox.storage.locations import MANIFEST, find
 from hwgpt_blackbox.storage.manifest import read_manifest
@@ -221,6 +222,8 @@ def _artifact_bounds(space: str, columns: Sequence[Column]) -> list[tuple[float,
         name = device_artifact(space, str(column.device)) if own else artifact_name(space)
         path = find(name).path / MANIFEST
         table = stated_bounds(read_manifest(path.parent, kind=DEVICE if own else SURROGATE))
+        if column.metric == ERROR and column.target not in table:
+            raise no_error(space)
         try:
             found.append(check_bounds(table.get(column.target), column.target, path))
         except DataError as error:

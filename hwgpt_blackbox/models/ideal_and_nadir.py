@@ -30,7 +30,7 @@ def bounds(surrogate: Surrogate, columns: Sequence[Column] | None = None) -> dic
     :return: ``sample_size``, ``seed``, and under ``objectives`` [ideal, nadir] by short name
         (``perplexity``, ``latency@a100``), natural units
     """
-    columns = columns or list(dataset_columns(ALL_DEVICES).values())
+    columns = columns or list(dataset_columns(ALL_DEVICES, metrics=surrogate.metrics).values())
     predictor = Predictor(surrogate, columns)
     rng = np.random.default_rng(SAMPLE_SEED)
     values = predictor.expected(predictor.encoding.sample(SAMPLE_SIZE, rng))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.domain.objectives import METRICS, PREFIX
 from hwgpt_blackbox.domain.spaces import Space, get_space
 from hwgpt_blackbox.errors import DataError, MissingArtifactError
+from hwgpt_blackbox.models.surrogate import ERROR
 from hwgpt_blackbox.storage.artifact_kinds import TABULAR
 from hwgpt_blackbox.storage.locations import is_artifact
 from hwgpt_blackbox.storage.manifest import (
@@ -52,7 +53,10 @@ MAX_SIDE_BYTES = 16 << 20
 _CURE = "convert or pull it again"
 
 OBJECTIVE_NAMES = [PREFIX + name for name in METRICS]
-"""The stored objectives, in order."""
+"""The objectives that a table may have, in order."""
+
+OPTIONAL_OBJECTIVE = PREFIX + ERROR
+"""It is there where it was measured on every architecture of the table: nothing is filled in."""
 
 
 class Table:
@@ -61,9 +65,10 @@ class Table:
     :param space: its space
     :param matrix: canonical choice indices of the rows, shape (n, hyperparameters)
     :param objectives: shape (devices, n, repeats, 1, objectives), in the order of ``DEVICES``
-        and ``METRICS``; may be mapped from disk
+        and ``metrics``; may be mapped from disk
     :param folder: where it is
     :param manifest: what the artifact says of itself
+    :param metrics: those that are stored, in the order of ``METRICS``
     """
 
     def __init__(
@@ -73,6 +78,7 @@ class Table:
         objectives: NDArray[np.float64],
         folder: Path,
         manifest: Mapping[str, Any],
+        metrics: Sequence[str] = tuple(METRICS),
     ) -> None:
         self.folder = folder
         self.manifest = manifest
@@ -80,6 +86,7 @@ class Table:
         self.encoding = Encoding(space)
         self.matrix = matrix
         self.objectives = objectives
+        self.metrics = tuple(metrics)
         self.rows = {row.tobytes(): i for i, row in enumerate(matrix)}
 
     @cached_property
@@ -119,9 +126,14 @@ class Table:
             ) from error
         if not isinstance(metadata, dict) or metadata.get("task_names") != list(DEVICES):
             raise _unsound(folder / METADATA, "task_names are not the 13 devices in order")
-        if metadata.get("objectives_names") != OBJECTIVE_NAMES:
-            raise _unsound(folder / METADATA, f"objectives_names are not {OBJECTIVE_NAMES}")
-        shape = (len(DEVICES), len(matrix), *objectives.shape[2:3], 1, len(OBJECTIVE_NAMES))
+        names = metadata.get("objectives_names")
+        without = [name for name in OBJECTIVE_NAMES if name != OPTIONAL_OBJECTIVE]
+        if names not in (OBJECTIVE_NAMES, without):
+            raise _unsound(
+                folder / METADATA,
+                f"objectives_names are not {OBJECTIVE_NAMES}, with or without {OPTIONAL_OBJECTIVE}",
+            )
+        shape = (len(DEVICES), len(matrix), *objectives.shape[2:3], 1, len(names))
         if objectives.shape != shape or objectives.dtype.kind != "f" or not objectives.size:
             raise _unsound(
                 folder / OBJECTIVES,
@@ -130,7 +142,8 @@ class Table:
             )
         if (encoding.canonical(matrix) != matrix).any():
             raise _unsound(folder / ARCHITECTURES, "it has rows that are not canonical")
-        table = cls(space, matrix, objectives, folder, manifest)
+        metrics = [name.removeprefix(PREFIX) for name in names]
+        table = cls(space, matrix, objectives, folder, manifest, metrics)
         if len(table.rows) != len(matrix):
             raise _unsound(folder / ARCHITECTURES, "it has the same architecture twice")
         _check_objectives(folder, manifest)
@@ -155,9 +168,11 @@ class Table:
             if not (self.folder / name).is_file():
                 raise _unsound(self.folder / name, "it is missing")
         for device, values in zip(DEVICES, self.objectives, strict=True):
-            for name, column in zip(OBJECTIVE_NAMES, np.moveaxis(values, -1, 0), strict=True):
+            for name, column in zip(self.metrics, np.moveaxis(values, -1, 0), strict=True):
                 if not (np.isfinite(column).all() and (column > 0).all()):
-                    reason = f"{name} of {device} has values that are not positive and finite"
+                    reason = (
+                        f"{PREFIX}{name} of {device} has values that are not positive and finite"
+                    )
                     raise _unsound(self.folder / OBJECTIVES, reason)
         self.read_side()
 

@@ -19,6 +19,7 @@ from hwgpt_blackbox.domain.objectives import OwnDevices
 from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, get_space
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
 from hwgpt_blackbox.models.surrogate import (
+    ERROR,
     AdditiveModel,
     Surrogate,
     modelled_targets,
@@ -64,7 +65,9 @@ def read_surrogate(folder: Path, space: str | None = None) -> Surrogate:
 
     def read(folder: Path) -> Surrogate:
         manifest = read_manifest(folder, kind=SURROGATE, space=space)
-        return _read_models(folder, manifest, modelled_targets())
+        stated = manifest.get("links")
+        optional = [ERROR] if isinstance(stated, dict) and ERROR in stated else []
+        return _read_models(folder, manifest, [*modelled_targets(), *optional])
 
     return read_whole(folder, read)
 

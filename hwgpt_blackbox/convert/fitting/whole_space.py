@@ -35,6 +35,7 @@ from hwgpt_blackbox.convert.fitting.features import (
 )
 from hwgpt_blackbox.convert.fitting.noise_tables import align_folds, fit_ratios, quantile_levels
 from hwgpt_blackbox.convert.fitting.repeat_dependence import with_dependence
+from hwgpt_blackbox.convert.fitting.repeat_positions import with_positions
 from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.domain.devices import DEVICES
@@ -45,7 +46,7 @@ from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.fronts import standard_problems
 from hwgpt_blackbox.models.evidence import empirical_bayes, ridge
 from hwgpt_blackbox.models.ideal_and_nadir import bounds
-from hwgpt_blackbox.models.surrogate import LEVELS, AdditiveModel, Surrogate, array_key
+from hwgpt_blackbox.models.surrogate import ERROR, LEVELS, AdditiveModel, Surrogate, array_key
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.manifest import write_manifest
 from hwgpt_blackbox.storage.surrogates import ARRAYS
@@ -193,6 +194,13 @@ def fit_models(
     progress("perplexity")
     models["perplexity"], perplexity = _perplexity(sample, data.perplexity[order], published)
     notes: dict[str, Any] = {"perplexity": perplexity}
+    known = np.flatnonzero(np.isfinite(data.error[order]))
+    if np.bincount(sample.embed[known], minlength=len(data.space.embed_dims)).min() >= (
+        MIN_PERPLEXITIES
+    ):
+        progress(ERROR)
+        models[ERROR] = fit_perplexity(sample.take(known), data.error[order][known])
+        notes[ERROR] = {"fitted_on": "measurements", "architectures": len(known)}
     for name in MEMORIES:
         progress(name)
         models[name] = fit_least_squares(sample, getattr(data, name)[order])
@@ -211,8 +219,11 @@ def fit_models(
     progress("dependence of measurements")
     surrogate = Surrogate(data.space, models, levels, {})
     surrogate = with_dependence(surrogate, sample.matrix, expected, noisy)
+    progress("positions of repeats")
+    surrogate = with_positions(surrogate, sample, expected, noisy)
     for target in noisy:
         notes[target]["dependence"] = asdict(surrogate.models[target].dependence)
+        notes[target]["positions_matter"] = surrogate.models[target].positions is not None
     return surrogate, notes
 
 
@@ -255,7 +266,7 @@ def write_space(
         "kind": "surrogate",
         "name": name,
         "space": surrogate.space.name,
-        "units": {row.name: row.unit for row in METRICS.values()},
+        "units": {name: METRICS[name].unit for name in surrogate.metrics},
         "links": {target: model.link for target, model in surrogate.models.items()},
         **notes,
         "bounds": bounds(surrogate),
@@ -279,6 +290,8 @@ def write_surrogate(surrogate: Surrogate, folder: Path, manifest: dict[str, Any]
             arrays[array_key(target, "ratio")] = model.ratio.astype(np.float32)
             dependence = astuple(model.dependence)
             arrays[array_key(target, "dependence")] = np.array(dependence, dtype=np.float64)
+        if model.positions is not None:
+            arrays[array_key(target, "positions")] = model.positions.astype(np.float32)
     np.savez_compressed(folder / ARRAYS, **arrays)  # type: ignore[arg-type]
     write_manifest(folder, manifest)
 
