@@ -11,7 +11,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from hwgpt_blackbox.convert.build import building
-from hwgpt_blackbox.convert.fitting.expected_value import CELLS, MIN_CELL
+from hwgpt_blackbox.convert.fitting.expected_value import MIN_CELL
 from hwgpt_blackbox.convert.fitting.features import Architectures
 from hwgpt_blackbox.convert.fitting.few_architectures import fit_few
 from hwgpt_blackbox.convert.fitting.noise_tables import quantile_levels
@@ -38,8 +38,8 @@ from hwgpt_blackbox.storage.user_devices import (
 
 logger = logging.getLogger(__name__)
 
-MIN_ARCHITECTURES = CELLS * MIN_CELL
-"""Architectures that are needed at least, 8 for each embed_dim with and without bias."""
+MIN_ARCHITECTURES = 6 * MIN_CELL
+"""Architectures of a published space that are needed at least, 8 of each embed_dim and bias."""
 
 MIN_CELL_HELD_OUT = 6
 """Architectures of 8 that are left to fit on while a fifth is held out."""
@@ -138,12 +138,12 @@ def fit_device(
     :return: a surrogate of the device's targets alone, and by target design, drift and measures
     :raises DataError: too few architectures
     """
-    if len(data) < CELLS * least:
+    sample, levels = Architectures(data.space, data.matrix), quantile_levels()
+    if len(data) < sample.cells * least:
         raise DataError(
-            f"only {len(data)} architectures; a fit needs {CELLS * least}, {least} for each "
+            f"only {len(data)} architectures; a fit needs {sample.cells * least}, {least} for each "
             "embed_dim with and without bias, and 500 are advised: measure more"
         )
-    sample, levels = Architectures(data.space, data.matrix), quantile_levels()
     models: dict[str, AdditiveModel] = {}
     report: dict[str, Any] = {}
     noisy = data.targets(device)

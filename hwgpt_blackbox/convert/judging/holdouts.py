@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.fitting.expected_value import CELLS, DESIGNS, FitDesign
+from hwgpt_blackbox.convert.fitting.expected_value import DESIGNS, FitDesign
 from hwgpt_blackbox.convert.fitting.features import Architectures, Array
 from hwgpt_blackbox.convert.fitting.whole_space import (
     ENOUGH_PERPLEXITIES,
@@ -189,7 +189,7 @@ def _floor(data: Measurements, rows: NDArray[np.intp]) -> dict[str, AdditiveMode
         for name, values in noisy_targets(data).items()
     }
     known = np.isfinite(data.perplexity[rows])
-    if np.bincount(learn.cell[known], minlength=CELLS).min() > 0:
+    if np.bincount(learn.cell[known], minlength=learn.cells).min() > 0:
         some = learn.take(np.flatnonzero(known))
         floor[PERPLEXITY] = fit_least_squares(some, data.perplexity[rows][known])
     return floor
