@@ -150,7 +150,7 @@ def _measured(
     data: Measurements, rows: NDArray[np.intp], surrogate: Surrogate
 ) -> tuple[Architectures, dict[str, Array], dict[str, Array]]:
     """The architectures of some rows, and their values of exact and of noisy targets."""
-    names = [n for n in (PERPLEXITY, ERROR, *MEMORIES, *COUNTED) if n in surrogate.metrics]
+    names = [n for n in (PERPLEXITY, ERROR, *MEMORIES, *COUNTED) if n in surrogate.measured.metrics]
     exact = {name: getattr(data, name)[rows].astype(np.float64) for name in names}
     noisy = {name: values[rows] for name, values in noisy_targets(data).items()}
     return Architectures(data.space, data.matrix[rows]), exact, noisy

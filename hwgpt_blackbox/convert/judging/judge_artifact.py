@@ -29,14 +29,13 @@ from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements, read_device
 from hwgpt_blackbox.convert.user_device import device_evaluations
 from hwgpt_blackbox.domain.devices import DEVICES
-from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS
+from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS, NOISY
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.storage.artifact_check import CheckedArtifact
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, NETWORK, SURROGATE, TABULAR, artifact_name
 from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.measured_table import Table
 from hwgpt_blackbox.storage.surrogates import read_surrogate
-from hwgpt_blackbox.storage.user_devices import NOISY
 
 DISTILLED = "distilled"
 """Key of a manifest under which it lists the targets that others modelled, and how a comparison
