@@ -16,6 +16,7 @@ from hwgpt_blackbox.convert.fitting.features import Architectures
 from hwgpt_blackbox.convert.fitting.few_architectures import fit_few
 from hwgpt_blackbox.convert.fitting.noise_tables import quantile_levels
 from hwgpt_blackbox.convert.fitting.repeat_dependence import with_dependence
+from hwgpt_blackbox.convert.fitting.repeat_positions import with_positions
 from hwgpt_blackbox.convert.fitting.whole_space import fit_least_squares, write_surrogate
 from hwgpt_blackbox.convert.judging.cards.card import plain_row
 from hwgpt_blackbox.convert.judging.cards.file import add_report
@@ -166,8 +167,10 @@ def fit_device(
     values = predictor_of(surrogate, noisy).expected(data.matrix)
     expected = {target: values[:, j] for j, target in enumerate(noisy)}
     surrogate = with_dependence(surrogate, data.matrix, expected, noisy)
+    surrogate = with_positions(surrogate, sample, expected, noisy)
     for target in noisy:
         report[target]["dependence"] = asdict(surrogate.models[target].dependence)
+        report[target]["positions_matter"] = surrogate.models[target].positions is not None
     return surrogate, report
 
 

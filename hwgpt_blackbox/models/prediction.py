@@ -20,6 +20,8 @@ from hwgpt_blackbox.domain.encoding import (
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
 from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, Column
 from hwgpt_blackbox.models.noise import (
+    POSITIONS,
+    SESSIONS,
     QuantileTables,
     deviation_ratio,
     make_streams,
@@ -47,6 +49,8 @@ class Predictor:
     :param columns: what to answer with, in this order
     :param cost: cost model of elapsed time
     :param networks: targets without noise that are answered by something else than the surrogate
+    :param positions: whether repeat k + p * SESSIONS is measured as the p-th of its session; else
+        every repeat is as any
     """
 
     def __init__(
@@ -55,7 +59,9 @@ class Predictor:
         columns: Sequence[Column],
         cost: CostModel | None = None,
         networks: Mapping[str, TargetFunction] | None = None,
+        positions: bool = False,
     ) -> None:
+        self.positions = positions
         self.surrogate = surrogate
         self.columns = tuple(columns)
         self.cost = cost or CostModel()
@@ -105,7 +111,8 @@ class Predictor:
         names = [self._targets[i] for i in self._noisy]
         streams = make_streams(names, [self.surrogate.models[name].dependence for name in names])
         quantiles = np.stack([self.surrogate.quantiles(name) for name in names], axis=1)
-        return QuantileTables(self.surrogate.levels, quantiles, streams)
+        positions = self.surrogate.positions(names) if self.positions else None
+        return QuantileTables(self.surrogate.levels, quantiles, streams, positions)
 
     # -- many ----------------------------------------------------------------------------------
 
@@ -142,6 +149,9 @@ class Predictor:
                 keys = np.bitwise_xor.reduce(self._words.take(index), axis=1)
                 rows = repeats[part] if len(repeats) > 1 else repeats
                 u = uniforms(keys, self._noise.streams, rows)
+                if self.positions:
+                    position = np.minimum(rows // np.uint64(SESSIONS), np.uint64(POSITIONS - 1))
+                    u = self._noise.at_positions(group, u, position.astype(np.intp))
                 values[:, self._noisy] *= self._noise.ratios(group, u)
             out[part, self._direct] = values[:, self._direct_source]
         return out
@@ -215,7 +225,8 @@ class Predictor:
         ]
         if repeat is not None and self._noisy:
             key = reduce(xor, map(self._word_list.__getitem__, index))
-            ratios = self._noise.ratios_one(group, key, repeat)
+            position = min(repeat // SESSIONS, POSITIONS - 1) if self.positions else None
+            ratios = self._noise.ratios_one(group, key, repeat, position)
             for i, ratio in zip(self._noisy, ratios, strict=True):
                 values[i] *= ratio
         out = [0.0] * len(self.columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,7 +16,7 @@ from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS, Measured
 from hwgpt_blackbox.domain.parameter_counts import count_terms
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.models.noise import Dependence
+from hwgpt_blackbox.models.noise import POSITION_LEVELS, POSITIONS, Dependence
 
 LEVELS = "levels"
 COUNTED = ("flops", "params")
@@ -48,6 +48,9 @@ class AdditiveModel:
         (embed_dims, num_layers, 2, levels), leading axes full or 1; None for an exact metric
     :param corrections: further effects, each shaped like ``effect``
     :param dependence: how measurements depend on one another
+    :param positions: distribution of the levels of the repeats at each position of a session, see
+        :class:`.QuantileTables`: shape (embed_dims, num_layers, 2, POSITIONS, its levels), leading
+        axes full or 1; None: the position does not matter
     """
 
     link: str
@@ -56,6 +59,7 @@ class AdditiveModel:
     ratio: NDArray[np.float64] | None
     corrections: tuple[NDArray[np.float64], ...] = ()
     dependence: Dependence = Dependence()  # noqa: RUF009, it is frozen
+    positions: NDArray[np.float64] | None = None
 
     def effects(self, full: tuple[int, ...]) -> NDArray[np.float64]:
         """The sum of effect and corrections, broadcast to ``full``."""
@@ -174,6 +178,18 @@ class Surrogate:
         full = (*self.group_shape, len(self.levels))
         return np.broadcast_to(ratio, full).reshape(self.num_groups, -1)
 
+    def positions(self, targets: Sequence[str]) -> NDArray[np.float64] | None:
+        """Distributions by position of noisy targets, as :class:`.QuantileTables` takes them."""
+        if all(self.model(target).positions is None for target in targets):
+            return None
+        tables = []
+        for target in targets:
+            found = self.model(target).positions
+            full = (*self.group_shape, POSITIONS, len(POSITION_LEVELS))
+            table = np.broadcast_to(POSITION_LEVELS if found is None else found, full)
+            tables.append(table.reshape(self.num_groups, *full[-2:]))
+        return np.stack(tables, axis=1)
+
 
 @cache
 def count_model(space: Space, what: str) -> AdditiveModel:
@@ -258,6 +274,7 @@ def _as_model(
         ratio,
         tuple(corrections),
         _as_dependence(target, arrays.get(array_key(target, "dependence"))),
+        _as_positions(target, arrays.get(array_key(target, "positions")), group),
     )
     _check_range(target, model, space)
     return model
@@ -273,6 +290,31 @@ def _as_dependence(target: str, stored: NDArray[Any] | None) -> Dependence:
         raise DataError(f"sign of the dependence of {target} is {stored[2]}; expected 1 or -1")
     return Dependence(*(float(x) for x in stored))
 
+
+def _as_positions(
+    target: str, stored: NDArray[Any] | None, group: tuple[int, ...]
+) -> NDArray[np.float64] | None:
+    """Distributions by position as stored; None without them.
+
+    :raises DataError: they are no distributions, or not uniform over all positions together
+    """
+    if stored is None:
+        return None
+    found, full = stored.astype(np.float64), (POSITIONS, len(POSITION_LEVELS))
+    check_shape(found.shape, (*group, *full), f"positions of {target}")
+    if found.shape[-2:] != full:
+        raise DataError(f"positions of {target} have shape {found.shape}; expected {full} at last")
+    ascending = (found[..., 0] == 0).all() and (np.diff(found) > 0).all()
+    if not ascending or (found[..., -1] != 1).any():
+        raise DataError(f"the positions of {target} are no distributions, ascending from 0 to 1")
+    if not (np.abs(found.mean(axis=-2) - POSITION_LEVELS) < _UNIFORM).all():
+        raise DataError(f"the positions of {target} are not uniform together")
+    return found
+
+
+_UNIFORM = 1e-5
+"""Largest difference from uniform of the mean over positions: they are stored in single precision.
+"""
 
 _RANGES = {"identity": (0.0, 1e300), "log": (-600.0, 600.0)}
 """Sums of each link between which values are positive and finite."""

@@ -35,6 +35,7 @@ from hwgpt_blackbox.convert.fitting.features import (
 )
 from hwgpt_blackbox.convert.fitting.noise_tables import align_folds, fit_ratios, quantile_levels
 from hwgpt_blackbox.convert.fitting.repeat_dependence import with_dependence
+from hwgpt_blackbox.convert.fitting.repeat_positions import with_positions
 from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
@@ -219,8 +220,11 @@ def fit_models(
     progress("dependence of measurements")
     surrogate = Surrogate(data.space, models, levels, {})
     surrogate = with_dependence(surrogate, sample.matrix, expected, noisy)
+    progress("positions of repeats")
+    surrogate = with_positions(surrogate, sample, expected, noisy)
     for target in noisy:
         notes[target]["dependence"] = asdict(surrogate.models[target].dependence)
+        notes[target]["positions_matter"] = surrogate.models[target].positions is not None
     return surrogate, notes
 
 
@@ -290,6 +294,8 @@ def write_surrogate(surrogate: Surrogate, folder: Path, manifest: dict[str, Any]
             arrays[array_key(target, "ratio")] = model.ratio.astype(np.float32)
             dependence = astuple(model.dependence)
             arrays[array_key(target, "dependence")] = np.array(dependence, dtype=np.float64)
+        if model.positions is not None:
+            arrays[array_key(target, "positions")] = model.positions.astype(np.float32)
     np.savez_compressed(folder / ARRAYS, **arrays)  # type: ignore[arg-type]
     write_manifest(folder, manifest)
 
