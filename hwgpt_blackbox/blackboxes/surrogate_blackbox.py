@@ -65,7 +65,7 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         if fidelity not in FIDELITIES:
             raise unknown("fidelity", fidelity, FIDELITIES)
         self.levels = FIDELITIES[fidelity]
-        columns = columns or dataset_columns(dataset, surrogate.own_devices, surrogate.metrics)
+        columns = columns or dataset_columns(dataset, surrogate.measured)
         super().__init__(
             configuration_space=surrogate.space.config_space(),
             fidelity_space={FIDELITY: randint(1, self.levels)},

@@ -24,7 +24,7 @@ from hwgpt_blackbox.convert.source.set_reader import UserMeasurements
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
-from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS, PREFIX
+from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS, NOISY, PREFIX
 from hwgpt_blackbox.domain.parameter_counts import count
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError
@@ -38,7 +38,6 @@ from hwgpt_blackbox.storage.measured_table import (
     OBJECTIVES,
     SIDE,
 )
-from hwgpt_blackbox.storage.user_devices import NOISY
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +146,8 @@ def write_user_table(
 ) -> None:
     """Write the table of a space of one's own and its manifest into an existing empty folder.
 
-    A metric that was not measured on every architecture is left out, but for perplexity.
+    A metric that was not measured on every architecture is left out, but for perplexity; energy is
+    NaN throughout on a device of which it was not measured.
 
     :param data: latency and energy complete
     :param surrogate: answers for perplexity where it was not measured
@@ -163,15 +163,15 @@ def write_user_table(
         exact[PERPLEXITY] = np.where(filled, predicted, exact[PERPLEXITY])
     exact |= {name: count(Encoding(space), data.matrix, name) for name in COUNTED}
     complete = {name for name, values in exact.items() if np.isfinite(values).all()}
-    complete |= {name for name in NOISY if all(f"{name}@{d}" in noisy for d in devices)}
+    complete |= {target.partition("@")[0] for target in noisy}
     metrics = [name for name in METRICS if name in complete or name == ELAPSED_TIME]
     seeds = min(math.lcm(*(values.shape[1] for values in noisy.values())), MAX_SEEDS)
-    cost = CostModel()
+    cost, unknown = CostModel(), np.full((len(data), 1), np.nan)
 
     def values_of(device: str) -> dict[str, NDArray[Any]]:
         found: dict[str, NDArray[Any]] = {name: v[:, None] for name, v in exact.items()}
         for name in set(NOISY) & complete:
-            repeats = noisy[f"{name}@{device}"]
+            repeats = noisy.get(f"{name}@{device}", unknown)
             found[name] = repeats[:, np.arange(seeds) % repeats.shape[1]]
         seconds = cost.seconds(noisy[f"latency@{device}"].mean(axis=1))
         return found | {ELAPSED_TIME: seconds[:, None]}

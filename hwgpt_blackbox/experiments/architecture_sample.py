@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
-from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, Column, dataset_columns
-from hwgpt_blackbox.domain.spaces import get_space
+from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, Column, Measured, dataset_columns
 from hwgpt_blackbox.errors import MissingArtifactError
 from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import find
+from hwgpt_blackbox.storage.spaces import find_space
 from hwgpt_blackbox.storage.surrogates import load_surrogate
 
 RANDOM, MEASURED = "random", "measured"
@@ -39,7 +39,7 @@ class ArchitectureSample:
     @property
     def hyperparameters(self) -> pd.DataFrame:
         """``embed_dim``, ``num_layers``, ``bias``, and means over active layers of the others."""
-        encoding = Encoding(get_space(self.space))
+        encoding = Encoding(find_space(self.space))
         space, means = encoding.space, encoding.mean_layer_choices(self.matrix)
         return pd.DataFrame(
             {
@@ -80,23 +80,23 @@ def sample_architectures(
         table = None
     if table is None:
         surrogate = load_surrogate(space)
-        kind, matrix = RANDOM, Encoding(get_space(space)).sample(size, rng)
-        columns = columns or _but_elapsed_time(dataset, surrogate.metrics)
+        kind, matrix = RANDOM, Encoding(find_space(space)).sample(size, rng)
+        columns = columns or _but_elapsed_time(dataset, surrogate.measured)
         values = Predictor(surrogate, columns).expected(matrix)
     else:
         from hwgpt_blackbox.blackboxes.table_blackbox import TabularBlackbox
 
         matrix = table.matrix[rng.permutation(len(table.matrix))[:size]]
         kind, blackbox = MEASURED, TabularBlackbox(table, dataset)
-        columns = columns or _but_elapsed_time(dataset, table.metrics)
-        names = {c: name for name, c in dataset_columns(dataset, metrics=table.metrics).items()}
+        columns = columns or _but_elapsed_time(dataset, table.measured)
+        names = {c: name for name, c in dataset_columns(dataset, table.measured).items()}
         chosen = [blackbox.objectives_names.index(names[column]) for column in columns]
         values = blackbox.expected_values(matrix)[:, chosen]
     frame = pd.DataFrame(values, columns=[column.target for column in columns])
     return ArchitectureSample(space, kind, matrix, frame)
 
 
-def _but_elapsed_time(dataset: str, metrics: Sequence[str]) -> list[Column]:
+def _but_elapsed_time(dataset: str, known: Measured) -> list[Column]:
     """The columns of a dataset that are measured or computed of the architecture itself."""
-    columns = dataset_columns(dataset, metrics=metrics).values()
+    columns = dataset_columns(dataset, known).values()
     return [column for column in columns if column.metric != ELAPSED_TIME]

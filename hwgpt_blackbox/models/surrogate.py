@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.domain.devices import DEVICES
-from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS
+from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS, Measured
 from hwgpt_blackbox.domain.parameter_counts import count_terms
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError
@@ -22,15 +22,9 @@ LEVELS = "levels"
 COUNTED = ("flops", "params")
 """Metrics that are computed by formula."""
 
-<<<<<<< HEAD
 ERROR = "error"
 """The metric that an artifact may lack: former versions had none, and a source may have none."""
 
-PAIRS = 10
-"""Codes of a layer: the nine (mlp_ratio, num_heads) pairs, and inactive."""
-
-=======
->>>>>>> chain
 
 LINKS = ("identity", "log")
 """Links of the additive models: the value is the sum, or its exponential."""
@@ -103,6 +97,14 @@ def modelled_targets() -> list[str]:
     return names
 
 
+def measured_targets(space: Space, targets: Iterable[str]) -> Measured:
+    """What is known of a space with models of some targets, and with the counts.
+
+    All devices time an evaluation on all of them, but for users' own beside the 13.
+    """
+    return Measured.of([*COUNTED, *targets], tuple(DEVICES) if space.measured else None)
+
+
 def no_error(space: str) -> DataError:
     """The exception for models without error that are asked for it."""
     return DataError(
@@ -162,19 +164,9 @@ class Surrogate:
         return np.broadcast_to(model.intercept, self.group_shape).reshape(groups), layer
 
     @property
-    def own_devices(self) -> dict[str, tuple[str, ...]]:
-        """Users' devices beside the 13, in order, with the noisy metrics measured on each."""
-        found: dict[str, tuple[str, ...]] = {}
-        for target in self.models:
-            metric, _, device = target.partition("@")
-            if device and device not in DEVICES:
-                found[device] = (*found.get(device, ()), metric)
-        return found
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """The metrics that it answers for."""
-        return tuple(name for name in METRICS if name != ERROR or name in self.models)
+    def measured(self) -> Measured:
+        """What it answers for; users' devices beside the 13 do not time an evaluation on all."""
+        return measured_targets(self.space, self.models)
 
     def link(self, target: str) -> str:
         """Link of one target."""

@@ -41,9 +41,8 @@ def enough(data: UserMeasurements, target: str, least: int = MIN_CELL) -> bool:
 
     :param least: architectures that each embed_dim needs, with and without bias
     """
-    cells = 2 * len(data.space.embed_dims)
-    cell = Architectures(data.space, data.matrix[data.rows_of(target)]).cell
-    return bool(np.bincount(cell, minlength=cells).min() >= least)
+    sample = Architectures(data.space, data.matrix[data.rows_of(target)])
+    return bool(np.bincount(sample.cell, minlength=sample.cells).min() >= least)
 
 
 def fit_user(
@@ -55,18 +54,19 @@ def fit_user(
     :return: a surrogate of these targets alone, and by target design, drift and measures
     :raises DataError: too few architectures
     """
-    levels, cells = quantile_levels(), 2 * len(data.space.embed_dims)
+    levels = quantile_levels()
     models: dict[str, AdditiveModel] = {}
     report: dict[str, Any] = {}
     for target in data.values:
         progress(target)
         rows = data.rows_of(target)
-        if len(rows) < cells * least:
-            raise DataError(
-                f"{target}: only {len(rows)} architectures; a fit needs {cells * least}, {least} "
-                "for each embed_dim with and without bias, and 500 are advised: measure more"
-            )
         sample, repeats = Architectures(data.space, data.matrix[rows]), data.values[target][rows]
+        if len(rows) < sample.cells * least:
+            raise DataError(
+                f"{target}: only {len(rows)} architectures; a fit needs {sample.cells * least}, "
+                f"{least} for each embed_dim with and without bias, and 500 are advised: measure "
+                "more"
+            )
         if target in data.noisy:
             model, choice, features = fit_few(sample, repeats, levels, least=least)
             report[target] = {

@@ -38,9 +38,9 @@ from hwgpt_blackbox.convert.fitting.repeat_dependence import with_dependence
 from hwgpt_blackbox.convert.fitting.repeat_positions import with_positions
 from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.measurements import Measurements
-from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
-from hwgpt_blackbox.domain.objectives import METRICS
+from hwgpt_blackbox.domain.objectives import METRICS, dataset_columns
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.fronts import standard_problems
@@ -49,6 +49,7 @@ from hwgpt_blackbox.models.ideal_and_nadir import bounds
 from hwgpt_blackbox.models.surrogate import ERROR, LEVELS, AdditiveModel, Surrogate, array_key
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.manifest import write_manifest
+from hwgpt_blackbox.storage.spaces import space_entry
 from hwgpt_blackbox.storage.surrogates import ARRAYS
 
 Published = Callable[[IntMatrix], NDArray[np.float64]]
@@ -266,8 +267,11 @@ def write_space(
     manifest: dict[str, Any] = {
         "kind": "surrogate",
         "name": name,
-        "space": surrogate.space.name,
-        "units": {name: METRICS[name].unit for name in surrogate.metrics},
+        **space_entry(surrogate.space),
+        "units": {
+            column.metric: METRICS[column.metric].unit
+            for column in dataset_columns(ALL_DEVICES, surrogate.measured).values()
+        },
         "links": {target: model.link for target, model in surrogate.models.items()},
         **notes,
         "bounds": bounds(surrogate),

@@ -150,7 +150,7 @@ def _measured(
     data: Measurements, rows: NDArray[np.intp], surrogate: Surrogate
 ) -> tuple[Architectures, dict[str, Array], dict[str, Array]]:
     """The architectures of some rows, and their values of exact and of noisy targets."""
-    names = [n for n in (PERPLEXITY, ERROR, *MEMORIES, *COUNTED) if n in surrogate.metrics]
+    names = [n for n in (PERPLEXITY, ERROR, *MEMORIES, *COUNTED) if n in surrogate.measured.metrics]
     exact = {name: getattr(data, name)[rows].astype(np.float64) for name in names}
     noisy = {name: values[rows] for name, values in noisy_targets(data).items()}
     return Architectures(data.space, data.matrix[rows]), exact, noisy
@@ -188,19 +188,12 @@ def _floor(data: Measurements, rows: NDArray[np.intp]) -> dict[str, AdditiveMode
         name: fit_least_squares(learn, values[rows].mean(axis=1))
         for name, values in noisy_targets(data).items()
     }
-<<<<<<< HEAD
     for name in (PERPLEXITY, ERROR):
         values = getattr(data, name)[rows]
         known = np.isfinite(values)
-        if np.bincount(learn.cell[known], minlength=CELLS).min() > 0:
+        if np.bincount(learn.cell[known], minlength=learn.cells).min() > 0:
             some = learn.take(np.flatnonzero(known))
             floor[name] = fit_least_squares(some, values[known])
-=======
-    known = np.isfinite(data.perplexity[rows])
-    if np.bincount(learn.cell[known], minlength=learn.cells).min() > 0:
-        some = learn.take(np.flatnonzero(known))
-        floor[PERPLEXITY] = fit_least_squares(some, data.perplexity[rows][known])
->>>>>>> chain
     return floor
 
 

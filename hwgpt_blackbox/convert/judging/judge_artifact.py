@@ -30,7 +30,7 @@ from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.set_reader import UserMeasurements, is_set, join, read_set
 from hwgpt_blackbox.convert.source.user_measurements import read_device
 from hwgpt_blackbox.domain.devices import DEVICES
-from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS
+from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS, NOISY
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.storage.artifact_check import CheckedArtifact
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, NETWORK, SURROGATE, TABULAR, artifact_name
@@ -38,7 +38,6 @@ from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.measured_table import Table
 from hwgpt_blackbox.storage.measurement_set import QUALITY, SPACE_FILE
 from hwgpt_blackbox.storage.surrogates import read_surrogate
-from hwgpt_blackbox.storage.user_devices import NOISY
 
 DISTILLED = "distilled"
 """Key of a manifest under which it lists the targets that others modelled, and how a comparison

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from hwgpt_blackbox.convert.fitting.features import Array
 from hwgpt_blackbox.convert.source.parquet import parquet_as_csv
 from hwgpt_blackbox.domain.encoding import FIRST_LAYER, NUM_LAYERS, Encoding
-from hwgpt_blackbox.domain.objectives import UNITS
+from hwgpt_blackbox.domain.objectives import NOISY, UNITS
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError, printable
 from hwgpt_blackbox.storage.measurement_set import REFERENCE, SECONDS
-from hwgpt_blackbox.storage.user_devices import NOISY
 
 CSV, PARQUET = ".csv", ".parquet"
 ENDINGS = (CSV, PARQUET)
