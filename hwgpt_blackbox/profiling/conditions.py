@@ -16,11 +16,11 @@ from hwgpt_blackbox.storage.measurement_set import QUALITY
 from hwgpt_blackbox.storage.user_devices import Workload, check_name
 
 SESSIONS, ENERGY, NO_ENERGY = "sessions", "energy", "no_energy"
-"""Keys: what each call of the command found; the meter of energy, None if there is none, and why."""
+"""Keys: what each call found; the meter of energy, None if there is none; and why there is none."""
 
 OTHER_SET = "choose another folder with --out"
 
-MOST_REPEATS = 1000
+MOST_THREADS, MOST_REPEATS = 4096, 1000
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,16 @@ class Conditions:
         if check_name(self.device).lower() == QUALITY:
             raise InputError(f"device {self.device!r} is the table of perplexities; choose another")
         Workload(self.batch_size, self.sequence_length)
-        for name, value, most in (
-            ("threads", self.threads, 1 << 12),
+        for name, number, most in (
+            ("threads", self.threads, MOST_THREADS),
             ("repeats", self.repeats, MOST_REPEATS),
         ):
-            if type(value) is not int or not 0 < value <= most:
-                raise InputError(f"{name} is {value!r:.50}; expected a whole number to {most}")
-        for name, value, known in (
-            ("dtype", self.dtype, DTYPES),
-            ("method", self.method, METHODS),
-        ):
-            if value not in known:
-                raise unknown(name, value, known)
+            if type(number) is not int or not 0 < number <= most:
+                raise InputError(f"{name} is {number!r:.50}; expected a number from 1 to {most}")
+        if self.dtype not in DTYPES:
+            raise unknown("dtype", self.dtype, DTYPES)
+        if self.method not in METHODS:
+            raise unknown("method", self.method, METHODS)
 
 
 class ConditionsFile:

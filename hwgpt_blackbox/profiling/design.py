@@ -127,4 +127,5 @@ def reference_architecture(space: Space) -> NDArray[np.uint8]:
     encoding = Encoding(space)
     middle = (encoding.sizes // 2).astype(np.uint8)
     middle[BIAS] = 0
-    return encoding.canonical(middle[None])[0]
+    found: NDArray[np.uint8] = encoding.canonical(middle[None])[0].astype(np.uint8)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,9 +31,6 @@ Reading the clock takes about a microsecond, synchronising with a GPU some ten."
 
 CLOCK_ATTEMPTS = 3
 """Times that a repeat is measured before the clock is given up."""
-
-MEGABYTE = 1e6
-"""Bytes, as in the published memories."""
 
 
 class TooLargeError(HWGPTError):
@@ -143,6 +141,7 @@ def kernel_times(
     """
     from torch.profiler import ProfilerActivity, profile
 
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it prints two lines a pass
     gpu = forward.place.kind == CUDA
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * gpu
 
@@ -179,28 +178,3 @@ def _positive(repeat: Callable[[], float], repeats: int) -> list[float]:
             )
         found.append(value)
     return found
-
-
-def memory_columns(place: Place, dtype: str) -> list[str]:
-    """Names of the columns of memory: none on CPUs."""
-    if place.kind != CUDA:
-        return []
-    after = [] if dtype == DTYPES[0] else [f"memory_{dtype}"]
-    return [*after, "memory_peak"]
-
-
-def memory_of_pass(forward: ForwardPass, dtype: str) -> list[float]:
-    """Memory of a GPU in MB (10^6 bytes): allocated after a pass, and its peak within.
-
-    What is allocated after a pass is kept for the metrics that have it: float16 and bfloat16.
-
-    :return: a value for each of :func:`memory_columns`
-    """
-    import torch
-
-    index = forward.place.index
-    torch.cuda.reset_peak_memory_stats(index)
-    forward.run()
-    after = [] if dtype == DTYPES[0] else [torch.cuda.memory_allocated(index)]
-    found = [*after, torch.cuda.max_memory_allocated(index)]
-    return [value / MEGABYTE for value in found]
