@@ -7,7 +7,6 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from hwgpt_blackbox.domain.objectives import example_objectives
 from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import InputError
 
@@ -93,7 +92,7 @@ def add_family_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="OBJECTIVE",
         default=["latency@a100", "energy@rtx2080"],
-        help=f"of {', '.join(example_objectives()[1:3])} (default: latency@a100 energy@rtx2080)",
+        help="of latency@DEVICE, energy@DEVICE (default: latency@a100 energy@rtx2080)",
     )
     compare.add_argument(
         "--time-limit", type=float, default=60.0, help="seconds for AutoGluon per target"

@@ -12,8 +12,9 @@ from hwgpt_blackbox.cli.pull import add_home
 from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
-from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, DEVICE, artifact_name, kind_of
+from hwgpt_blackbox.storage.artifact_kinds import DEVICE, artifact_name, kind_of
 from hwgpt_blackbox.storage.locations import find, home, parts
+from hwgpt_blackbox.storage.spaces import blackboxes, own_blackboxes, own_spaces
 from hwgpt_blackbox.storage.surrogates import own_devices
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def rows() -> list[dict[str, Any]]:
     """One row per blackbox: name, space, status, and the folder of its artifact or None."""
     table = []
-    for row in BLACKBOXES.values():
+    for row in blackboxes().values():
         try:
             location = find(row.artifact)
             # By name, which stays when another version is in use.
@@ -64,7 +65,11 @@ def run(args: argparse.Namespace) -> int:
     if args.report:
         return _print_reports(as_json=args.json)
     table, others = rows(), _others()
-    own = [device for space in MEASURED_SPACES for device in own_devices(space).values()]
+    own = [
+        device
+        for space in (*MEASURED_SPACES, *own_spaces())
+        for device in own_devices(space).values()
+    ]
     if args.json:
         devices = [
             {
@@ -144,12 +149,14 @@ def reports() -> list[dict[str, Any]]:
     from hwgpt_blackbox.convert.judging.cards.file import read_card
 
     table, others = [], parts()
-    for name in (*map(artifact_name, MEASURED_SPACES), *others):
+    own = [row.artifact for row in own_blackboxes().values() if row.name == row.artifact]
+    models = [name for name in own if not name.endswith("-tabular")]
+    for name in (*map(artifact_name, MEASURED_SPACES), *models, *others):
         folder = find(name).path
         try:
             table.append({"name": name, "artifact": str(folder), "report": read_card(folder)})
         except DataError as error:
-            if name not in others:
+            if name not in (*models, *others):
                 raise
             logger.warning("%s is left out: %s", folder, error)
     return table

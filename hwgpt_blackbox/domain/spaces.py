@@ -69,9 +69,11 @@ _LARGEST = {
 } | _NUMBERS
 """Largest value of each key: beyond it, counts and memory are absurd."""
 
-_NAME = re.compile(
-    r"(?!.*-device-)(?!.*-(?:repeats|tabular|published|autogluon)\Z)[a-z][a-z0-9_-]{0,39}", re.ASCII
-)
+NAME = "[a-z][a-z0-9_-]{0,39}"
+"""Names that a space may have, as a regular expression; see :func:`is_name`."""
+
+_TAKEN = re.compile(r".*-device-|.*-(?:repeats|tabular|published|autogluon)\Z", re.DOTALL)
+"""Parts that names of other artifacts of a space have."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class Space:
             if key not in content:
                 raise DataError(f"{source} lacks {key}; a space has {', '.join(FILE_KEYS)}")
         name = content["name"]
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not is_name(name):
             raise DataError(
                 f"{source}: name is {printable(repr(name)):.80}; expected up to 40 lower-case "
                 "letters, digits, - and _, beginning with a letter, without -device-, and not "
@@ -256,6 +258,11 @@ SPACES: Mapping[str, Space] = MappingProxyType(
 
 MEASURED_SPACES: tuple[str, ...] = tuple(row.name for row in SPACES.values() if row.measured)
 """Names of the spaces that have blackboxes."""
+
+
+def is_name(name: object) -> bool:
+    """Whether a space may have this name."""
+    return isinstance(name, str) and bool(re.fullmatch(NAME, name)) and not _TAKEN.match(name)
 
 
 def _check_integers(value: Any, key: str, source: str) -> None:

@@ -19,7 +19,6 @@ from syne_tune.constants import ST_TUNER_TIME
 from hwgpt_blackbox.blackboxes.simulated_backend import SimulatedBackend
 from hwgpt_blackbox.blackboxes.surrogate_blackbox import FIDELITIES, FIDELITY, HWGPTBlackbox
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
-from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.experiments.lean_tuner import (
     EnoughTrials,
@@ -34,6 +33,7 @@ from hwgpt_blackbox.models.surrogate import Surrogate
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import MANIFEST, find
 from hwgpt_blackbox.storage.manifest import sha256
+from hwgpt_blackbox.storage.spaces import find_space
 from hwgpt_blackbox.storage.surrogates import read_surrogate, with_own_devices
 
 TRIAL_ID = "trial_id"
@@ -128,7 +128,7 @@ class RunSettings:
         return [
             TRIAL_ID,
             SIMULATED_TIME,
-            *(CONFIG + name for name in get_space(self.problem.space).choices),
+            *(CONFIG + name for name in find_space(self.problem.space).choices),
             *(MEASURED + target for target in targets),
             *(EXPECTED + target for target in targets),
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,12 @@ from hwgpt_blackbox.domain.evaluation_cost import CostModel
 from hwgpt_blackbox.domain.objectives import (
     ELAPSED_TIME,
     METRICS,
+    PUBLISHED,
     Column,
-    OwnDevices,
+    Measured,
     parse_objective,
 )
-from hwgpt_blackbox.domain.spaces import get_space
+from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.models.ideal_and_nadir import (
     SAMPLE_SEED,
@@ -28,8 +30,9 @@ from hwgpt_blackbox.models.ideal_and_nadir import (
 )
 from hwgpt_blackbox.models.portable_arithmetic import exp
 from hwgpt_blackbox.models.prediction import Predictor
-from hwgpt_blackbox.models.surrogate import COUNTED, PAIRS, Surrogate
-from hwgpt_blackbox.storage.surrogates import ARRAYS, load_surrogate, measured_on_own
+from hwgpt_blackbox.models.surrogate import COUNTED, Surrogate
+from hwgpt_blackbox.storage.spaces import find_space, own_spaces
+from hwgpt_blackbox.storage.surrogates import ARRAYS, load_surrogate, measured_in
 
 _EXACT_BITS = 53
 _LOG_STEP = -49
@@ -39,13 +42,13 @@ by 2^-50 together."""
 
 
 def parse_columns(
-    objectives: Sequence[str], *, least: int = 1, own: OwnDevices | None = None
+    objectives: Sequence[str], *, least: int = 1, known: Measured = PUBLISHED
 ) -> list[Column]:
     """The columns that objectives name, each a function of one sum over layers.
 
     :param objectives: ``("perplexity", "energy@rtx2080")``
     :param least: fewest that are accepted
-    :param own: users' devices that may be named
+    :param known: what was measured in the space
     :raises InputError: unknown, repeated, too few, or not a function of a sum
     """
     if isinstance(objectives, str) or not isinstance(objectives, Sequence):
@@ -59,7 +62,7 @@ def parse_columns(
                 f"objective {text!r} is the slowest device's: no function of one sum over layers, "
                 f"so its optimum is not known; name a device, for instance {ELAPSED_TIME}@rtx2080"
             )
-    columns = [parse_objective(text, own) for text in objectives]
+    columns = [parse_objective(text, known) for text in objectives]
     if len(columns) < least or len(set(columns)) < len(columns):
         raise InputError(
             f"objectives are {tuple(objectives)!r}; expected {least} or more, distinct"
@@ -67,25 +70,25 @@ def parse_columns(
     return columns
 
 
-def surrogate_for(space: str, columns: Sequence[Column]) -> Surrogate:
+def surrogate_for(space: str | Path | Space, columns: Sequence[Column]) -> Surrogate:
     """The installed models of a space; of a space without measurements the counts alone.
 
     :raises InputError: unknown space, or the space has no measurements of an objective
     """
-    row = get_space(space)
-    if row.measured:
-        return load_surrogate(row.name)
+    row = find_space(space)
+    if row.measured or row.name in own_spaces():
+        return load_surrogate(space)
     for column in columns:
         if column.metric not in COUNTED:
             raise InputError(
-                f"space {space} has no measurements, so no {column.target}; it has "
+                f"space {row.name} has no measurements, so no {column.target}; it has "
                 f"{' and '.join(COUNTED)}"
             )
     return Surrogate(row, {}, np.array([0.0, 0.5, 1.0]), {})
 
 
 def layer_sums(
-    space: str,
+    space: str | Path | Space,
     objectives: Sequence[str],
     *,
     least: int,
@@ -104,8 +107,10 @@ def layer_sums(
         raise InputError(
             f"space is {space!r}, but the surrogate is of space {surrogate.space.name!r}"
         )
-    own = measured_on_own(space) if surrogate is None else surrogate.own_devices
-    columns = parse_columns(objectives, least=least, own=own)
+    known = measured_in(space) if surrogate is None else surrogate.measured
+    if set(known.metrics) == set(COUNTED) and not known.devices:  # refused below, with the reason
+        known = PUBLISHED
+    columns = parse_columns(objectives, least=least, known=known)
     if not isinstance(max_points, int) or max_points < 1:
         raise InputError(f"max_points is {max_points!r}; expected an integer, 1 or more")
     return LayerSums(surrogate or surrogate_for(space, columns), columns, cost_model)
@@ -136,8 +141,8 @@ class LayerSums:
         terms = [surrogate.terms(target) for target in targets]
         self.start = np.stack([start for start, _ in terms], axis=-1)
         """Shape (groups, objectives)"""
-        self.layers = np.stack([layer[:, :, : PAIRS - 1] for _, layer in terms], axis=-1)
-        """Shape (groups, max_layers, 9, objectives); code = 3 * MLP ratio index + heads index"""
+        self.layers = np.stack([layer[:, :, :-1] for _, layer in terms], axis=-1)
+        """Shape (groups, max_layers, codes, objectives); code = MLP ratio index * heads + heads index"""
         for j, target in enumerate(targets):
             self._check_exact(j, target)
 
@@ -167,7 +172,7 @@ class LayerSums:
         return self.space.num_layers[self._parts(group)[1]]
 
     def terms(self, group: int) -> NDArray[np.float64]:
-        """Terms of the layers of a group, shape (depth, 9, objectives)."""
+        """Terms of the layers of a group, shape (depth, codes, objectives)."""
         return self.layers[group, : self.depth(group)]
 
     def smallest(self, group: int) -> NDArray[np.float64]:
@@ -178,7 +183,7 @@ class LayerSums:
         e, n, b = np.unravel_index(group, self.surrogate.group_shape)
         return int(e), int(n), int(b)
 
-    def matrix(self, group: int, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def matrix(self, group: int, codes: NDArray[np.uint16]) -> NDArray[np.uint8]:
         """Canonical choice indices of architectures of one group.
 
         :param codes: code of each layer, shape (n, depth of the group)
@@ -187,8 +192,9 @@ class LayerSums:
         out = np.zeros((len(codes), self.encoding.num_columns), dtype=np.uint8)
         out[:, EMBED_DIM], out[:, NUM_LAYERS], out[:, BIAS] = self._parts(group)
         heads, depth = FIRST_LAYER + self.space.max_layers, codes.shape[1]
-        out[:, FIRST_LAYER : FIRST_LAYER + depth] = codes // 3
-        out[:, heads : heads + depth] = codes % 3
+        mlp, head = np.divmod(codes, len(self.space.num_heads))
+        out[:, FIRST_LAYER : FIRST_LAYER + depth] = mlp
+        out[:, heads : heads + depth] = head
         return out
 
     def natural(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:

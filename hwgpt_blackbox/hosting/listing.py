@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwgpt_blackbox.errors import DataError, InputError, unknown
-from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, BY_MANIFEST, kind_of
+from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, BY_MANIFEST, blackbox_of, kind_of
 from hwgpt_blackbox.storage.locations import MANIFEST
 from hwgpt_blackbox.storage.manifest import parse_manifest
 
@@ -28,8 +28,9 @@ def artifact_of(name: str) -> str:
 
     :raises InputError: it is neither
     """
-    if name in BLACKBOXES:
-        return BLACKBOXES[name].artifact
+    row = blackbox_of(name)
+    if row is not None:
+        return row.artifact
     if not kind_of(name):
         others = [f"hwgpt-<space>-{part}" for part in ("published", "autogluon", "device-<name>")]
         known = str(unknown("name", name, [*BLACKBOXES, *others])).partition("; ")[2]

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwgpt_blackbox.domain.spaces import Space, get_space
+from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError, printable, unknown
-from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, BY_MANIFEST, kind_of
+from hwgpt_blackbox.storage.artifact_kinds import BY_MANIFEST, blackbox_of, kind_of
 from hwgpt_blackbox.storage.locations import MANIFEST, find
 from hwgpt_blackbox.storage.manifest import check_files, read_manifest, read_whole
+from hwgpt_blackbox.storage.spaces import blackboxes, space_of
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class CheckedArtifact:
     @property
     def space(self) -> Space:
         """Its space."""
-        return get_space(self.manifest["space"])
+        return space_of(self.manifest, self.folder)
 
 
 def locate(artifact: str) -> Path:
@@ -41,15 +42,16 @@ def locate(artifact: str) -> Path:
     :raises InputError: it is neither
     :raises MissingArtifactError: no artifact of that name is on this machine
     """
-    if artifact in BLACKBOXES:
-        return find(BLACKBOXES[artifact].artifact).path
+    row = blackbox_of(artifact)
+    if row is not None:
+        return find(row.artifact).path
     if kind_of(artifact):
         return find(artifact).path
     folder = Path(artifact).expanduser()
     if not (folder / MANIFEST).is_file():
         raise InputError(
             f"{artifact!r} is no artifact: no folder with a {MANIFEST}, and "
-            f"{unknown('name', artifact, BLACKBOXES)}"
+            f"{unknown('name', artifact, blackboxes())}"
         )
     return folder
 

@@ -11,9 +11,6 @@ from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE_NAME, artifact_name
 
-NOISY = ("latency", "energy")
-"""Metrics that may be measured on a device; latency must be."""
-
 
 @dataclass(frozen=True)
 class Workload:

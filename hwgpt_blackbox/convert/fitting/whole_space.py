@@ -35,19 +35,21 @@ from hwgpt_blackbox.convert.fitting.features import (
 )
 from hwgpt_blackbox.convert.fitting.noise_tables import align_folds, fit_ratios, quantile_levels
 from hwgpt_blackbox.convert.fitting.repeat_dependence import with_dependence
+from hwgpt_blackbox.convert.fitting.repeat_positions import with_positions
 from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.measurements import Measurements
-from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
-from hwgpt_blackbox.domain.objectives import METRICS
+from hwgpt_blackbox.domain.objectives import METRICS, dataset_columns
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.fronts import standard_problems
 from hwgpt_blackbox.models.evidence import empirical_bayes, ridge
 from hwgpt_blackbox.models.ideal_and_nadir import bounds
-from hwgpt_blackbox.models.surrogate import LEVELS, AdditiveModel, Surrogate, array_key
+from hwgpt_blackbox.models.surrogate import ERROR, LEVELS, AdditiveModel, Surrogate, array_key
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.manifest import write_manifest
+from hwgpt_blackbox.storage.spaces import space_entry
 from hwgpt_blackbox.storage.surrogates import ARRAYS
 
 Published = Callable[[IntMatrix], NDArray[np.float64]]
@@ -74,13 +76,14 @@ def fit_least_squares(sample: Architectures, values: Array) -> AdditiveModel:
     space = sample.space
     counts = np.column_stack([np.ones(len(sample)), pair_counts(sample)])
     intercept = np.zeros((len(space.embed_dims), 1, 2))
-    effect = np.zeros((len(space.embed_dims), 1, 2, 1, 3, 3))
+    pairs = len(space.mlp_ratios), len(space.num_heads)
+    effect = np.zeros((len(space.embed_dims), 1, 2, 1, *pairs))
     for e in range(len(space.embed_dims)):
         for b in (0, 1):
             rows = (sample.embed == e) & (sample.bias == b)
             solution = np.linalg.lstsq(counts[rows], values[rows], rcond=None)[0]
             intercept[e, 0, b] = solution[0]
-            effect[e, 0, b, 0] = solution[1:].reshape(3, 3)
+            effect[e, 0, b, 0] = solution[1:].reshape(pairs)
     return on_grid(AdditiveModel("identity", intercept, effect, None), space)
 
 
@@ -193,6 +196,13 @@ def fit_models(
     progress("perplexity")
     models["perplexity"], perplexity = _perplexity(sample, data.perplexity[order], published)
     notes: dict[str, Any] = {"perplexity": perplexity}
+    known = np.flatnonzero(np.isfinite(data.error[order]))
+    if np.bincount(sample.embed[known], minlength=len(data.space.embed_dims)).min() >= (
+        MIN_PERPLEXITIES
+    ):
+        progress(ERROR)
+        models[ERROR] = fit_perplexity(sample.take(known), data.error[order][known])
+        notes[ERROR] = {"fitted_on": "measurements", "architectures": len(known)}
     for name in MEMORIES:
         progress(name)
         models[name] = fit_least_squares(sample, getattr(data, name)[order])
@@ -211,8 +221,11 @@ def fit_models(
     progress("dependence of measurements")
     surrogate = Surrogate(data.space, models, levels, {})
     surrogate = with_dependence(surrogate, sample.matrix, expected, noisy)
+    progress("positions of repeats")
+    surrogate = with_positions(surrogate, sample, expected, noisy)
     for target in noisy:
         notes[target]["dependence"] = asdict(surrogate.models[target].dependence)
+        notes[target]["positions_matter"] = surrogate.models[target].positions is not None
     return surrogate, notes
 
 
@@ -254,8 +267,11 @@ def write_space(
     manifest: dict[str, Any] = {
         "kind": "surrogate",
         "name": name,
-        "space": surrogate.space.name,
-        "units": {row.name: row.unit for row in METRICS.values()},
+        **space_entry(surrogate.space),
+        "units": {
+            column.metric: METRICS[column.metric].unit
+            for column in dataset_columns(ALL_DEVICES, surrogate.measured).values()
+        },
         "links": {target: model.link for target, model in surrogate.models.items()},
         **notes,
         "bounds": bounds(surrogate),
@@ -279,6 +295,8 @@ def write_surrogate(surrogate: Surrogate, folder: Path, manifest: dict[str, Any]
             arrays[array_key(target, "ratio")] = model.ratio.astype(np.float32)
             dependence = astuple(model.dependence)
             arrays[array_key(target, "dependence")] = np.array(dependence, dtype=np.float64)
+        if model.positions is not None:
+            arrays[array_key(target, "positions")] = model.positions.astype(np.float32)
     np.savez_compressed(folder / ARRAYS, **arrays)  # type: ignore[arg-type]
     write_manifest(folder, manifest)
 

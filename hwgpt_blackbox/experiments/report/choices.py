@@ -10,13 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
-from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.experiments.results.scores import by_method, nondominated
 from hwgpt_blackbox.experiments.runs import CONFIG
 from hwgpt_blackbox.fronts import ReferenceFront
 from hwgpt_blackbox.plotting.style import SHADES, new_figure, plain
+from hwgpt_blackbox.storage.spaces import find_space
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +27,7 @@ HYPERPARAMETERS = ("embed_dim", "num_layers", "bias", "mlp_ratio", "num_heads")
 
 def front_matrix(problem: Problem, results: Sequence[StoredRun]) -> NDArray[np.uint8]:
     """Canonical choice indices of the front of all trials of some runs, shape (n, columns)."""
-    encoding = Encoding(get_space(problem.space))
+    encoding = Encoding(find_space(problem.space))
     keep = nondominated(np.concatenate([result.expected for result in results]))
     matrix = np.empty((int(keep.sum()), encoding.num_columns), dtype=np.uint8)
     for j, (name, choices) in enumerate(encoding.space.choices.items()):
@@ -72,7 +72,7 @@ def choices_table(
     :return: columns ``problem``, ``front`` (a method, or ``exact front``), ``size``,
         ``hyperparameter``, ``value``, ``share`` (0 to 1)
     """
-    encoding = Encoding(get_space(problem.space))
+    encoding = Encoding(find_space(problem.space))
     fronts: list[tuple[str, IntMatrix]] = []
     if reference is not None:
         fronts.append((EXACT, reference.matrix))

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from hwgpt_blackbox.experiments.methods import get_method
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings
-from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import MANIFEST, find
 from hwgpt_blackbox.storage.manifest import sha256
-from hwgpt_blackbox.storage.user_devices import device_artifact
+from hwgpt_blackbox.storage.surrogates import holder
 
 
 def artifact_digests(problem: Problem) -> dict[str, str]:
@@ -19,8 +18,8 @@ def artifact_digests(problem: Problem) -> dict[str, str]:
     :return: by name: ``hwgpt-s``, ``hwgpt-s-device-mygpu``
     :raises MissingArtifactError: one is not on this machine
     """
-    devices = (device_artifact(problem.space, name) for name in problem.own)
-    names = [artifact_name(problem.space), *devices]
+    holders = (holder(problem.space, device) for device in (None, *problem.devices))
+    names = list(dict.fromkeys(holders))
     return {name: sha256(find(name).path / MANIFEST) for name in names}
 
 

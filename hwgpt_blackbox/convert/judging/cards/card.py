@@ -30,10 +30,10 @@ from hwgpt_blackbox.convert.judging.measures import evaluate, location_measures,
 from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
-from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements
+from hwgpt_blackbox.convert.source.set_reader import UserMeasurements
 from hwgpt_blackbox.domain.encoding import IntMatrix
 from hwgpt_blackbox.errors import require
-from hwgpt_blackbox.models.surrogate import Surrogate
+from hwgpt_blackbox.models.surrogate import ERROR, Surrogate
 
 REPORT_VERSION = 1
 """Version of the card's form that this code writes, and the newest that it reads."""
@@ -172,15 +172,19 @@ def section(
         if evaluation.noisy
         else 0
     )
-    perplexities = evaluation.exact.get(PERPLEXITY)
+    judged = {
+        f"{plural}_judged": int(np.isfinite(values).sum()) if values is not None else None
+        for plural, values in (
+            ("perplexities", evaluation.exact.get(PERPLEXITY)),
+            ("errors", evaluation.exact.get(ERROR)),
+        )
+    }
     return {
         "split": evaluation.split.kind if evaluation.split else IN_SAMPLE,
         "seed": evaluation.split.seed if evaluation.split else None,
         "fitted": evaluation.fitted,
         "judged": len(evaluation.sample),
-        "perplexities_judged": (
-            None if perplexities is None else int(np.isfinite(perplexities).sum())
-        ),
+        **judged,
         "draws_per_target": repeats * len(evaluation.sample),
         "perplexity": dict(evaluation.notes.get(PERPLEXITY, {})),
         "summary": plain_row(summary([measures])),
@@ -199,7 +203,7 @@ def _rounded(value: float) -> float | None:
 
 def make_card(
     manifest: Mapping[str, Any],
-    data: Measurements | DeviceMeasurements,
+    data: Measurements | UserMeasurements,
     evaluations: Sequence[Evaluation],
     *,
     draws: int | None = None,
