@@ -24,7 +24,7 @@ class _Group:
 
     :param number: of the group
     :param start: shape (objectives,)
-    :param terms: shape (layers, 9, objectives)
+    :param terms: shape (layers, codes, objectives)
     :param bound: no architecture of the group within the limits has a smaller first sum
     :param weights: non-negative weights of sums that have a bound, shape (bounds, objectives)
     """
@@ -42,7 +42,7 @@ class _Found:
 
     sums: tuple[float, ...]
     group: int
-    codes: NDArray[np.uint8]
+    codes: NDArray[np.uint16]
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,12 @@ class Partial:
     """
 
     sums: NDArray[np.float64]
-    codes: NDArray[np.uint8]
+    codes: NDArray[np.uint16]
 
     @classmethod
     def empty(cls, objectives: int) -> Partial:
         """No layer yet: one sum, zero."""
-        return cls(np.zeros((1, objectives)), np.zeros((1, 0), dtype=np.uint8))
+        return cls(np.zeros((1, objectives)), np.zeros((1, 0), dtype=np.uint16))
 
     def extend(
         self,
@@ -44,7 +44,7 @@ class Partial:
         so by induction the architecture kept is the first when codes are compared from the last
         layer to the first.
 
-        :param terms: of the layer, shape (9, objectives)
+        :param terms: of the layer, shape (codes, objectives)
         :param promising: which of given sums, shape (n, objectives), to consider at all
         """
         options = np.sort(nondominated(terms))
@@ -53,11 +53,11 @@ class Partial:
         if index is not None:
             sums = sums[index]
             if not len(sums):
-                return Partial(sums, np.zeros((0, self.codes.shape[1] + 1), dtype=np.uint8))
+                return Partial(sums, np.zeros((0, self.codes.shape[1] + 1), dtype=np.uint16))
         keep = nondominated(sums)
         chosen = keep if index is None else index[keep]
         layer, parent = np.divmod(chosen, len(self.sums))
-        last = options[layer].astype(np.uint8)[:, None]
+        last = options[layer].astype(np.uint16)[:, None]
         return Partial(sums[keep], np.concatenate([self.codes[parent], last], axis=1))
 
     def thin(self, limit: int, *, outer: bool) -> Partial:

@@ -30,7 +30,7 @@ from hwgpt_blackbox.models.ideal_and_nadir import (
 )
 from hwgpt_blackbox.models.portable_arithmetic import exp
 from hwgpt_blackbox.models.prediction import Predictor
-from hwgpt_blackbox.models.surrogate import COUNTED, PAIRS, Surrogate
+from hwgpt_blackbox.models.surrogate import COUNTED, Surrogate
 from hwgpt_blackbox.storage.spaces import find_space, own_spaces
 from hwgpt_blackbox.storage.surrogates import ARRAYS, load_surrogate, measured_in
 
@@ -141,8 +141,8 @@ class LayerSums:
         terms = [surrogate.terms(target) for target in targets]
         self.start = np.stack([start for start, _ in terms], axis=-1)
         """Shape (groups, objectives)"""
-        self.layers = np.stack([layer[:, :, : PAIRS - 1] for _, layer in terms], axis=-1)
-        """Shape (groups, max_layers, 9, objectives); code = 3 * MLP ratio index + heads index"""
+        self.layers = np.stack([layer[:, :, :-1] for _, layer in terms], axis=-1)
+        """Shape (groups, max_layers, codes, objectives); code = MLP ratio index * heads + heads index"""
         for j, target in enumerate(targets):
             self._check_exact(j, target)
 
@@ -172,7 +172,7 @@ class LayerSums:
         return self.space.num_layers[self._parts(group)[1]]
 
     def terms(self, group: int) -> NDArray[np.float64]:
-        """Terms of the layers of a group, shape (depth, 9, objectives)."""
+        """Terms of the layers of a group, shape (depth, codes, objectives)."""
         return self.layers[group, : self.depth(group)]
 
     def smallest(self, group: int) -> NDArray[np.float64]:
@@ -183,7 +183,7 @@ class LayerSums:
         e, n, b = np.unravel_index(group, self.surrogate.group_shape)
         return int(e), int(n), int(b)
 
-    def matrix(self, group: int, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def matrix(self, group: int, codes: NDArray[np.uint16]) -> NDArray[np.uint8]:
         """Canonical choice indices of architectures of one group.
 
         :param codes: code of each layer, shape (n, depth of the group)
@@ -192,8 +192,9 @@ class LayerSums:
         out = np.zeros((len(codes), self.encoding.num_columns), dtype=np.uint8)
         out[:, EMBED_DIM], out[:, NUM_LAYERS], out[:, BIAS] = self._parts(group)
         heads, depth = FIRST_LAYER + self.space.max_layers, codes.shape[1]
-        out[:, FIRST_LAYER : FIRST_LAYER + depth] = codes // 3
-        out[:, heads : heads + depth] = codes % 3
+        mlp, head = np.divmod(codes, len(self.space.num_heads))
+        out[:, FIRST_LAYER : FIRST_LAYER + depth] = mlp
+        out[:, heads : heads + depth] = head
         return out
 
     def natural(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -29,7 +29,7 @@ from hwgpt_blackbox.models.noise import (
     uniforms,
 )
 from hwgpt_blackbox.models.portable_arithmetic import exp, exp_one
-from hwgpt_blackbox.models.surrogate import PAIRS, Surrogate
+from hwgpt_blackbox.models.surrogate import Surrogate
 
 _CHUNK_VALUES = 1 << 17
 """Numbers held at once while predicting: bounds memory and keeps them in cache."""
@@ -79,7 +79,8 @@ class Predictor:
             (i, networks[t]) for i, t in enumerate(self._targets) if networks and t in networks
         ]
         layers = surrogate.space.max_layers
-        self._offset = np.arange(layers, dtype=np.intp) * PAIRS
+        self._codes = surrogate.space.layer_codes + 1  # with that of an inactive layer, the last
+        self._offset = np.arange(layers, dtype=np.intp) * self._codes
         self._rows = max(1, _CHUNK_VALUES // (layers * len(self._targets)))
 
     # Built at the first query: a dict of 14 blackboxes loads in no time.
@@ -97,7 +98,9 @@ class Predictor:
         """Random words in the rows of ``_table``: their exclusive-or keys an architecture."""
         groups = self.surrogate.num_groups
         words = tabulation_table(self.surrogate.space.name, groups, len(self._table) - groups)
-        words[groups + PAIRS - 1 :: PAIRS] = 0  # an inactive layer is not part of the key
+        words[groups + self._codes - 1 :: self._codes] = (
+            0  # an inactive layer is not part of the key
+        )
         return words
 
     @cached_property
@@ -183,13 +186,13 @@ class Predictor:
         index = np.empty((len(matrix), 1 + space.max_layers), dtype=np.intp)
         index[:, 0] = group
         code = index[:, 1:]
-        np.multiply(mlp, 3, out=code, casting="unsafe")
+        np.multiply(mlp, len(space.num_heads), out=code, casting="unsafe")
         code += heads
         layers = np.array(space.num_layers)[matrix[:, NUM_LAYERS]]
         for i in range(space.num_layers[0], space.max_layers):
-            code[layers <= i, i] = PAIRS - 1
+            code[layers <= i, i] = self._codes - 1
         code += self._offset
-        code += (group * (space.max_layers * PAIRS) + self.surrogate.num_groups)[:, None]
+        code += (group * (space.max_layers * self._codes) + self.surrogate.num_groups)[:, None]
         return group, index
 
     # -- one -----------------------------------------------------------------------------------
@@ -204,12 +207,13 @@ class Predictor:
         space, groups = self.surrogate.space, self.surrogate.group_shape
         group = (row[EMBED_DIM] * groups[1] + row[NUM_LAYERS]) * groups[2] + row[BIAS]
         depth, middle = space.num_layers[row[NUM_LAYERS]], FIRST_LAYER + space.max_layers
-        start = self.surrogate.num_groups + group * space.max_layers * PAIRS
+        codes, width = self._codes, len(space.num_heads)
+        start = self.surrogate.num_groups + group * space.max_layers * codes
         index = [group]
         index += [
-            offset + 3 * mlp + heads
+            offset + width * mlp + heads
             for offset, mlp, heads in zip(
-                range(start, start + depth * PAIRS, PAIRS),
+                range(start, start + depth * codes, codes),
                 row[FIRST_LAYER : FIRST_LAYER + depth],
                 row[middle : middle + depth],
                 strict=True,

@@ -25,9 +25,6 @@ COUNTED = ("flops", "params")
 ERROR = "error"
 """The metric that an artifact may lack: former versions had none, and a source may have none."""
 
-PAIRS = 10
-"""Codes of a layer: the nine (mlp_ratio, num_heads) pairs, and inactive."""
-
 
 LINKS = ("identity", "log")
 """Links of the additive models: the value is the sum, or its exponential."""
@@ -43,7 +40,8 @@ class AdditiveModel:
 
     :param link: ``identity`` or ``log``
     :param intercept: shape (embed_dims, num_layers, 2), each axis full or 1
-    :param effect: shape (embed_dims, num_layers, 2, max_layers, 3, 3), each axis full or 1
+    :param effect: shape (embed_dims, num_layers, 2, max_layers, mlp_ratios, num_heads), each
+        axis full or 1
     :param ratio: quantiles of measurement over expected value at the artifact's levels, shape
         (embed_dims, num_layers, 2, levels), leading axes full or 1; None for an exact metric
     :param corrections: further effects, each shaped like ``effect``
@@ -70,8 +68,7 @@ class AdditiveModel:
 
     def sum_range(self, space: Space) -> tuple[float, float]:
         """Smallest and largest sum over all architectures of a space: exact, as it is additive."""
-        groups = (len(space.embed_dims), len(space.num_layers), 2)
-        effect = self.effects((*groups, space.max_layers, 3, 3))
+        effect = self.effects(effect_shape(space))
         active = np.arange(space.max_layers) < np.array(space.num_layers)[:, None, None]
         low, high = (
             self.intercept + np.where(active, best(axis=(-2, -1)), 0.0).sum(axis=-1)
@@ -80,8 +77,18 @@ class AdditiveModel:
         return float(low.min()), float(high.max())
 
 
+def group_shape(space: Space) -> tuple[int, int, int]:
+    """Numbers of embed_dims, num_layers and choices of bias: groups along each axis."""
+    return len(space.embed_dims), len(space.num_layers), 2
+
+
+def effect_shape(space: Space) -> tuple[int, ...]:
+    """Shape of the effects of every layer in every group."""
+    return (*group_shape(space), space.max_layers, len(space.mlp_ratios), len(space.num_heads))
+
+
 def modelled_targets() -> list[str]:
-    """Names of the additive models that every surrogate artifact holds."""
+    """Names of the additive models that the surrogate artifact of a published space holds."""
     names: list[str] = []
     for row in METRICS.values():
         if row.name in (*COUNTED, ELAPSED_TIME, ERROR):
@@ -126,8 +133,8 @@ class Surrogate:
         self.models = dict(models)
         self.levels = levels
         self.manifest = manifest
-        self.group_shape = (len(space.embed_dims), len(space.num_layers), 2)
-        self.num_groups = len(space.embed_dims) * len(space.num_layers) * 2
+        self.group_shape = group_shape(space)
+        self.num_groups = math.prod(self.group_shape)
 
     def model(self, target: str) -> AdditiveModel:
         """The model of one target: of the artifact, or the formula of a count.
@@ -148,13 +155,12 @@ class Surrogate:
     def terms(self, target: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Start and layer terms of one target, over every group.
 
-        :return: shapes (groups,) and (groups, max_layers, 10); the last code, an inactive layer,
-            adds nothing
+        :return: shapes (groups,) and (groups, max_layers, layer codes + 1); the last code, an
+            inactive layer, adds nothing
         """
-        model, groups = self.model(target), self.num_groups
-        layer = np.zeros((groups, self.space.max_layers, PAIRS))
-        effect = model.effects((*self.group_shape, self.space.max_layers, 3, 3))
-        layer[:, :, : PAIRS - 1] = effect.reshape(groups, -1, PAIRS - 1)
+        model, groups, codes = self.model(target), self.num_groups, self.space.layer_codes
+        layer = np.zeros((groups, self.space.max_layers, codes + 1))
+        layer[:, :, :codes] = model.effects(effect_shape(self.space)).reshape(groups, -1, codes)
         return np.broadcast_to(model.intercept, self.group_shape).reshape(groups), layer
 
     @property
@@ -247,10 +253,10 @@ def _as_levels(levels: NDArray[Any]) -> NDArray[np.float64]:
 def _as_model(
     target: str, link: str, arrays: Mapping[str, NDArray[Any]], space: Space, levels: int
 ) -> AdditiveModel:
-    group = (len(space.embed_dims), len(space.num_layers), 2)
+    group = group_shape(space)
     intercept, effect = arrays[array_key(target, "intercept")], arrays[array_key(target, "effect")]
     check_shape(intercept.shape, group, f"intercept of {target}")
-    check_shape(effect.shape, (*group, space.max_layers, 3, 3), f"effect of {target}")
+    check_shape(effect.shape, effect_shape(space), f"effect of {target}")
     if link not in LINKS:
         raise DataError(f"link of {target} is {link!r:.100}; expected one of {', '.join(LINKS)}")
     ratio = None
@@ -265,7 +271,7 @@ def _as_model(
     for number in range(1, MAX_CORRECTIONS + 1):
         key = array_key(target, f"correction{number}")
         if key in arrays:
-            check_shape(arrays[key].shape, (*group, space.max_layers, 3, 3), key)
+            check_shape(arrays[key].shape, effect_shape(space), key)
             corrections.append(arrays[key].astype(np.float64))
     model = AdditiveModel(
         link,

@@ -11,7 +11,7 @@ from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.models.noise import mean_ratio
-from hwgpt_blackbox.models.surrogate import PAIRS, AdditiveModel, Surrogate, modelled_targets
+from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate, modelled_targets
 from hwgpt_blackbox.storage.locations import EMBEDDED
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 
@@ -49,7 +49,7 @@ def test_terms_of_every_shape_are_those_of_the_full_one():
     for target, model in surrogate.models.items():
         start, layer = surrogate.terms(target)
         assert start.shape == (18,)
-        assert layer.shape == (18, 12, PAIRS)
+        assert layer.shape == (18, 12, 10)
         assert (layer[:, :, -1] == 0).all()  # an inactive layer adds nothing
         parts = (model.effect, *model.corrections)
         effect = sum(np.broadcast_to(part, (*group, 12, 3, 3)) for part in parts)

@@ -32,20 +32,22 @@ def additive_model(
     :param features: see :mod:`hwgpt_blackbox.convert.fitting.features`
     :param weights: per embed_dim, shape (p,)
     :param link: ``identity`` or ``log``
-    :param log_scale: log of a factor per (embed_dim, bias) cell, shape (6,)
+    :param log_scale: log of a factor per (embed_dim, bias) cell, shape (cells,)
     """
     embeds, depths, layers = len(space.embed_dims), len(space.num_layers), space.max_layers
     intercept = np.zeros((embeds, depths, 2))
-    parts = {name: np.zeros((embeds, depths, 2, layers, 3, 3)) for name in (SHARED, MLP, HEADS)}
+    pairs = len(space.mlp_ratios), len(space.num_heads)
+    full = (embeds, depths, 2, layers, *pairs)
+    parts = {name: np.zeros(full) for name in (SHARED, MLP, HEADS)}
     for n in range(depths):
         for b in (0, 1):
-            probe = _probe(features, layers, n, b)
+            probe = _probe(features, space, n, b)
             named = np.array(probe.part)[probe.block]
             for e, w in enumerate(weights):
                 intercept[e, n, b] = probe.values[0] @ w
                 for name, effect in parts.items():
                     lone = probe.values @ np.where(named == name, w, 0.0)
-                    effect[e, n, b] = (lone[1:] - lone[0]).reshape(layers, 3, 3)
+                    effect[e, n, b] = (lone[1:] - lone[0]).reshape(layers, *pairs)
     if log_scale is not None:
         cell = log_scale.reshape(embeds, 1, 2)
         if link == "log":
@@ -64,14 +66,15 @@ def additive_model(
     return on_grid(model, space)
 
 
-def _probe(features: FeatureFunction, layers: int, depth: int, bias: int) -> Features:
+def _probe(features: FeatureFunction, space: Space, depth: int, bias: int) -> Features:
     """Features of a network without layers, then of one with a single layer: place by choice."""
-    size = 1 + 9 * layers
-    place = np.r_[-1, np.repeat(np.arange(layers), 9)]
+    layers, codes = space.max_layers, space.layer_codes
+    size = 1 + codes * layers
+    place = np.r_[-1, np.repeat(np.arange(layers), codes)]
     active = np.arange(layers) == place[:, None]
-    mlp = np.where(active, np.r_[0, np.tile(np.repeat(np.arange(3), 3), layers)][:, None], 0)
-    heads = np.where(active, np.r_[0, np.tile(np.tile(np.arange(3), 3), layers)][:, None], 0)
-    inputs = FeatureInputs(mlp, heads, active, np.full(size, depth), np.full(size, bias))
+    code = np.where(active, np.r_[0, np.tile(np.arange(codes), layers)][:, None], 0)
+    mlp, heads = np.divmod(code, len(space.num_heads))
+    inputs = FeatureInputs(space, mlp, heads, active, np.full(size, depth), np.full(size, bias))
     return features(inputs)
 
 

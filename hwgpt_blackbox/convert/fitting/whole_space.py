@@ -76,13 +76,14 @@ def fit_least_squares(sample: Architectures, values: Array) -> AdditiveModel:
     space = sample.space
     counts = np.column_stack([np.ones(len(sample)), pair_counts(sample)])
     intercept = np.zeros((len(space.embed_dims), 1, 2))
-    effect = np.zeros((len(space.embed_dims), 1, 2, 1, 3, 3))
+    pairs = len(space.mlp_ratios), len(space.num_heads)
+    effect = np.zeros((len(space.embed_dims), 1, 2, 1, *pairs))
     for e in range(len(space.embed_dims)):
         for b in (0, 1):
             rows = (sample.embed == e) & (sample.bias == b)
             solution = np.linalg.lstsq(counts[rows], values[rows], rcond=None)[0]
             intercept[e, 0, b] = solution[0]
-            effect[e, 0, b, 0] = solution[1:].reshape(3, 3)
+            effect[e, 0, b, 0] = solution[1:].reshape(pairs)
     return on_grid(AdditiveModel("identity", intercept, effect, None), space)
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.fitting.expected_value import CELLS, DESIGNS, FitDesign
+from hwgpt_blackbox.convert.fitting.expected_value import DESIGNS, FitDesign
 from hwgpt_blackbox.convert.fitting.features import Architectures, Array
 from hwgpt_blackbox.convert.fitting.whole_space import (
     ENOUGH_PERPLEXITIES,
@@ -191,7 +191,7 @@ def _floor(data: Measurements, rows: NDArray[np.intp]) -> dict[str, AdditiveMode
     for name in (PERPLEXITY, ERROR):
         values = getattr(data, name)[rows]
         known = np.isfinite(values)
-        if np.bincount(learn.cell[known], minlength=CELLS).min() > 0:
+        if np.bincount(learn.cell[known], minlength=learn.cells).min() > 0:
             some = learn.take(np.flatnonzero(known))
             floor[name] = fit_least_squares(some, values[known])
     return floor

@@ -30,7 +30,7 @@ from hwgpt_blackbox.convert.judging.measures import evaluate, location_measures,
 from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
-from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements
+from hwgpt_blackbox.convert.source.set_reader import UserMeasurements
 from hwgpt_blackbox.domain.encoding import IntMatrix
 from hwgpt_blackbox.errors import require
 from hwgpt_blackbox.models.surrogate import ERROR, Surrogate
@@ -203,7 +203,7 @@ def _rounded(value: float) -> float | None:
 
 def make_card(
     manifest: Mapping[str, Any],
-    data: Measurements | DeviceMeasurements,
+    data: Measurements | UserMeasurements,
     evaluations: Sequence[Evaluation],
     *,
     draws: int | None = None,
