@@ -170,7 +170,10 @@ class FeatureInputs:
         """
         space = self.space
         mlp, heads = (
-            [np.where(self.active, contrast[choices], 0.0) for contrast in contrasts(places(values))]
+            [
+                np.where(self.active, contrast[choices], 0.0)
+                for contrast in contrasts(places(values))
+            ]
             for choices, values in ((self.mlp, space.mlp_ratios), (self.heads, space.num_heads))
         )
         return mlp, heads

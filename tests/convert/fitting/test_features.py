@@ -38,7 +38,9 @@ def test_contrasts_are_orthogonal_polynomials(values: Sequence[int]) -> None:
 
 
 def test_contrasts_of_three_choices_are_exact() -> None:
-    np.testing.assert_array_equal(contrasts(places((4, 8, 20))), [[-1.0, 0.0, 1.0], [0.5, -1.0, 0.5]])
+    np.testing.assert_array_equal(
+        contrasts(places((4, 8, 20))), [[-1.0, 0.0, 1.0], [0.5, -1.0, 0.5]]
+    )
 
 
 def test_places_are_of_values_or_logarithms() -> None:
