@@ -32,7 +32,7 @@ from hwgpt_blackbox.models.portable_arithmetic import exp
 from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.models.surrogate import COUNTED, Surrogate
 from hwgpt_blackbox.storage.spaces import find_space, own_spaces
-from hwgpt_blackbox.storage.surrogates import ARRAYS, load_surrogate, measured_in
+from hwgpt_blackbox.storage.surrogates import ARRAYS, counts_of, load_surrogate, measured_in
 
 _EXACT_BITS = 53
 _LOG_STEP = -49
@@ -84,7 +84,7 @@ def surrogate_for(space: str | Path | Space, columns: Sequence[Column]) -> Surro
                 f"space {row.name} has no measurements, so no {column.target}; it has "
                 f"{' and '.join(COUNTED)}"
             )
-    return Surrogate(row, {}, np.array([0.0, 0.5, 1.0]), {})
+    return counts_of(row)
 
 
 def layer_sums(

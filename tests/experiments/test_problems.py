@@ -10,8 +10,9 @@ from helpers import rewrite_manifest, write_random_surrogate
 
 import hwgpt_blackbox
 from hwgpt_blackbox.blackboxes.loading import load
+from hwgpt_blackbox.domain.objectives import DEFAULT_DEVICE
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.experiments.problems import DEFAULT_DEVICE, Problem
+from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.storage.locations import EMBEDDED
 
 

@@ -41,7 +41,7 @@ def test_a_name_comes_before_a_folder(artifact: Path, monkeypatch: pytest.Monkey
 
 
 def test_what_is_no_artifact(tmp_path: Path) -> None:
-    for wrong in ("hwgpt-xl", str(tmp_path)):
+    for wrong in ("hwgpt-XL", str(tmp_path)):
         with pytest.raises(InputError, match=f"{wrong}.*hwgpt-s"):
             locate(wrong)
     with pytest.raises(InputError, match="did you mean 'hwgpt-m'"):
