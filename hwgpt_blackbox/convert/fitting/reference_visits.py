@@ -6,6 +6,7 @@ interpolated linearly between visits. How smooth it is, is chosen by leaving eac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.fitting.features import Array
+from hwgpt_blackbox.domain.objectives import METRICS
 
 LEAST_VISITS = 4
 """With fewer visits no drift is estimated."""
@@ -56,28 +58,45 @@ class DriftCurve:
         }
 
 
-def drift_curve(
-    repeats: Array, reference: NDArray[np.bool_], seconds: Array | None
-) -> DriftCurve | None:
+def drift_curve(repeats: Array, reference: NDArray[np.bool_], seconds: Array) -> DriftCurve | None:
     """The drift of one metric; None: too few visits of the reference architecture.
 
     :param repeats: measurements of all visits, shape (n, r), positive; rows of NaN where it was not
         measured
     :param reference: which visits are of the reference architecture, shape (n,)
-    :param seconds: of all visits, shape (n,); None: not known
+    :param seconds: of all visits, shape (n,)
     """
-    if seconds is None:
-        return None
-    rows = np.flatnonzero(reference & np.isfinite(repeats).all(axis=1))
+    known = np.isfinite(repeats).all(axis=1) & (repeats > 0.0).all(axis=1)
+    rows = np.flatnonzero(reference & known)
     if len(rows) < LEAST_VISITS:
         return None
     rows = rows[np.argsort(seconds[rows], kind="stable")]
     times = seconds[rows]
     logs = np.log(np.median(repeats[rows], axis=1))
     smooth = _smoothed(logs, times)
-    known = np.isfinite(repeats).all(axis=1)
     middle = float(np.interp(seconds[known], times, smooth).mean())
     return DriftCurve(times, logs - middle, smooth - middle)
+
+
+def without_drift(
+    values: Mapping[str, Array], reference: NDArray[np.bool_], seconds: Array | None
+) -> tuple[dict[str, Array], dict[str, DriftCurve]]:
+    """Latencies and energies as the machine would have given them in its mean state.
+
+    :param values: by metric, shape (n, repeats)
+    :param reference: which visits are of the reference architecture, shape (n,)
+    :param seconds: of all visits, shape (n,); None: not known, and drift neither
+    :return: values by metric, and the drift of those that have one
+    """
+    steady, drift = dict(values), dict[str, DriftCurve]()
+    if seconds is None:
+        return steady, drift
+    for metric, repeats in values.items():
+        curve = drift_curve(repeats, reference, seconds) if METRICS[metric].noisy else None
+        if curve is not None:
+            drift[metric] = curve
+            steady[metric] = repeats * np.exp(-curve.at(seconds))[:, None]
+    return steady, drift
 
 
 def _smoothed(logs: Array, times: Array) -> Array:

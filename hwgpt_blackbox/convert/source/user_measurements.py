@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.fitting.features import Array
+from hwgpt_blackbox.convert.fitting.reference_visits import DriftCurve, without_drift
 from hwgpt_blackbox.convert.source.checkout import (
     ENERGY_FILES,
     LATENCY_FILES,
@@ -39,6 +40,7 @@ from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.parameter_counts import count
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.storage.measurement_set import DRIFT_BOUND
 from hwgpt_blackbox.storage.user_devices import Workload, workload_of
 
 logger = logging.getLogger(__name__)
@@ -80,14 +82,12 @@ class TableMeasurements:
     :param values: by metric, in its own unit, shape (n, repeats); rows of NaN where it was not
         measured
     :param source: what was read, for the manifest
-    :param rows: the rows as they stand in the table; None: it is raw profiler output
     """
 
     space: Space
     matrix: NDArray[np.uint8]
     values: Mapping[str, Array]
     source: Mapping[str, Any]
-    rows: TableRows | None = None
 
     def __len__(self) -> int:
         return len(self.matrix)
@@ -106,7 +106,7 @@ def read_device(
 
     Several rows of one architecture are repeats of it; of the reference architecture they are
     visits, of which the mean counts. The order of first mention is taken for the order of
-    profiling.
+    profiling. Drift that visits of the reference architecture show is removed.
 
     :param latency_unit: of a table, of ``domain.objectives.UNITS``; default ms
     :param energy_unit: of a table, of ``domain.objectives.UNITS``; default Wh
@@ -123,7 +123,13 @@ def read_device(
     else:
         check_table(path)
         units = {"latency": latency_unit or "ms", "energy": energy_unit or "Wh"}
-        data = gather(read_table(path, space, units, HARDWARE), space, path)
+        rows = read_table(path, space, units, HARDWARE)
+        steady, drift = without_drift(rows.values, rows.reference, rows.seconds)
+        _warn_of(drift, path)
+        data = gather(replace(rows, values=steady), space, path)
+        if drift:
+            about = {metric: curve.as_dict() for metric, curve in drift.items()}
+            data = replace(data, source={**data.source, "drift": about})
     if not confirm_units:
         _check_units(data, path, workload or workload_of(space))
     return data
@@ -154,6 +160,18 @@ def check_table(path: Path) -> None:
         )
 
 
+def _warn_of(drift: Mapping[str, DriftCurve], path: Path) -> None:
+    for metric, curve in drift.items():
+        if curve.change > DRIFT_BOUND:
+            logger.warning(
+                "%s: %s of the reference architecture changed by %.0f %% while it was measured; "
+                "slow changes are removed, but measure on a machine that is left alone",
+                path,
+                metric,
+                100 * curve.change,
+            )
+
+
 # -- what both kinds have in common --------------------------------------------------------------
 
 
@@ -179,7 +197,7 @@ def gather(rows: TableRows, space: Space, path: Path) -> TableMeasurements:
         raise DataError(f"{path} has no latency; measure it: elapsed time is computed from it")
     names = {key: name_of_row(i) for key, i in first.items()}
     found = {metric: entries for metric, entries in found.items() if entries}
-    return replace(_checked(space, path, found, names, rows.source), rows=rows)
+    return _checked(space, path, found, names, rows.source)
 
 
 def _checked(

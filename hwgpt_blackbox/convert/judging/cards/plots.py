@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from hwgpt_blackbox.convert.judging.cards.drift import DRIFT, draw_drift, drift_table
 from hwgpt_blackbox.convert.judging.cards.file import COMPARISON
 from hwgpt_blackbox.convert.judging.cards.plot_data import (
     calibration_table,
@@ -68,6 +69,8 @@ def make_figures(
             name = _file_name(part["split"], part["seed"])
             compute = partial(coverage_table, part)
             add(f"{name}-coverage", draw_coverage, compute, f"{name}: coverage of intervals")
+    if card.get(DRIFT):
+        add(DRIFT, draw_drift, partial(drift_table, card[DRIFT]), "drift of the reference")
     if card.get(COMPARISON):
         part = card[COMPARISON]
         compute = partial(families_table, part)
