@@ -185,9 +185,10 @@ def _write(
 
 
 def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
-    from hwgpt_blackbox.convert.judging.cards.drift import DRIFT, drift_lines
+    from hwgpt_blackbox.convert.judging.cards.drift import drift_lines
     from hwgpt_blackbox.convert.judging.cards.file import COMPARISON, to_json
     from hwgpt_blackbox.convert.judging.cards.text import LEGEND, comparison_table, section_table
+    from hwgpt_blackbox.convert.source.user_measurements import DRIFT
     from hwgpt_blackbox.storage.artifact_kinds import CARD_KINDS
 
     if as_json:

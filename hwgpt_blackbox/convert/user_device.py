@@ -19,7 +19,7 @@ from hwgpt_blackbox.convert.judging.holdouts import DEFAULT_SPLITS
 from hwgpt_blackbox.convert.judging.measures import predictor_of
 from hwgpt_blackbox.convert.judging.user_holdouts import user_evaluations
 from hwgpt_blackbox.convert.source.set_reader import UserMeasurements, join, read_set
-from hwgpt_blackbox.convert.source.user_measurements import read_device, read_quality
+from hwgpt_blackbox.convert.source.user_measurements import DRIFT, read_device, read_quality
 from hwgpt_blackbox.convert.source.user_table import QUALITY
 from hwgpt_blackbox.convert.write_table import complete_rows, write_user_table
 from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS
@@ -27,6 +27,7 @@ from hwgpt_blackbox.domain.spaces import SPACES, Space, get_space
 from hwgpt_blackbox.models.ideal_and_nadir import bounds
 from hwgpt_blackbox.models.surrogate import COUNTED, Surrogate
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, SURROGATE, artifact_name
+from hwgpt_blackbox.storage.spaces import find_space, space_entry
 from hwgpt_blackbox.storage.user_devices import (
     Workload,
     check_name,
@@ -83,7 +84,6 @@ def convert_device(
         source,
         get_space(space),
         device,
-        None,
         out,
         latency_unit=latency_unit,
         energy_unit=energy_unit,
@@ -96,12 +96,12 @@ def convert_device(
 
 
 def convert_tables(
-    hardware: str | Path,
-    space: Space,
+    source: str | Path,
+    space: str | Path | Space,
     device: str,
-    quality: str | Path | None = None,
     out: str | Path | None = None,
     *,
+    quality: str | Path | None = None,
     latency_unit: str | None = None,
     energy_unit: str | None = None,
     batch: int | None = None,
@@ -112,8 +112,8 @@ def convert_tables(
 ) -> list[Path]:
     """Fit what a user has in tables: of one device, and of perplexity and error.
 
-    :param hardware: as ``source`` of :func:`convert_device`
-    :param space: a published space, or one of the user's own
+    :param source: as of :func:`convert_device`
+    :param space: name of a published space or of one of the user's own, a space file, or a space
     :param device: name of the device
     :param quality: a ``.csv`` or ``.parquet`` file with perplexity, error or both
     :return: folders of the artifacts, see :func:`convert_set`
@@ -121,13 +121,14 @@ def convert_tables(
     The other arguments, and what is raised, are those of :func:`convert_device`.
     """
     check_name(device)
-    usual = workload_of(space)
+    row = find_space(space)
+    usual = workload_of(row)
     workload = Workload(
         usual.batch if batch is None else batch, usual.length if length is None else length
     )
     table = read_device(
-        hardware,
-        space,
+        source,
+        row,
         latency_unit=latency_unit,
         energy_unit=energy_unit,
         workload=workload,
@@ -135,8 +136,8 @@ def convert_tables(
     )
     if batch is not None or length is not None:
         table = replace(table, source={**table.source, WORKLOAD: workload.as_dict()})
-    data = join(space, {device: table}, read_quality(quality, space) if quality else None)
-    return _publish(data, Path(hardware).name, out, overwrite=overwrite, progress=progress)
+    data = join(row, {device: table}, read_quality(quality, row) if quality else None)
+    return _publish(data, Path(source).name, out, overwrite=overwrite, progress=progress)
 
 
 def convert_set(
@@ -184,29 +185,29 @@ class Part:
 
 def _parts(data: UserMeasurements) -> Iterator[Part]:
     """The surrogate artifacts that measurements become."""
-    space = data.space
+    space, about = data.space, {"kind": SURROGATE, "source": data.source}
     if space.name not in SPACES:
-        about = {"kind": SURROGATE, "space_definition": space.as_dict(), "source": data.source}
         yield Part(artifact_name(space.name), data, about)
         return
     for device in data.order:
         source = dict(data.source["tables"][device])
         workload = source.pop(WORKLOAD, None)
+        source.pop(DRIFT, None)  # it stands beside the fit
         targets = [target for target in data.noisy if target.endswith(f"@{device}")]
-        about = {
+        of_device = {
             "kind": DEVICE,
             "device": device,
             "metrics": [target.partition("@")[0] for target in targets],
             "source": source,
         }
         if workload:
-            about[WORKLOAD] = workload
-        yield Part(device_artifact(space.name, device), data.measuring(targets), about)
+            of_device[WORKLOAD] = workload
+        yield Part(device_artifact(space.name, device), data.measuring(targets), of_device)
     quality = [target for target in QUALITY.metrics if target in data.values]
     if quality and space.measured:
-        logger.warning("perplexity and error of space %s are published: yours are left out", space)
+        name = space.name
+        logger.warning("perplexity and error of space %s are published: yours are left out", name)
     elif quality:
-        about = {"kind": SURROGATE, "source": data.source}
         yield Part(artifact_name(space.name), data.measuring(quality), about)
 
 
@@ -232,6 +233,9 @@ def _publish(
     ):
         for part in parts:
             surrogate, notes = fit_user(part.data, progress=build.progress)
+            for target, curve in _drifts(data):
+                if target in notes:
+                    notes[target]["reference_drift"] = curve
             about = {**part.manifest, "source": {"name": source, **part.manifest["source"]}}
             with build.folder(part.name) as path:
                 write_surrogate(surrogate, path, _manifest(part, surrogate, notes) | about)
@@ -247,6 +251,13 @@ def _publish(
         return build.publish()
 
 
+def _drifts(data: UserMeasurements) -> Iterator[tuple[str, Any]]:
+    """The drift curves that were divided out, by target."""
+    for device in data.order:
+        for metric, curve in data.source["tables"][device].get(DRIFT, {}).items():
+            yield f"{metric}@{device}", curve
+
+
 def _manifest(part: Part, surrogate: Surrogate, notes: Mapping[str, Any]) -> dict[str, Any]:
     """What every manifest of a user's artifact says."""
     targets = [*surrogate.models, *(f"{ELAPSED_TIME}@{device}" for device in part.data.order)]
@@ -254,7 +265,7 @@ def _manifest(part: Part, surrogate: Surrogate, notes: Mapping[str, Any]) -> dic
     metrics = dict.fromkeys(target.partition("@")[0] for target in surrogate.models)
     return {
         "name": part.name,
-        "space": surrogate.space.name,
+        **space_entry(surrogate.space),
         "units": {metric: METRICS[metric].unit for metric in metrics},
         "links": {target: model.link for target, model in surrogate.models.items()},
         "fit": dict(notes),

@@ -38,6 +38,7 @@ from hwgpt_blackbox.storage.measured_table import (
     OBJECTIVES,
     SIDE,
 )
+from hwgpt_blackbox.storage.spaces import space_entry
 
 logger = logging.getLogger(__name__)
 
@@ -185,8 +186,7 @@ def write_user_table(
     manifest = {
         "kind": TABULAR,
         "name": artifact_name(space.name, tabular=True),
-        "space": space.name,
-        "space_definition": space.as_dict(),
+        **space_entry(space),
         "units": {name: METRICS[name].unit for name in metrics},
         "counts": {
             "architectures": len(data),

@@ -1,15 +1,15 @@
 """Features of the structured models: every one a sum over layers within its group.
 
-Choices enter as orthogonal polynomials of their number in ascending order, which are polynomials of
-the choices where these are evenly spaced, and of their logarithm where they are so in that. For
-three: a linear and a quadratic contrast (-1 0 1 and 1/2 -1 1/2). Effects of all layers together
-come first; deviations along the depth of the network are smooth (a cosine basis, the
-higher frequencies smaller), so that a penalty can shrink what the data do not show.
+Choices enter as orthogonal polynomials of their values, or of the logarithms where these are more
+evenly spaced; depth in its values, since every layer adds to the sum. For three choices: a linear
+and a quadratic contrast (-1 0 1 and 1/2 -1 1/2). Effects of all layers together come first;
+deviations along the depth of the network are smooth (a cosine basis, the higher frequencies
+smaller), so that a penalty can shrink what the data do not show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -93,16 +93,32 @@ def pair_counts(sample: Architectures) -> Array:
     return np.stack(counts, axis=1).astype(np.float64)
 
 
-def contrasts(choices: int, most: int = MAX_DEGREE) -> Array:
+def places(values: Sequence[int], *, logarithms: bool = True) -> Array:
+    """Where choices lie on the axis of their contrasts, from -1 to 1, shape (choices,).
+
+    Up to three are taken as evenly spaced: their contrasts can take any values anyway.
+
+    :param logarithms: whether the logarithms may be more evenly spaced
+    """
+    if len(values) <= 3:
+        return np.linspace(-1.0, 1.0, len(values))
+    forms = [np.array(values, dtype=np.float64)]
+    forms += [np.log(forms[0])] if logarithms else []
+    steps = [np.diff(form) for form in forms]
+    form = forms[int(np.argmin([step.std() / step.mean() for step in steps]))]
+    return np.asarray(2.0 * (form - form[0]) / (form[-1] - form[0]) - 1.0)
+
+
+def contrasts(place: Array, most: int = MAX_DEGREE) -> Array:
     """Orthogonal polynomials of degree 1, 2, ... of choices, shape (degrees, choices).
 
     The largest of each is 1 in magnitude, the last choice of each is positive.
 
-    :param choices: number of choices, 2 or more
+    :param place: of the choices, see :func:`places`; 2 or more
     :param most: largest degree
     """
-    place = np.linspace(-1.0, 1.0, choices)
-    basis = np.linalg.qr(np.polynomial.legendre.legvander(place, min(choices - 1, most)))[0].T[1:]
+    degree = min(len(place) - 1, most)
+    basis = np.linalg.qr(np.polynomial.legendre.legvander(place, degree))[0].T[1:]
     scale = np.abs(basis).max(axis=1) * np.sign(basis[:, -1])
     return np.asarray(np.round(basis / scale[:, None], 12) + 0.0)
 
@@ -154,7 +170,10 @@ class FeatureInputs:
         """
         space = self.space
         mlp, heads = (
-            [np.where(self.active, contrast[choices], 0.0) for contrast in contrasts(len(values))]
+            [
+                np.where(self.active, contrast[choices], 0.0)
+                for contrast in contrasts(places(values))
+            ]
             for choices, values in ((self.mlp, space.mlp_ratios), (self.heads, space.num_heads))
         )
         return mlp, heads
@@ -163,7 +182,8 @@ class FeatureInputs:
     def group_contrasts(self) -> tuple[Array, Array, list[Array]]:
         """Contrast of bias, linear contrast of num_layers, its higher ones, each (n, 1)."""
         sign: Array = 2.0 * self.bias.astype(np.float64) - 1.0
-        linear, *higher = contrasts(len(self.space.num_layers), MAX_DEPTH_DEGREE)
+        place = places(self.space.num_layers, logarithms=False)
+        linear, *higher = contrasts(place, MAX_DEPTH_DEGREE)
         curved = [2.0 * contrast[self.depth][:, None] for contrast in higher]
         return sign[:, None], linear[self.depth][:, None], curved
 

@@ -6,7 +6,6 @@ interpolated linearly between visits. How smooth it is, is chosen by leaving eac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.fitting.features import Array
-from hwgpt_blackbox.domain.objectives import METRICS
 
 LEAST_VISITS = 4
 """With fewer visits no drift is estimated."""
@@ -76,27 +74,6 @@ def drift_curve(repeats: Array, reference: NDArray[np.bool_], seconds: Array) ->
     smooth = _smoothed(logs, times)
     middle = float(np.interp(seconds[known], times, smooth).mean())
     return DriftCurve(times, logs - middle, smooth - middle)
-
-
-def without_drift(
-    values: Mapping[str, Array], reference: NDArray[np.bool_], seconds: Array | None
-) -> tuple[dict[str, Array], dict[str, DriftCurve]]:
-    """Latencies and energies as the machine would have given them in its mean state.
-
-    :param values: by metric, shape (n, repeats)
-    :param reference: which visits are of the reference architecture, shape (n,)
-    :param seconds: of all visits, shape (n,); None: not known, and drift neither
-    :return: values by metric, and the drift of those that have one
-    """
-    steady, drift = dict(values), dict[str, DriftCurve]()
-    if seconds is None:
-        return steady, drift
-    for metric, repeats in values.items():
-        curve = drift_curve(repeats, reference, seconds) if METRICS[metric].noisy else None
-        if curve is not None:
-            drift[metric] = curve
-            steady[metric] = repeats * np.exp(-curve.at(seconds))[:, None]
-    return steady, drift
 
 
 def _smoothed(logs: Array, times: Array) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.fitting.features import Array
-from hwgpt_blackbox.convert.fitting.reference_visits import DriftCurve, without_drift
+from hwgpt_blackbox.convert.fitting.reference_visits import drift_curve
 from hwgpt_blackbox.convert.source.checkout import (
     ENERGY_FILES,
     LATENCY_FILES,
@@ -37,6 +37,7 @@ from hwgpt_blackbox.convert.source.user_table import (
 )
 from hwgpt_blackbox.domain.architecture_strings import Architectures
 from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.objectives import NOISY
 from hwgpt_blackbox.domain.parameter_counts import count
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError
@@ -62,6 +63,9 @@ not those of one pass), and the FLOP/s from which this is taken for plausible to
 OVERHEAD = 100.0
 """Milliseconds that a pass may take for other things than arithmetic: of small networks, most."""
 
+DRIFT = "drift"
+"""Key of the drift curves in what a table says of itself, by metric."""
+
 _POSITIVE = (1e-12, 1e300)
 _RANGES = {
     "memory_float16": (1e-3, 1e7),
@@ -82,12 +86,14 @@ class TableMeasurements:
     :param values: by metric, in its own unit, shape (n, repeats); rows of NaN where it was not
         measured
     :param source: what was read, for the manifest
+    :param rows: the rows as they stand in the table; None: it is raw profiler output
     """
 
     space: Space
     matrix: NDArray[np.uint8]
     values: Mapping[str, Array]
     source: Mapping[str, Any]
+    rows: TableRows | None = None
 
     def __len__(self) -> int:
         return len(self.matrix)
@@ -106,7 +112,7 @@ def read_device(
 
     Several rows of one architecture are repeats of it; of the reference architecture they are
     visits, of which the mean counts. The order of first mention is taken for the order of
-    profiling. Drift that visits of the reference architecture show is removed.
+    profiling.
 
     :param latency_unit: of a table, of ``domain.objectives.UNITS``; default ms
     :param energy_unit: of a table, of ``domain.objectives.UNITS``; default Wh
@@ -123,13 +129,7 @@ def read_device(
     else:
         check_table(path)
         units = {"latency": latency_unit or "ms", "energy": energy_unit or "Wh"}
-        rows = read_table(path, space, units, HARDWARE)
-        steady, drift = without_drift(rows.values, rows.reference, rows.seconds)
-        _warn_of(drift, path)
-        data = gather(replace(rows, values=steady), space, path)
-        if drift:
-            about = {metric: curve.as_dict() for metric, curve in drift.items()}
-            data = replace(data, source={**data.source, "drift": about})
+        data = _without_drift(gather(read_table(path, space, units, HARDWARE), space, path), path)
     if not confirm_units:
         _check_units(data, path, workload or workload_of(space))
     return data
@@ -160,18 +160,6 @@ def check_table(path: Path) -> None:
         )
 
 
-def _warn_of(drift: Mapping[str, DriftCurve], path: Path) -> None:
-    for metric, curve in drift.items():
-        if curve.change > DRIFT_BOUND:
-            logger.warning(
-                "%s: %s of the reference architecture changed by %.0f %% while it was measured; "
-                "slow changes are removed, but measure on a machine that is left alone",
-                path,
-                metric,
-                100 * curve.change,
-            )
-
-
 # -- what both kinds have in common --------------------------------------------------------------
 
 
@@ -197,7 +185,32 @@ def gather(rows: TableRows, space: Space, path: Path) -> TableMeasurements:
         raise DataError(f"{path} has no latency; measure it: elapsed time is computed from it")
     names = {key: name_of_row(i) for key, i in first.items()}
     found = {metric: entries for metric, entries in found.items() if entries}
-    return _checked(space, path, found, names, rows.source)
+    return replace(_checked(space, path, found, names, rows.source), rows=rows)
+
+
+def _without_drift(data: TableMeasurements, path: Path) -> TableMeasurements:
+    """The measurements divided by the drift that visits of the reference architecture show."""
+    rows, curves = data.rows, {}
+    if rows is None or rows.seconds is None:
+        return data
+    values = dict(rows.values)
+    for metric in NOISY:
+        found = metric in values and drift_curve(values[metric], rows.reference, rows.seconds)
+        if found:
+            curves[metric] = found.as_dict()
+            values[metric] = values[metric] / np.exp(found.at(rows.seconds))[:, None]
+            if found.change > DRIFT_BOUND:
+                logger.warning(
+                    "%s: %s of the reference architecture changed by %.0f %% while it was "
+                    "measured; it is divided out, but measure on a quieter machine if you can",
+                    path,
+                    metric,
+                    100.0 * found.change,
+                )
+    if not curves:
+        return data
+    steady = gather(replace(rows, values=values), data.space, path)
+    return replace(steady, source={**steady.source, DRIFT: curves}, rows=rows)
 
 
 def _checked(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from hwgpt_blackbox.convert.fitting.features import (
     contrasts,
     hardware_features,
     perplexity_features,
+    places,
 )
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.objectives import Column
@@ -24,10 +27,10 @@ SPACES = (
 )
 
 
-@pytest.mark.parametrize("choices", range(2, 9))
-def test_contrasts_are_orthogonal_polynomials(choices: int) -> None:
-    basis = contrasts(choices)
-    assert len(basis) == min(choices - 1, 4)
+@pytest.mark.parametrize("values", [range(1, n + 1) for n in range(2, 9)] + [(2, 3, 4, 6, 12)])
+def test_contrasts_are_orthogonal_polynomials(values: Sequence[int]) -> None:
+    basis = contrasts(places(values))
+    assert len(basis) == min(len(values) - 1, 4)
     gram = basis @ basis.T
     np.testing.assert_allclose(gram, np.diag(np.diag(gram)), atol=1e-10)
     np.testing.assert_allclose(basis.sum(axis=1), 0.0, atol=1e-10)
@@ -35,7 +38,17 @@ def test_contrasts_are_orthogonal_polynomials(choices: int) -> None:
 
 
 def test_contrasts_of_three_choices_are_exact() -> None:
-    np.testing.assert_array_equal(contrasts(3), [[-1.0, 0.0, 1.0], [0.5, -1.0, 0.5]])
+    np.testing.assert_array_equal(
+        contrasts(places((4, 8, 20))), [[-1.0, 0.0, 1.0], [0.5, -1.0, 0.5]]
+    )
+
+
+def test_places_are_of_values_or_logarithms() -> None:
+    np.testing.assert_allclose(places((1, 2, 4, 8)), np.linspace(-1.0, 1.0, 4))
+    np.testing.assert_allclose(places((2, 4, 6, 8)), np.linspace(-1.0, 1.0, 4))
+    depths = np.array([2, 3, 4, 6, 12])  # every layer adds to the sum: exactly linear
+    linear = contrasts(places(depths, logarithms=False))[0]
+    np.testing.assert_allclose(np.diff(linear) / np.diff(depths), np.diff(linear)[0], rtol=1e-9)
 
 
 @pytest.mark.parametrize("features", [hardware_features, perplexity_features])

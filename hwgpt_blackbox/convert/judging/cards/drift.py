@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from hwgpt_blackbox.convert.source.set_reader import UserMeasurements
+from hwgpt_blackbox.convert.source.user_measurements import DRIFT
 from hwgpt_blackbox.plotting.style import BLUE, VERMILION, new_figure
 from hwgpt_blackbox.storage.measurement_set import DRIFT_BOUND
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-DRIFT = "drift"
-"""Key of a card, of figures, and of what was read from a table."""
 
 CURVES = ("seconds", "measured", "factor")
 """What a drift has for each visit; ``change`` is one number."""
