@@ -200,12 +200,11 @@ class LayerSums:
 
     def spread(self, groups: NDArray[np.intp]) -> NDArray[np.float64]:
         """How far the sums of groups are apart at most, shape (groups, objectives)."""
-        ranges = [
-            step[groups].max(axis=(1, 2)) - step[groups].min(axis=(1, 2)) for step in self.steps
-        ]
-        return np.asarray(
-            sum(r * a[:, None] for r, a in zip(ranges, self._active(groups), strict=True))
-        )
+        total = np.zeros((len(groups), len(self.columns)))
+        for step, exists in zip(self.steps, self._active(groups), strict=True):
+            own = step[groups]
+            total += (own.max(axis=(1, 2)) - own.min(axis=(1, 2))) * exists[:, None]
+        return total
 
     def cheapest(
         self, groups: NDArray[np.intp], weights: NDArray[np.float64]

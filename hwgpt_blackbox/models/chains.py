@@ -41,7 +41,7 @@ def next_states(states: NDArray[np.intp], codes: int, order: int) -> NDArray[np.
 
     :param states: before it, shape (n,)
     """
-    return (states[:, None] * codes + np.arange(codes)) % codes**order
+    return np.asarray((states[:, None] * codes + np.arange(codes)) % codes**order)
 
 
 def least_to_come(steps: Sequence[Array], order: int) -> list[Array]:

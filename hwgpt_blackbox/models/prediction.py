@@ -104,14 +104,13 @@ class Predictor:
         for j, model in enumerate(models):
             for apart, part in enumerate(model.neighbours, start=1):
                 for i in range(apart, layers):
-                    pair = np.broadcast_to(part, (*axes, *part.shape[3:]))[
-                        :, :, :, i % part.shape[3]
-                    ]
-                    pair = np.broadcast_to(pair, (*axes, codes, codes))
-                    own = (slice(None),) * 3 + (i,) + (slice(None),) * (order - apart)
-                    own += (slice(codes),) + (slice(None),) * (apart - 1) + (slice(codes),)
-                    lead = [1] * (order - apart), [1] * (apart - 1)
-                    table[(*own, j)] += pair.reshape(*axes, *lead[0], codes, *lead[1], codes)
+                    pair = np.broadcast_to(part[:, :, :, i % part.shape[3]], (*axes, codes, codes))
+                    older, between = order - apart, apart - 1  # layers that may be anything
+                    any_of = [slice(None)] * 3 + [i] + [slice(None)] * older
+                    known = [slice(codes), *[slice(None)] * between, slice(codes)]
+                    table[(*any_of, *known, j)] += pair.reshape(
+                        *axes, *[1] * older, codes, *[1] * between, codes
+                    )
         rows = np.arange(np.prod(axes)).reshape(axes) * (layers * self._codes ** (order + 1))
         first = np.broadcast_to(rows, shape).reshape(-1).astype(np.intp)
         return first, table.reshape(-1, len(models))

@@ -1,4 +1,4 @@
-"""The models of one space: each metric as a link of a sum over layers, and perhaps pairs of them."""
+"""The models of one space: each metric as a link of a sum over layers. NumPy only."""
 
 from __future__ import annotations
 
