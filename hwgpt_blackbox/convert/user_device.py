@@ -27,7 +27,6 @@ from hwgpt_blackbox.domain.spaces import SPACES, Space, get_space
 from hwgpt_blackbox.models.ideal_and_nadir import bounds
 from hwgpt_blackbox.models.surrogate import COUNTED, Surrogate
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, SURROGATE, artifact_name
-from hwgpt_blackbox.storage.locations import home, is_artifact
 from hwgpt_blackbox.storage.spaces import find_space, space_entry
 from hwgpt_blackbox.storage.user_devices import (
     Workload,
@@ -153,8 +152,7 @@ def convert_set(
 
     Of a space of one's own: ``hwgpt-<space>`` with every metric that was measured, and the measured
     table ``hwgpt-<space>-tabular``. Of a published space: ``hwgpt-<space>-device-<device>`` for
-    each device, and of the wide ones ``hwgpt-<space>`` with perplexity and error if measured; with
-    parameters and FLOPs alone if it is not there yet.
+    each device, and of the wide ones ``hwgpt-<space>`` with perplexity and error if measured.
 
     :param folder: the measurement set
     :param out: folder of the artifacts; default: where they are looked for
@@ -185,11 +183,8 @@ class Part:
     manifest: Mapping[str, Any]
 
 
-def _parts(data: UserMeasurements, folder: Path) -> Iterator[Part]:
-    """The surrogate artifacts that measurements become.
-
-    :param folder: of the artifacts
-    """
+def _parts(data: UserMeasurements) -> Iterator[Part]:
+    """The surrogate artifacts that measurements become."""
     space, about = data.space, {"kind": SURROGATE, "source": data.source}
     if space.name not in SPACES:
         yield Part(artifact_name(space.name), data, about)
@@ -214,9 +209,6 @@ def _parts(data: UserMeasurements, folder: Path) -> Iterator[Part]:
         logger.warning("perplexity and error of space %s are published: yours are left out", name)
     elif quality:
         yield Part(artifact_name(space.name), data.measuring(quality), about)
-    elif not space.measured and not is_artifact(folder / artifact_name(space.name)):
-        # What the devices stand beside: counts alone, until there is quality.
-        yield Part(artifact_name(space.name), data.only([]), about)
 
 
 def _publish(
@@ -231,14 +223,13 @@ def _publish(
 
     :param source: name of what was read, for the manifest
     """
-    folder = home() if out is None else Path(out).expanduser()
-    parts, table = list(_parts(data, folder)), artifact_name(data.space.name, tabular=True)
+    parts, table = list(_parts(data)), artifact_name(data.space.name, tabular=True)
     rows = complete_rows(data) if data.space.name not in SPACES else None
     names = [part.name for part in parts] + [table] * (rows is not None)
     # Products of small matrices: several threads take longer, and change the last bits.
     with (
         threadpool_limits(1),
-        building(names, folder, overwrite=overwrite, progress=progress) as build,
+        building(names, out, overwrite=overwrite, progress=progress) as build,
     ):
         for part in parts:
             surrogate, notes = fit_user(part.data, progress=build.progress)
@@ -248,11 +239,10 @@ def _publish(
             about = {**part.manifest, "source": {"name": source, **part.manifest["source"]}}
             with build.folder(part.name) as path:
                 write_surrogate(surrogate, path, _manifest(part, surrogate, notes) | about)
-            if surrogate.models:
-                evaluations = user_evaluations(
-                    part.data, surrogate, DEFAULT_SPLITS, progress=build.progress
-                )
-                add_report(path, part.data, evaluations)
+            evaluations = user_evaluations(
+                part.data, surrogate, DEFAULT_SPLITS, progress=build.progress
+            )
+            add_report(path, part.data, evaluations)
             if rows is not None:
                 with build.folder(table) as path:
                     write_user_table(

@@ -220,11 +220,11 @@ def test_a_wide_space_has_devices_and_quality(artifacts: Path, tmp_path: Path) -
     table = hardware(matrix, space, repeats=2, energy=False, speed=0.01)
     folder = write_set(tmp_path / "one", {"mygpu": table}, space)
     made = convert_set(folder, progress=False)
-    assert [path.name for path in made] == ["hwgpt-s-wide-device-mygpu", "hwgpt-s-wide"]
+    assert [path.name for path in made] == ["hwgpt-s-wide-device-mygpu"]
     names = load_blackbox("hwgpt-s-wide")["mygpu"].objectives_names
     assert "metric_perplexity" not in names
     other = write_set(tmp_path / "two", {"quality": quality(matrix, space)}, space)
-    assert [p.name for p in convert_set(other, overwrite=True, progress=False)] == ["hwgpt-s-wide"]
+    assert [p.name for p in convert_set(other, progress=False)] == ["hwgpt-s-wide"]
     names = load_blackbox("hwgpt-s-wide")["mygpu"].objectives_names
     assert {"metric_perplexity", "metric_error", "metric_latency"} <= set(names)
 
