@@ -130,6 +130,10 @@ def test_fronts_and_commands_know_it(
     capsys.readouterr()
     assert main([*against, str(with_tiny / "set")]) == 0
     assert json.loads(capsys.readouterr().out)["made_from_this_source"] is True
+    table = ["verify", "hwgpt-tiny-tabular", "--quiet", "--json", "--against"]
+    assert main([*table, str(with_tiny / "set")]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert {row["differing"] for row in answer["differences"].values()} == {0}
     assert main([*against, str(with_tiny / "set" / "laptop.csv")]) == 2
     assert "is no measurement set" in capsys.readouterr().err
 
