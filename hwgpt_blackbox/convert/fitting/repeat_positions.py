@@ -17,8 +17,10 @@ from hwgpt_blackbox.convert.judging.measures import levels_of
 from hwgpt_blackbox.models.noise import POSITION_LEVELS, POSITIONS
 from hwgpt_blackbox.models.surrogate import Surrogate
 
-PRIOR = 4.0
-"""Repeats at each position, spread as if it did not matter, that are added to the measured ones."""
+PRIOR = 100.0
+"""Repeats at each position, spread as if it did not matter, that are added to the measured ones.
+
+On s this predicts held-out architectures from 1,000 far better than 4 or 40, from 9,000 as well."""
 
 SURE = 4.0
 """Standard errors by which an effect must help on held-out architectures to be kept."""
