@@ -99,11 +99,11 @@ def test_what_was_measured_is_known_without_reading_models(artifacts: Path):
         ({"space_definition": {"name": "mine"}}, "space_definition of .* lacks embed_dim"),
         (
             {"space_definition": own_space().as_dict() | {"embed_dim": [64]}},
-            r"space_definition of .*hwgpt-mine: embed_dim is \\[64\\]; expected a list of 2",
+            r"space_definition of .*hwgpt-mine: embed_dim is \[64\]; expected a list of 2",
         ),
         (
             {"space_definition": own_space(embed_dims=(16, 24)).as_dict()},
-            r"hwgpt-mine: intercept of .* has shape \\(4, 2, 2\\); expected \\(2, 2, 2\\)",
+            r"hwgpt-mine: intercept of .* has shape \(4, 2, 2\); expected \(2, 2, 2\)",
         ),
         (
             {"space_definition": own_space(mlp_ratios=(1, 2, 3, 4)).as_dict()},
