@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.objectives import METRICS, PREFIX
 from hwgpt_blackbox.domain.spaces import SPACES, Space
 from hwgpt_blackbox.models.ideal_and_nadir import bounds
-from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate, modelled_targets
+from hwgpt_blackbox.models.noise import POSITIONS
+from hwgpt_blackbox.models.surrogate import ERROR, AdditiveModel, Surrogate, modelled_targets
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import EMBEDDED
 from hwgpt_blackbox.storage.manifest import write_manifest
@@ -83,23 +85,25 @@ def random_surrogate(space: Space, seed: int = 0) -> Surrogate:
     group = (len(space.embed_dims), len(space.num_layers), 2)
     layers = space.max_layers
     models = {}
-    for i, target in enumerate(modelled_targets()):
+    for i, target in enumerate([*modelled_targets(), ERROR]):
         mask = rng.random(6) < 0.6
         full = (*group, space.max_layers, 3, 3)
         shape = tuple(n if keep else 1 for n, keep in zip(full, mask, strict=True))
         small = tuple(n if keep else 1 for n, keep in zip(group, mask[::-1][:3], strict=True))
         link = ("identity", "log")[i % 2]
         effect = rng.uniform(0.1, 2.0, size=shape) / (1 if link == "identity" else 30)
-        ratio = None
+        ratio = positions = None
         if METRICS[target.partition("@")[0]].noisy:
             ratio = np.sort(rng.uniform(0.5, 2.0, size=(*small, len(levels))), axis=-1)
             ratio = ratio.astype(np.float32).astype(np.float64)
+            if i % 3:
+                positions = position_tables(np.random.default_rng(i).random((99, POSITIONS)))
         corrections = tuple(
             rng.uniform(0.0, 0.02, size=(1, 1, 1, *some)) for some in ((1, 3, 3), (layers, 1, 3))
         )[: i % 3]
         intercept = rng.uniform(1.0, 3.0, size=small)
-        model = AdditiveModel(link, intercept, effect, ratio, corrections)
-        models[target] = on_grid(model, space)
+        model = on_grid(AdditiveModel(link, intercept, effect, ratio, corrections), space)
+        models[target] = replace(model, positions=positions)
     manifest = {
         "kind": "surrogate",
         "name": artifact_name(space.name),
@@ -109,6 +113,14 @@ def random_surrogate(space: Space, seed: int = 0) -> Surrogate:
         "source": {},
     }
     return Surrogate(space, models, levels, manifest)
+
+
+def position_tables(ranks: np.ndarray) -> np.ndarray:
+    """Distributions by position, the same in every group: how ``AdditiveModel`` has them."""
+    from hwgpt_blackbox.convert.fitting import repeat_positions
+
+    one_width = np.zeros(len(ranks), dtype=np.intp)
+    return repeat_positions.position_tables(ranks, one_width, 1)[:, None, None]
 
 
 def write_random_surrogate(folder: Path, space: str = "s", seed: int = 0) -> Surrogate:

@@ -19,7 +19,7 @@ from hwgpt_blackbox.convert.judging.holdouts import DEFAULT_SPLITS
 from hwgpt_blackbox.convert.judging.measures import predictor_of
 from hwgpt_blackbox.convert.judging.user_holdouts import user_evaluations
 from hwgpt_blackbox.convert.source.set_reader import UserMeasurements, join, read_set
-from hwgpt_blackbox.convert.source.user_measurements import read_device, read_quality
+from hwgpt_blackbox.convert.source.user_measurements import DRIFT, read_device, read_quality
 from hwgpt_blackbox.convert.source.user_table import QUALITY
 from hwgpt_blackbox.convert.write_table import complete_rows, write_user_table
 from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS
@@ -192,6 +192,7 @@ def _parts(data: UserMeasurements) -> Iterator[Part]:
     for device in data.order:
         source = dict(data.source["tables"][device])
         workload = source.pop(WORKLOAD, None)
+        source.pop(DRIFT, None)  # it stands beside the fit
         targets = [target for target in data.noisy if target.endswith(f"@{device}")]
         of_device = {
             "kind": DEVICE,
@@ -232,6 +233,9 @@ def _publish(
     ):
         for part in parts:
             surrogate, notes = fit_user(part.data, progress=build.progress)
+            for target, curve in _drifts(data):
+                if target in notes:
+                    notes[target]["reference_drift"] = curve
             about = {**part.manifest, "source": {"name": source, **part.manifest["source"]}}
             with build.folder(part.name) as path:
                 write_surrogate(surrogate, path, _manifest(part, surrogate, notes) | about)
@@ -245,6 +249,13 @@ def _publish(
                         data.take(rows), surrogate, path, about["source"], build.progress
                     )
         return build.publish()
+
+
+def _drifts(data: UserMeasurements) -> Iterator[tuple[str, Any]]:
+    """The drift curves that were divided out, by target."""
+    for device in data.order:
+        for metric, curve in data.source["tables"][device].get(DRIFT, {}).items():
+            yield f"{metric}@{device}", curve
 
 
 def _manifest(part: Part, surrogate: Surrogate, notes: Mapping[str, Any]) -> dict[str, Any]:

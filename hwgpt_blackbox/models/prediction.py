@@ -81,6 +81,9 @@ class Predictor:
         layers = surrogate.space.max_layers
         self._codes = surrogate.space.layer_codes + 1  # with that of an inactive layer, the last
         self._offset = np.arange(layers, dtype=np.intp) * self._codes
+        pairs = [len(surrogate.model(t).neighbours) for t in self._targets]
+        self._paired = [i for i, order in enumerate(pairs) if order]
+        self._order = max(pairs, default=0)
         self._rows = max(1, _CHUNK_VALUES // (layers * len(self._targets)))
 
     # Built at the first query: a dict of 14 blackboxes loads in no time.
@@ -92,6 +95,37 @@ class Predictor:
         start = np.stack([s for s, _ in terms], axis=-1)
         layer = np.stack([t for _, t in terms], axis=-1).reshape(-1, len(self._targets))
         return np.concatenate([start, layer])
+
+    @cached_property
+    def _neighbours(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Of the targets with effects of neighbouring layers: the first row of each group, shape
+        (groups,), and a row per (group, layer, codes of the layers before it and its own), shape
+        (rows, targets); groups without differences share rows.
+        """
+        space, shape = self.surrogate.space, self.surrogate.group_shape
+        models = [self.surrogate.model(self._targets[i]) for i in self._paired]
+        axes = np.max([part.shape[:3] for m in models for part in m.neighbours], axis=0)
+        codes, layers, order = space.layer_codes, space.max_layers, self._order
+        table = np.zeros((*axes, layers, *[self._codes] * (order + 1), len(models)))
+        for j, model in enumerate(models):
+            for apart, part in enumerate(model.neighbours, start=1):
+                for i in range(apart, layers):
+                    pair = np.broadcast_to(part[:, :, :, i % part.shape[3]], (*axes, codes, codes))
+                    older, between = order - apart, apart - 1  # layers that may be anything
+                    any_of = [slice(None)] * 3 + [i] + [slice(None)] * older
+                    known = [slice(codes), *[slice(None)] * between, slice(codes)]
+                    table[(*any_of, *known, j)] += pair.reshape(
+                        *axes, *[1] * older, codes, *[1] * between, codes
+                    )
+        rows = np.arange(np.prod(axes)).reshape(axes) * (layers * self._codes ** (order + 1))
+        first = np.broadcast_to(rows, shape).reshape(-1).astype(np.intp)
+        return first, table.reshape(-1, len(models))
+
+    @cached_property
+    def _neighbour_lists(self) -> tuple[list[int], list[list[float]]]:
+        """``_neighbours`` as numbers of Python, quicker one at a time: by group, by target."""
+        first, table = self._neighbours
+        return first.tolist(), table.T.tolist()
 
     @cached_property
     def _words(self) -> NDArray[np.uint64]:
@@ -142,6 +176,8 @@ class Predictor:
             part = slice(begin, min(begin + self._rows, n))
             group, index = self._index(matrix[part])
             values = self._table.take(index, axis=0).sum(axis=1)
+            if self._paired:
+                values[:, self._paired] += self._of_neighbours(group, index)
             for i in self._logs:
                 values[:, i] = exp(values[:, i])
             for i, network in self._networks:
@@ -195,6 +231,31 @@ class Predictor:
         code += (group * (space.max_layers * self._codes) + self.surrogate.num_groups)[:, None]
         return group, index
 
+    def _of_neighbours(
+        self, group: NDArray[np.intp], index: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Sums of the effects of neighbouring layers, shape (n, targets that have some).
+
+        :param group: shape (n,)
+        :param index: of :meth:`_index`, shape (n, 1 + max_layers)
+        """
+        first, table = self._neighbours
+        codes, order, layers = self._codes, self._order, index.shape[1] - 1
+        # Before the first layer there are inactive ones, which have no effects.
+        padded = np.full((len(index), order + layers), codes - 1, dtype=np.intp)
+        own = group * (layers * codes) + self.surrogate.num_groups
+        np.subtract(index[:, 1:], own[:, None], out=padded[:, order:])
+        padded[:, order:] -= self._offset
+        rows = padded[:, :layers].copy()
+        for k in range(1, order + 1):
+            rows *= codes
+            rows += padded[:, k : k + layers]
+        rows += np.arange(layers) * codes ** (order + 1)
+        rows += first[group][:, None]
+        if table.shape[1] == 1:
+            return np.asarray(table[:, 0].take(rows[:, 1:]).sum(axis=1, keepdims=True))
+        return np.asarray(table.take(rows[:, 1:], axis=0).sum(axis=1))
+
     # -- one -----------------------------------------------------------------------------------
 
     def one(self, row: Sequence[int], repeat: int | None) -> list[float]:
@@ -220,6 +281,16 @@ class Predictor:
             )
         ]
         values = self._table.take(index, axis=0).sum(axis=0).tolist()
+        if self._paired:
+            firsts, tables = self._neighbour_lists
+            size = codes ** (self._order + 1)
+            window, at, pairs = size - 1, firsts[group], []
+            for i, begin in enumerate(range(start, start + depth * codes, codes), start=1):
+                window = (window * codes + index[i] - begin) % size
+                pairs.append(at + window)
+                at += size
+            for i, table in zip(self._paired, tables, strict=True):
+                values[i] += sum(map(table.__getitem__, pairs))
         for i in self._logs:
             values[i] = exp_one(values[i])
         for i, network in self._networks:

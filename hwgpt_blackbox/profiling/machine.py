@@ -46,7 +46,6 @@ class Place:
             "processor": _processor(),
             "cpus": _usable_cpus(),
             "torch": str(torch.__version__),
-            "system": f"{platform.system()} {platform.release()}",
             "governor": _text(_FREQUENCY / "scaling_governor"),
         }
         if self.kind == CUDA:
@@ -59,15 +58,19 @@ class Place:
         return facts
 
     def state(self) -> dict[str, Any]:
-        """What changes: load average, temperature (degrees Celsius) and clock (MHz)."""
-        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+        """What changes: load average, temperature (degrees Celsius), clock (MHz), and the system."""
+        found: dict[str, Any] = {
+            "system": f"{platform.system()} {platform.release()}",
+            "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+            "temperature": None,
+            "clock": None,
+        }
         if self.kind == CPU:
             clock = _number(_FREQUENCY / "scaling_cur_freq")
             mhz = None if clock is None else clock / 1e3
-            return {"load_average": load, "temperature": _hottest(), "clock": mhz}
+            return {**found, "temperature": _hottest(), "clock": mhz}
         import torch
 
-        found: dict[str, Any] = {"load_average": load, "temperature": None, "clock": None}
         with contextlib.suppress(Exception):  # torch raises what NVML raises, of many kinds
             found["temperature"] = torch.cuda.temperature(self.index)
             found["clock"] = torch.cuda.clock_rate(self.index)

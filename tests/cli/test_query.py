@@ -135,6 +135,15 @@ def test_what_is_printed_is_read_again(capsys, tmp_path):
     assert "space is 'm'; in space s it is 's'" in capsys.readouterr().err
 
 
+def test_best_minimises_error_and_shows_it(capsys):
+    code, out, _ = query(capsys, "--space", "l", "--min", "error", "--max", "params=5e8", "--json")
+    shown = json.loads(out)
+    found = best("l", "error", {"params": 5e8})
+    assert (code, shown["minimised"], shown["units"]["error"]) == (0, "error", "1")
+    assert shown["expected"]["error"] == found.values["error"]
+    assert 0.55 < shown["expected"]["error"] < 0.6
+
+
 def test_best_minimises_perplexity_without_limits_by_default(capsys):
     _, out, _ = query(capsys, "--space", "s", "--json")
     shown = json.loads(out)

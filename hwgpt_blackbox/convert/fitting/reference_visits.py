@@ -56,26 +56,22 @@ class DriftCurve:
         }
 
 
-def drift_curve(
-    repeats: Array, reference: NDArray[np.bool_], seconds: Array | None
-) -> DriftCurve | None:
+def drift_curve(repeats: Array, reference: NDArray[np.bool_], seconds: Array) -> DriftCurve | None:
     """The drift of one metric; None: too few visits of the reference architecture.
 
     :param repeats: measurements of all visits, shape (n, r), positive; rows of NaN where it was not
         measured
     :param reference: which visits are of the reference architecture, shape (n,)
-    :param seconds: of all visits, shape (n,); None: not known
+    :param seconds: of all visits, shape (n,)
     """
-    if seconds is None:
-        return None
-    rows = np.flatnonzero(reference & np.isfinite(repeats).all(axis=1))
+    known = np.isfinite(repeats).all(axis=1) & (repeats > 0.0).all(axis=1)
+    rows = np.flatnonzero(reference & known)
     if len(rows) < LEAST_VISITS:
         return None
     rows = rows[np.argsort(seconds[rows], kind="stable")]
     times = seconds[rows]
     logs = np.log(np.median(repeats[rows], axis=1))
     smooth = _smoothed(logs, times)
-    known = np.isfinite(repeats).all(axis=1)
     middle = float(np.interp(seconds[known], times, smooth).mean())
     return DriftCurve(times, logs - middle, smooth - middle)
 

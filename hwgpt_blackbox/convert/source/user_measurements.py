@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.fitting.features import Array
+from hwgpt_blackbox.convert.fitting.reference_visits import drift_curve
 from hwgpt_blackbox.convert.source.checkout import (
     ENERGY_FILES,
     LATENCY_FILES,
@@ -36,9 +37,11 @@ from hwgpt_blackbox.convert.source.user_table import (
 )
 from hwgpt_blackbox.domain.architecture_strings import Architectures
 from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.objectives import NOISY
 from hwgpt_blackbox.domain.parameter_counts import count
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.storage.measurement_set import DRIFT_BOUND
 from hwgpt_blackbox.storage.user_devices import Workload, workload_of
 
 logger = logging.getLogger(__name__)
@@ -59,6 +62,9 @@ not those of one pass), and the FLOP/s from which this is taken for plausible to
 
 OVERHEAD = 100.0
 """Milliseconds that a pass may take for other things than arithmetic: of small networks, most."""
+
+DRIFT = "drift"
+"""Key of the drift curves in what a table says of itself, by metric."""
 
 _POSITIVE = (1e-12, 1e300)
 _RANGES = {
@@ -123,7 +129,7 @@ def read_device(
     else:
         check_table(path)
         units = {"latency": latency_unit or "ms", "energy": energy_unit or "Wh"}
-        data = gather(read_table(path, space, units, HARDWARE), space, path)
+        data = _without_drift(gather(read_table(path, space, units, HARDWARE), space, path), path)
     if not confirm_units:
         _check_units(data, path, workload or workload_of(space))
     return data
@@ -180,6 +186,31 @@ def gather(rows: TableRows, space: Space, path: Path) -> TableMeasurements:
     names = {key: name_of_row(i) for key, i in first.items()}
     found = {metric: entries for metric, entries in found.items() if entries}
     return replace(_checked(space, path, found, names, rows.source), rows=rows)
+
+
+def _without_drift(data: TableMeasurements, path: Path) -> TableMeasurements:
+    """The measurements divided by the drift that visits of the reference architecture show."""
+    rows, curves = data.rows, {}
+    if rows is None or rows.seconds is None:
+        return data
+    values = dict(rows.values)
+    for metric in NOISY:
+        found = metric in values and drift_curve(values[metric], rows.reference, rows.seconds)
+        if found:
+            curves[metric] = found.as_dict()
+            values[metric] = values[metric] / np.exp(found.at(rows.seconds))[:, None]
+            if found.change > DRIFT_BOUND:
+                logger.warning(
+                    "%s: %s of the reference architecture changed by %.0f %% while it was "
+                    "measured; it is divided out, but measure on a quieter machine if you can",
+                    path,
+                    metric,
+                    100.0 * found.change,
+                )
+    if not curves:
+        return data
+    steady = gather(replace(rows, values=values), data.space, path)
+    return replace(steady, source={**steady.source, DRIFT: curves}, rows=rows)
 
 
 def _checked(

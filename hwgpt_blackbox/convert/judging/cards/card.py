@@ -14,6 +14,7 @@ import numpy as np
 
 from hwgpt_blackbox._version import __version__
 from hwgpt_blackbox.convert.fitting.features import Array
+from hwgpt_blackbox.convert.judging.cards.drift import drift_of
 from hwgpt_blackbox.convert.judging.holdouts import (
     DEFAULT_SPLITS,
     IN_SAMPLE,
@@ -31,6 +32,7 @@ from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.set_reader import UserMeasurements
+from hwgpt_blackbox.convert.source.user_measurements import DRIFT
 from hwgpt_blackbox.domain.encoding import IntMatrix
 from hwgpt_blackbox.errors import require
 from hwgpt_blackbox.models.surrogate import ERROR, Surrogate
@@ -226,6 +228,7 @@ def make_card(
     files = manifest.get("files", {})
     read = data.source.get("files", {})
     main = [name for name in read if name.endswith("stats.pkl")] or list(read)
+    drift = drift_of(data) if isinstance(data, UserMeasurements) else {}
     return {
         "report_version": REPORT_VERSION,
         "space": data.space.name,
@@ -238,6 +241,7 @@ def make_card(
             "numpy": np.__version__,
             "scipy": scipy.__version__,
         },
+        **({DRIFT: drift} if drift else {}),
         "sections": sections,
     }
 
