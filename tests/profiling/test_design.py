@@ -21,7 +21,9 @@ def first(space: Space, number: int, seed: int = 0) -> np.ndarray:
 
 def spread(space: Space, matrix: np.ndarray) -> float:
     """Log det of the information of an intercept and all totals, of the first embed_dim."""
-    values, precision = features(space, np.concatenate([candidates(space, np.random.default_rng(1)), matrix]))
+    values, precision = features(
+        space, np.concatenate([candidates(space, np.random.default_rng(1)), matrix])
+    )
     own = values[-len(matrix) :][matrix[:, EMBED_DIM] == 0]
     return float(np.linalg.slogdet(own.T @ own + np.diag(precision))[1])
 
@@ -56,7 +58,9 @@ def test_a_space_of_few_architectures_ends() -> None:
 def test_candidates_reach_the_edges_of_the_totals() -> None:
     space = SPACES["l"]
     totals = Encoding(space).mean_layer_choices(candidates(space, np.random.default_rng(0)))
-    uniform = Encoding(space).mean_layer_choices(Encoding(space).sample(3000, np.random.default_rng(0)))
+    uniform = Encoding(space).mean_layer_choices(
+        Encoding(space).sample(3000, np.random.default_rng(0))
+    )
     assert (np.ptp(totals, axis=0) > 1.5 * np.ptp(uniform, axis=0)).all()
 
 
