@@ -7,8 +7,6 @@ from dataclasses import replace
 import pytest
 from fakes import TINY, FakeClock
 
-torch = pytest.importorskip("torch")
-
 from hwgpt_blackbox.domain.model_config import model_config
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.profiling.forward_pass import (
@@ -22,6 +20,8 @@ from hwgpt_blackbox.profiling.forward_pass import (
     warm_up,
 )
 from hwgpt_blackbox.profiling.machine import CPU, Place
+
+torch = pytest.importorskip("torch")
 
 LARGEST = {name: values[-1] for name, values in TINY.choices.items()}
 
