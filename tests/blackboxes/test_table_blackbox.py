@@ -396,7 +396,6 @@ BAD_METADATA = {
     "other objectives": {"objectives_names": NAMES[::-1]},
     "no objectives": {"objectives_names": []},
     "no latency": {"objectives_names": [n for n in NAMES if n != "metric_latency"]},
-    "fewer than are stored": {"objectives_names": [n for n in NAMES if n != "metric_error"]},
 }
 
 
@@ -406,6 +405,14 @@ def test_metadata_of_other_tasks_is_refused(folder, changes):
     (folder / METADATA).write_text(json.dumps({**metadata, **changes}))
     rewrite_manifest(folder)
     assert_refused(folder, METADATA)
+
+
+def test_metadata_of_fewer_objectives_than_are_stored_is_refused(folder):
+    metadata = json.loads((folder / METADATA).read_text())
+    metadata["objectives_names"].remove("metric_error")
+    (folder / METADATA).write_text(json.dumps(metadata))
+    rewrite_manifest(folder)
+    assert_refused(folder, OBJECTIVES, "(13, 6, repeats, 1, 8)")
 
 
 def changed(matrix: np.ndarray, column: int, value: int) -> np.ndarray:
