@@ -150,6 +150,7 @@ def test_best_minimises_perplexity_without_limits_by_default(capsys):
     assert shown["configuration"] == best("s", "perplexity").configuration
     assert set(shown["expected"]) == {
         "perplexity",
+        "error",
         "memory_float16",
         "memory_bfloat16",
         "flops",
@@ -188,7 +189,7 @@ def test_best_minimises_anything_in_wide_spaces_too(capsys):
         (["--max", "latency"], "--max 'latency' is not OBJECTIVE=NUMBER; example"),
         (["--max", "latency=nan"], "is not OBJECTIVE=NUMBER"),
         (["--max", "latency=30ms"], "is not OBJECTIVE=NUMBER"),
-        (["--max", "latencies=30"], "unknown objective 'latencies'; known: perplexity, latency@"),
+        (["--max", "latencies=30"], "'latencies'; known: perplexity, error, latency@"),
         (["--max", "latency@a40=30", "--max", "latency=20"], "--max latency@a40 is given twice"),
         (["--min", "latency@tpu"], "unknown device 'tpu'"),
         (["num_layers=24"], "--best finds the architecture itself; leave out KEY=VALUE"),
