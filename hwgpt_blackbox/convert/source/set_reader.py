@@ -13,11 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.fitting.features import Array
-from hwgpt_blackbox.convert.source.user_measurements import (
-    TableMeasurements,
-    read_device,
-    read_quality,
-)
+from hwgpt_blackbox.convert.source.table_measurements import TableMeasurements
+from hwgpt_blackbox.convert.source.user_measurements import read_device, read_quality
 from hwgpt_blackbox.convert.source.user_table import ENDINGS
 from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import SPACES, Space

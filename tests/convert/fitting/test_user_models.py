@@ -9,7 +9,7 @@ from measurement_sets import TINY, drawn, true_latency, true_perplexity
 from hwgpt_blackbox.convert.fitting.user_models import fit_user
 from hwgpt_blackbox.convert.judging.measures import location_measures, predictor_of
 from hwgpt_blackbox.convert.source.set_reader import UserMeasurements, join
-from hwgpt_blackbox.convert.source.user_measurements import TableMeasurements
+from hwgpt_blackbox.convert.source.table_measurements import TableMeasurements
 from hwgpt_blackbox.errors import DataError
 
 
