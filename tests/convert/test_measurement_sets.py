@@ -348,6 +348,16 @@ def test_bad_tables_are_refused_and_leave_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_what_was_profiled_needs_no_word_for_its_units(tmp_path: Path) -> None:
+    table = hardware(drawn(40), repeats=1, energy=False, speed=1e-4)
+    folder = write_set(tmp_path / "set", {"laptop": table})
+    with pytest.raises(DataError, match="--confirm-units"):
+        read_set(folder)
+    assert len(read_set(folder, confirm_units=True)) == 40
+    (folder / "laptop.json").write_text('{"method": "passes"}')
+    assert len(read_set(folder)) == 40
+
+
 BAD_QUALITY = {
     "an accuracy above one": (cell("error", 4, 1.5), "row 5 of the data: error is 1.5; expected"),
     "in percent": (lambda t: t.assign(error=100 * t["error"]), "from 1e-09 to 1: measure"),

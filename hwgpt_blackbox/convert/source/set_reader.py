@@ -162,7 +162,9 @@ def read_set(folder: Path, *, confirm_units: bool = False) -> UserMeasurements:
             conditions.get("batch_size", usual.batch),
             conditions.get("sequence_length", usual.length),
         )
-        table = read_device(path, space, workload=workload, confirm_units=confirm_units)
+        # ``profile`` writes ms and Wh, and says its method: its units are not in doubt.
+        sure = confirm_units or "method" in conditions
+        table = read_device(path, space, workload=workload, confirm_units=sure)
         if workload != usual and space.name not in SPACES:
             logger.warning(
                 "%s was measured on %s; FLOPs and memory are of %s", device, workload, usual
