@@ -190,7 +190,7 @@ def _floor(
         name: fit_least_squares(learn, values[rows].mean(axis=1))
         for name, values in noisy_targets(data).items()
     }
-    for name in (n for n in (PERPLEXITY, ERROR) if n in surrogate.metrics):
+    for name in (n for n in (PERPLEXITY, ERROR) if n in surrogate.measured.metrics):
         values = getattr(data, name)[rows]
         known = np.isfinite(values)
         if np.bincount(learn.cell[known], minlength=learn.cells).min() > 0:
