@@ -31,7 +31,7 @@ from hwgpt_blackbox.convert.judging.measures import location_measures, random_sp
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.set_reader import join
-from hwgpt_blackbox.convert.source.user_measurements import TableMeasurements
+from hwgpt_blackbox.convert.source.table_measurements import TableMeasurements
 from hwgpt_blackbox.convert.user_device import MIN_ARCHITECTURES
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.objectives import Column

@@ -7,7 +7,7 @@ import functools
 import json
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.objectives import METRICS, PREFIX
 from hwgpt_blackbox.domain.spaces import SPACES, Space
+from hwgpt_blackbox.models.ideal_and_nadir import bounds
 from hwgpt_blackbox.models.noise import POSITIONS
 from hwgpt_blackbox.models.surrogate import ERROR, AdditiveModel, Surrogate, modelled_targets
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import EMBEDDED
 from hwgpt_blackbox.storage.manifest import write_manifest
 from hwgpt_blackbox.storage.measured_table import ARCHITECTURES, MATRIX, SIDE
+from hwgpt_blackbox.storage.spaces import space_entry
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 ROOT = Path(__file__).parent.parent
@@ -129,6 +131,46 @@ def write_random_surrogate(folder: Path, space: str = "s", seed: int = 0) -> Sur
     folder.mkdir(parents=True)
     write_surrogate(surrogate, folder, dict(surrogate.manifest))
     return surrogate
+
+
+OWN_TARGETS = ("perplexity", "latency@laptop", "energy@laptop", "latency@board")
+"""Targets of the artifacts of own spaces that tests write, unless they say which."""
+
+
+def write_own_space(
+    home: Path, space: Space | None = None, targets: Sequence[str] = OWN_TARGETS, seed: int = 0
+) -> Path:
+    """Write the artifact of a space of one's own, with random models; its folder.
+
+    :param space: default: :func:`own_space`
+    """
+    from hwgpt_blackbox.convert.fitting.whole_space import on_grid, write_surrogate
+
+    space = space or own_space()
+    rng, levels = np.random.default_rng(seed), np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+    full = (len(space.embed_dims), len(space.num_layers), 2, space.max_layers)
+    full += (len(space.mlp_ratios), len(space.num_heads))
+    models = {}
+    for target in targets:
+        ratio = None
+        if METRICS[target.partition("@")[0]].noisy:
+            ratio = np.sort(rng.uniform(0.8, 1.2, size=(*full[:3], len(levels))), axis=-1)
+            ratio = ratio.astype(np.float32).astype(np.float64)
+        intercept, effect = rng.uniform(1.0, 2.0, full[:3]), rng.uniform(0.05, 0.3, full)
+        models[target] = on_grid(AdditiveModel("log", intercept, effect, ratio), space)
+    surrogate = Surrogate(space, models, levels, {})
+    manifest = {
+        "kind": "surrogate",
+        "name": artifact_name(space.name),
+        **space_entry(space),
+        "links": dict.fromkeys(targets, "log"),
+        "bounds": bounds(surrogate),
+        "source": {},
+    }
+    folder = home / artifact_name(space.name)
+    folder.mkdir(parents=True)
+    write_surrogate(surrogate, folder, manifest)
+    return folder
 
 
 # -- tables ----------------------------------------------------------------------------------

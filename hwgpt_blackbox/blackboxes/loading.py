@@ -103,10 +103,13 @@ def load_all(name: str, folder: Path | None = None) -> Datasets:
     row = find_blackbox(name)
     if row is None:
         raise unknown("blackbox", name, blackboxes())
-    path = find(row.artifact).path if folder is None else folder
     if row.tabular:
+        path = find(row.artifact).path if folder is None else folder
         return Datasets(blackboxes_of(Table.read(path, row.space)))
-    surrogate = with_own_devices(read_surrogate(path, row.space))
+    if folder is None:
+        surrogate = load_surrogate(row.space)
+    else:
+        surrogate = with_own_devices(read_surrogate(folder, row.space))
     return Datasets(
         {
             dataset: HWGPTBlackbox(surrogate, dataset, fidelity=row.fidelity)

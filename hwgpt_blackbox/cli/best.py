@@ -128,7 +128,7 @@ def _column(text: str, device: str, known: Measured) -> Column:
         if device == ALL_DEVICES:
             raise InputError(
                 f"objective {text!r} needs a device: add --device, or write "
-                f"{text}@{known.default_device}"
+                f"{text}@{'a40' if 'a40' in known.devices else known.default_device}"
             )
         text = f"{text}@{device}"
     return parse_objective(text, known)

@@ -15,7 +15,7 @@ from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, artifact_name, kind_of
 from hwgpt_blackbox.storage.locations import find, home, parts
 from hwgpt_blackbox.storage.spaces import blackboxes, own_blackboxes, own_spaces
-from hwgpt_blackbox.storage.surrogates import own_devices
+from hwgpt_blackbox.storage.surrogates import measured_in, own_devices
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,17 @@ def _others() -> list[dict[str, str]]:
     ]
 
 
+def _own_datasets() -> dict[str, list[str]]:
+    """Datasets of users' spaces, by name; one that cannot be read is left out, the log says why."""
+    found = {}
+    for space in own_spaces():
+        try:
+            found[space] = [*measured_in(space).devices, ALL_DEVICES]
+        except DataError as error:
+            logger.warning("space %s is left out: %s", space, error)
+    return found
+
+
 def run(args: argparse.Namespace) -> int:
     """Print the table, or the line of each report card."""
     if args.cached:
@@ -70,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
         for space in (*MEASURED_SPACES, *own_spaces())
         for device in own_devices(space).values()
     ]
+    own_datasets = _own_datasets()
     if args.json:
         devices = [
             {
@@ -83,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
         document = {
             "home": str(home()),
             "datasets": [*DEVICES, ALL_DEVICES],
+            "datasets_of_own_spaces": own_datasets,
             "own_devices": devices,
             "other_models": others,
             "blackboxes": table,
@@ -97,6 +110,8 @@ def run(args: argparse.Namespace) -> int:
         )
         print(f"{row['name']:{width}}  {row['status']:8}  {where}")
     print(f"\ndatasets: {' '.join([*DEVICES, ALL_DEVICES])}")
+    for space, names in own_datasets.items():
+        print(f"datasets of hwgpt-{space}: {' '.join(names)}")
     for device in own:
         stated = f"  measured on {device.workload}" if device.workload else ""
         print(f"own device: {device.name} in hwgpt-{device.space}  {device.path}{stated}")

@@ -37,10 +37,10 @@ METRICS: dict[str, Metric] = {
     for row in (
         Metric("perplexity", "1", False, False, "validation perplexity on OpenWebText"),
         Metric("error", "1", False, False, "share of next tokens that are wrong: 1 - accuracy"),
-        Metric("latency", "ms", True, True, "time of one forward pass"),
+        Metric("latency", "ms", True, True, "time in kernels of one forward pass"),
         Metric("energy", "Wh", True, True, "energy as published, on GPUs of many passes"),
-        Metric("memory_float16", "MB", False, False, "memory after a pass in float16"),
-        Metric("memory_bfloat16", "MB", False, False, "memory after a pass in bfloat16"),
+        Metric("memory_float16", "MB", False, False, "memory allocated after a pass in float16"),
+        Metric("memory_bfloat16", "MB", False, False, "memory allocated after a pass in bfloat16"),
         Metric("flops", "FLOPs", False, False, "floating-point operations of one forward pass"),
         Metric("params", "1", False, False, "number of parameters"),
         Metric(ELAPSED_TIME, "s", True, False, "what evaluating the architecture costs"),

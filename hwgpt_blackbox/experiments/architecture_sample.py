@@ -66,13 +66,15 @@ def sample_architectures(
     :param dataset: a device, or ``all``: what a table is asked for
     :param columns: objectives of that dataset; None: all that the sample has, but elapsed time
     :param size: how many architectures; a table may have fewer
-    :param measured: take them from the table artifact if one is at hand, and has the objectives
+    :param measured: take them from the table artifact of published measurements, if one is at hand
+        and has the objectives; tables of users are of a few architectures
     """
     from hwgpt_blackbox.storage.measured_table import Table
 
     rng = np.random.default_rng(seed)
     matrix: IntMatrix
     try:
+        measured &= find_space(space).measured
         table = Table.read(find(artifact_name(space, tabular=True)).path) if measured else None
     except MissingArtifactError:
         table = None

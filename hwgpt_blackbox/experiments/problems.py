@@ -24,13 +24,24 @@ from hwgpt_blackbox.domain.objectives import (
 )
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.models.ideal_and_nadir import REFERENCE_POINT, check_bounds, stated_bounds
-from hwgpt_blackbox.models.surrogate import ERROR, no_error
+from hwgpt_blackbox.models.ideal_and_nadir import (
+    REFERENCE_POINT,
+    bounds,
+    check_bounds,
+    stated_bounds,
+)
+from hwgpt_blackbox.models.surrogate import COUNTED, ERROR, no_error
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, SURROGATE
 from hwgpt_blackbox.storage.locations import MANIFEST, find
 from hwgpt_blackbox.storage.manifest import read_manifest
-from hwgpt_blackbox.storage.spaces import find_measured
-from hwgpt_blackbox.storage.surrogates import holder, load_surrogate, measured_in
+from hwgpt_blackbox.storage.spaces import find_measured, find_space
+from hwgpt_blackbox.storage.surrogates import (
+    counts_of,
+    has_models,
+    holder,
+    load_surrogate,
+    measured_in,
+)
 
 if TYPE_CHECKING:
     from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
@@ -79,8 +90,7 @@ class Problem:
         known = measured_in(name)
         columns = parse_objectives(objectives, known)
         devices = evaluating_devices(columns, device, known)
-        bounds = _artifact_bounds(name, columns)
-        ideal, nadir = zip(*bounds, strict=True)
+        ideal, nadir = zip(*_artifact_bounds(name, columns), strict=True)
         return cls(name, columns, devices, ideal, nadir)
 
     @property
@@ -224,7 +234,12 @@ def _artifact_bounds(space: str, columns: Sequence[Column]) -> list[tuple[float,
     """Ideal and nadir of each objective, out of the manifests of the artifacts in use."""
     found = []
     for column in columns:
-        path = find(holder(space, column.device)).path / MANIFEST
+        name = holder(space, column.device)
+        if column.metric in COUNTED and not has_models(find_space(space)):
+            stated = stated_bounds({"bounds": bounds(counts_of(find_space(space)), [column])})
+            found.append(check_bounds(stated[column.target], column.target, name))
+            continue
+        path = find(name).path / MANIFEST
         table = stated_bounds(read_manifest(path.parent, kind=(SURROGATE, DEVICE)))
         if column.metric == ERROR and column.target not in table:
             raise no_error(space)

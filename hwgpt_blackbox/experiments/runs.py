@@ -34,7 +34,12 @@ from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import MANIFEST, find
 from hwgpt_blackbox.storage.manifest import sha256
 from hwgpt_blackbox.storage.spaces import find_space
-from hwgpt_blackbox.storage.surrogates import read_surrogate, with_own_devices
+from hwgpt_blackbox.storage.surrogates import (
+    counts_of,
+    has_models,
+    read_surrogate,
+    with_own_devices,
+)
 
 TRIAL_ID = "trial_id"
 """Column of the results: number of the trial."""
@@ -151,10 +156,14 @@ def execute(run: RunSettings, progress: Callable[[int], None] | None = None) -> 
     """
     method = get_method(run.method)
     options = {"time_attr": FIDELITY, "max_t": FIDELITIES[FIDELITY]} if method.over_fidelity else {}
-    folder = find(artifact_name(run.problem.space)).path
+    space = find_space(run.problem.space)
+    models = counts_of(space)
+    if has_models(space):
+        folder = find(artifact_name(space.name)).path
+        models = _surrogate(folder, sha256(folder / MANIFEST))
     blackbox = problem_blackbox(
         run.problem,
-        with_own_devices(_surrogate(folder, sha256(folder / MANIFEST))),
+        with_own_devices(models),
         noise=run.noise,
         fidelity=FIDELITY if options else "single",
         cost_model=run.cost_model,

@@ -22,6 +22,7 @@ from hwgpt_blackbox.domain.objectives import (
 )
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.models.chains import after_each, chain_steps, least_to_come
 from hwgpt_blackbox.models.ideal_and_nadir import (
     SAMPLE_SEED,
     SAMPLE_SIZE,
@@ -32,7 +33,7 @@ from hwgpt_blackbox.models.portable_arithmetic import exp
 from hwgpt_blackbox.models.prediction import Predictor
 from hwgpt_blackbox.models.surrogate import COUNTED, Surrogate
 from hwgpt_blackbox.storage.spaces import find_space, own_spaces
-from hwgpt_blackbox.storage.surrogates import ARRAYS, load_surrogate, measured_in
+from hwgpt_blackbox.storage.surrogates import ARRAYS, counts_of, load_surrogate, measured_in
 
 _EXACT_BITS = 53
 _LOG_STEP = -49
@@ -84,7 +85,7 @@ def surrogate_for(space: str | Path | Space, columns: Sequence[Column]) -> Surro
                 f"space {row.name} has no measurements, so no {column.target}; it has "
                 f"{' and '.join(COUNTED)}"
             )
-    return Surrogate(row, {}, np.array([0.0, 0.5, 1.0]), {})
+    return counts_of(row)
 
 
 def layer_sums(
@@ -119,6 +120,9 @@ def layer_sums(
 class LayerSums:
     """Some objectives of one space as sums: of a group's start and of one term per layer.
 
+    The term of a layer depends on its choice, and may depend on those of the layers just before it:
+    see :mod:`hwgpt_blackbox.models.chains`.
+
     A group is an (embed_dim, num_layers, bias). Every objective is a non-decreasing function, the
     same for all groups, of its sum; so architectures may be compared by their sums. Sums are exact:
     the coefficients lie on a binary grid, which is checked.
@@ -142,9 +146,19 @@ class LayerSums:
         self.start = np.stack([start for start, _ in terms], axis=-1)
         """Shape (groups, objectives)"""
         self.layers = np.stack([layer[:, :, :-1] for _, layer in terms], axis=-1)
-        """Shape (groups, max_layers, codes, objectives); code = MLP ratio index * heads + heads index"""
+        """Shape (groups, max_layers, codes, objectives); see ``Space.layer_codes``"""
+        pairs = [surrogate.neighbour_terms(target) for target in targets]
+        self.order = max(map(len, pairs))
+        """How many layers back terms look"""
         for j, target in enumerate(targets):
-            self._check_exact(j, target)
+            self._check_exact(j, target, pairs[j])
+        none = np.zeros((*self.layers.shape[:3], self.layers.shape[2]))
+        chains = [
+            chain_steps(self.layers[..., j], [*own, *[none] * (self.order - len(own))])
+            for j, own in enumerate(pairs)
+        ]
+        self.steps = [np.stack(step, axis=-1) for step in zip(*chains, strict=True)]
+        """What each layer adds: shape (groups, states, codes, objectives)"""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -171,13 +185,61 @@ class LayerSums:
         """Number of layers of a group."""
         return self.space.num_layers[self._parts(group)[1]]
 
-    def terms(self, group: int) -> NDArray[np.float64]:
-        """Terms of the layers of a group, shape (depth, codes, objectives)."""
-        return self.layers[group, : self.depth(group)]
+    def chain(self, group: int) -> list[NDArray[np.float64]]:
+        """What each layer of a group adds, shape (states, codes, objectives)."""
+        return [step[group] for step in self.steps[: self.depth(group)]]
+
+    def to_come(self, group: int, weights: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """Smallest weighted sums of the layers to come from every state of a group.
+
+        :param weights: shape (w, objectives)
+        :return: before each layer and after the last, shape (w, states)
+        """
+        chain = [np.moveaxis(step @ weights.T, -1, 0) for step in self.chain(group)]
+        return least_to_come(chain, self.order)
 
     def smallest(self, group: int) -> NDArray[np.float64]:
         """Smallest sum of each objective alone in a group, shape (objectives,)."""
-        return np.asarray(self.start[group] + self.terms(group).min(axis=1).sum(axis=0))
+        each = np.eye(len(self.columns))
+        return np.asarray(self.start[group] + self.to_come(group, each)[0][:, 0])
+
+    def spread(self, groups: NDArray[np.intp]) -> NDArray[np.float64]:
+        """How far the sums of groups are apart at most, shape (groups, objectives)."""
+        total = np.zeros((len(groups), len(self.columns)))
+        for step, exists in zip(self.steps, self._active(groups), strict=True):
+            own = step[groups]
+            total += (own.max(axis=(1, 2)) - own.min(axis=(1, 2))) * exists[:, None]
+        return total
+
+    def cheapest(
+        self, groups: NDArray[np.intp], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Sums of the architecture of each group with the smallest weighted sum.
+
+        :param groups: shape (g,)
+        :param weights: of each group, shape (g, objectives)
+        :return: shape (g, objectives)
+        """
+        active, rows = self._active(groups), np.arange(len(groups))
+        codes, choices = self.space.layer_codes, []
+        final = codes ** min(len(self.steps), self.order)
+        to_come = np.zeros((len(groups), final))
+        for step, exists in zip(reversed(self.steps), active[::-1], strict=True):
+            terms = (step[groups] @ weights[:, None, :, None])[..., 0] * exists[:, None, None]
+            terms += after_each(to_come, terms.shape[1], codes)
+            choices.append(terms.argmin(axis=-1))
+            to_come = terms.min(axis=-1)
+        sums, states = self.start[groups], np.zeros(len(groups), dtype=np.intp)
+        for step, exists, choice in zip(self.steps, active, reversed(choices), strict=True):
+            code = choice[rows, states]
+            sums = sums + step[groups, states, code] * exists[:, None]
+            states = (states * codes + code) % codes**self.order
+        return sums
+
+    def _active(self, groups: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Whether each layer exists in each group, shape (max_layers, groups)."""
+        depth = np.array([self.depth(int(g)) for g in groups])
+        return np.arange(self.space.max_layers)[:, None] < depth
 
     def _parts(self, group: int) -> tuple[int, int, int]:
         e, n, b = np.unravel_index(group, self.surrogate.group_shape)
@@ -221,10 +283,10 @@ class LayerSums:
         values = self.predictor.expected(sample)
         return values.min(axis=0), values.max(axis=0)
 
-    def _check_exact(self, objective: int, target: str) -> None:
+    def _check_exact(self, objective: int, target: str, pairs: list[NDArray[np.float64]]) -> None:
         """Raise unless every sum of one objective is exact, and exponentials keep the order."""
         start, layers = self.start[:, objective], self.layers[..., objective]
-        parts = np.concatenate([start.ravel(), layers.ravel()])
+        parts = np.concatenate([start.ravel(), layers.ravel(), *[pair.ravel() for pair in pairs]])
         parts = parts[parts != 0]
         if not len(parts):
             return
@@ -232,7 +294,11 @@ class LayerSums:
         whole = np.abs(np.ldexp(mantissa, _EXACT_BITS)).astype(np.int64)
         step = int((np.frexp((whole & -whole).astype(np.float64))[1] + exponent).min())
         step -= _EXACT_BITS + 1
-        largest = (np.abs(start) + np.abs(layers).max(axis=2).sum(axis=1)).max()
+        largest = (
+            np.abs(start)
+            + np.abs(layers).max(axis=2).sum(axis=1)
+            + sum(np.abs(pair).max(axis=(2, 3)).sum(axis=1) for pair in pairs)
+        ).max()
         log = self.surrogate.link(target) == "log"
         if largest > 2.0 ** (step + _EXACT_BITS) or (log and step < _LOG_STEP):
             raise DataError(

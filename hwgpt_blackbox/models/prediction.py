@@ -81,6 +81,10 @@ class Predictor:
         layers = surrogate.space.max_layers
         self._codes = surrogate.space.layer_codes + 1  # with that of an inactive layer, the last
         self._offset = np.arange(layers, dtype=np.intp) * self._codes
+        pairs = [len(surrogate.model(t).neighbours) for t in self._targets]
+        self._paired = [i for i, order in enumerate(pairs) if order]
+        self._order = max(pairs, default=0)
+        self._powers = self._codes ** np.arange(self._order, -1, -1)
         self._rows = max(1, _CHUNK_VALUES // (layers * len(self._targets)))
 
     # Built at the first query: a dict of 14 blackboxes loads in no time.
@@ -92,6 +96,38 @@ class Predictor:
         start = np.stack([s for s, _ in terms], axis=-1)
         layer = np.stack([t for _, t in terms], axis=-1).reshape(-1, len(self._targets))
         return np.concatenate([start, layer])
+
+    @cached_property
+    def _neighbours(self) -> list[NDArray[np.float64]]:
+        """Effects of neighbouring layers, of each target that has some, shape (rows,).
+
+        With j_i the row of layer i in ``_table``, the effects of a layer and those before it are in
+        row (j_(i-2) * codes + j_(i-1)) * codes + j_i (one factor less where terms look back one
+        layer only); before the first layer there is an inactive one, which has none.
+        """
+        surrogate, codes, order = self.surrogate, self._codes, self._order
+        groups, layers = surrogate.num_groups, surrogate.space.max_layers
+        choices, stride = surrogate.space.layer_codes, codes * int(self._powers.sum())
+        first = groups * int(self._powers.sum())  # row of an inactive layer's neighbours in group 0
+        first -= codes * int((np.arange(order, -1, -1) * self._powers).sum())
+        tables = []
+        for target in (self._targets[i] for i in self._paired):
+            effects = np.zeros((groups, layers, *[codes] * (order + 1)))
+            for apart, part in enumerate(surrogate.neighbour_terms(target), start=1):
+                older, between = order - apart, apart - 1  # layers that may be anything
+                place = (slice(None), slice(apart, None), *[slice(None)] * older)
+                pair = (slice(choices), *[slice(None)] * between, slice(choices))
+                effects[*place, *pair] += part[:, apart:].reshape(
+                    groups, -1, *[1] * older, choices, *[1] * between, choices
+                )
+            rows = np.zeros((groups * layers, stride))
+            rows[:, : codes ** (order + 1)] = effects.reshape(groups * layers, -1)
+            tables.append(np.concatenate([np.zeros(max(first, 0)), rows.ravel()[max(-first, 0) :]]))
+        return tables
+
+    def _begin(self, group: NDArray[np.intp]) -> NDArray[np.intp]:
+        """First row of the layers of a group in ``_table``, shape (n,)."""
+        return group * (self.surrogate.space.max_layers * self._codes) + self.surrogate.num_groups
 
     @cached_property
     def _words(self) -> NDArray[np.uint64]:
@@ -142,6 +178,8 @@ class Predictor:
             part = slice(begin, min(begin + self._rows, n))
             group, index = self._index(matrix[part])
             values = self._table.take(index, axis=0).sum(axis=1)
+            if self._paired:
+                values[:, self._paired] += self._of_neighbours(group, index)
             for i in self._logs:
                 values[:, i] = exp(values[:, i])
             for i, network in self._networks:
@@ -192,8 +230,26 @@ class Predictor:
         for i in range(space.num_layers[0], space.max_layers):
             code[layers <= i, i] = self._codes - 1
         code += self._offset
-        code += (group * (space.max_layers * self._codes) + self.surrogate.num_groups)[:, None]
+        code += self._begin(group)[:, None]
         return group, index
+
+    def _of_neighbours(
+        self, group: NDArray[np.intp], index: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Sums of the effects of neighbouring layers, shape (n, targets that have some).
+
+        :param group: shape (n,)
+        :param index: of :meth:`_index`, shape (n, 1 + max_layers)
+        """
+        if self._order == 1:
+            rows = index[:, 1:-1] * self._codes
+        else:
+            before = (self._begin(group) - 1)[:, None]
+            rows = np.concatenate([before, index[:, 1:-2]], axis=1) * self._codes
+            rows += index[:, 1:-1]
+            rows *= self._codes
+        rows += index[:, 2:]
+        return np.stack([table.take(rows).sum(axis=1) for table in self._neighbours], axis=1)
 
     # -- one -----------------------------------------------------------------------------------
 
@@ -219,7 +275,13 @@ class Predictor:
                 strict=True,
             )
         ]
-        values = self._table.take(index, axis=0).sum(axis=0).tolist()
+        rows = np.array(index)
+        values = self._table.take(rows, axis=0).sum(axis=0).tolist()
+        if self._paired and depth > 1:
+            rows[0] = start - 1  # an inactive layer before the first
+            pairs = np.correlate(rows[2 - self._order :], self._powers)
+            for i, table in zip(self._paired, self._neighbours, strict=True):
+                values[i] += sum(table.take(pairs).tolist())
         for i in self._logs:
             values[i] = exp_one(values[i])
         for i, network in self._networks:

@@ -16,6 +16,7 @@ from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS, Measured
 from hwgpt_blackbox.domain.parameter_counts import count_terms
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.models.chains import chain_steps, least_to_come
 from hwgpt_blackbox.models.noise import POSITION_LEVELS, POSITIONS, Dependence
 
 LEVELS = "levels"
@@ -32,9 +33,10 @@ LINKS = ("identity", "log")
 
 @dataclass(frozen=True)
 class AdditiveModel:
-    """One metric as a link of a sum over layers.
+    """One metric as a link of a sum over layers, and perhaps over pairs of neighbouring layers.
 
-    value = link^-1(intercept[e, n, b] + sum over active layers i of effect[e, n, b, i, m, h]),
+    value = link^-1(intercept[e, n, b] + sum over active layers i of effect[e, n, b, i, m, h] + sum
+    over k and active layers i >= k of neighbours[k - 1][e, n, b, i, code of i - k, code of i]),
     where effect is the sum of ``effect`` and ``corrections``: parts that vary along other axes are
     stored apart, because their sum would be several times larger.
 
@@ -49,6 +51,9 @@ class AdditiveModel:
     :param positions: distribution of the levels of the repeats at each position of a session, see
         :class:`.QuantileTables`: shape (embed_dims, num_layers, 2, POSITIONS, its levels), leading
         axes full or 1; None: the position does not matter
+    :param neighbours: effects of pairs of layers 1, 2, ... apart, at the place of the later: shape
+        (embed_dims, num_layers, 2, max_layers, layer codes, layer codes), each axis full or 1; code
+        = index of the MLP ratio * number of choices of heads + index of the heads
     """
 
     link: str
@@ -58,6 +63,7 @@ class AdditiveModel:
     corrections: tuple[NDArray[np.float64], ...] = ()
     dependence: Dependence = Dependence()  # noqa: RUF009, it is frozen
     positions: NDArray[np.float64] | None = None
+    neighbours: tuple[NDArray[np.float64], ...] = ()
 
     def effects(self, full: tuple[int, ...]) -> NDArray[np.float64]:
         """The sum of effect and corrections, broadcast to ``full``."""
@@ -67,13 +73,27 @@ class AdditiveModel:
         return total
 
     def sum_range(self, space: Space) -> tuple[float, float]:
-        """Smallest and largest sum over all architectures of a space: exact, as it is additive."""
+        """Smallest and largest sum over all architectures of a space: exact."""
         effect = self.effects(effect_shape(space))
+        if self.neighbours:
+            return self._chain_range(space, effect)
         active = np.arange(space.max_layers) < np.array(space.num_layers)[:, None, None]
         low, high = (
             self.intercept + np.where(active, best(axis=(-2, -1)), 0.0).sum(axis=-1)
             for best in (effect.min, effect.max)
         )
+        return float(low.min()), float(high.max())
+
+    def _chain_range(self, space: Space, effect: NDArray[np.float64]) -> tuple[float, float]:
+        groups, codes = math.prod(group_shape(space)), space.layer_codes
+        pairs = [full_neighbours(part, space) for part in self.neighbours]
+        steps = chain_steps(effect.reshape(groups, space.max_layers, codes), pairs)
+        depth = np.broadcast_to(np.array(space.num_layers)[:, None], group_shape(space)).ravel()
+        for i, step in enumerate(steps):
+            step[depth <= i] = 0.0
+        start = np.broadcast_to(self.intercept, group_shape(space)).ravel()
+        low = start + least_to_come(steps, len(pairs))[0][:, 0]
+        high = start - least_to_come([-step for step in steps], len(pairs))[0][:, 0]
         return float(low.min()), float(high.max())
 
 
@@ -85,6 +105,17 @@ def group_shape(space: Space) -> tuple[int, int, int]:
 def effect_shape(space: Space) -> tuple[int, ...]:
     """Shape of the effects of every layer in every group."""
     return (*group_shape(space), space.max_layers, len(space.mlp_ratios), len(space.num_heads))
+
+
+def neighbours_shape(space: Space) -> tuple[int, ...]:
+    """Shape of the effects of pairs of neighbouring layers in every group."""
+    return (*group_shape(space), space.max_layers, space.layer_codes, space.layer_codes)
+
+
+def full_neighbours(part: NDArray[np.float64], space: Space) -> NDArray[np.float64]:
+    """Effects of pairs of layers in every group, shape (groups, max_layers, codes, codes)."""
+    full = neighbours_shape(space)
+    return np.broadcast_to(part, full).reshape(-1, *full[3:])
 
 
 def modelled_targets() -> list[str]:
@@ -163,6 +194,12 @@ class Surrogate:
         layer[:, :, :codes] = model.effects(effect_shape(self.space)).reshape(groups, -1, codes)
         return np.broadcast_to(model.intercept, self.group_shape).reshape(groups), layer
 
+    def neighbour_terms(self, target: str) -> list[NDArray[np.float64]]:
+        """Terms of pairs of layers 1, 2, ... apart of one target: shape (groups, max_layers, codes
+        of the earlier layer, codes of the later), at the place of the later.
+        """
+        return [full_neighbours(part, self.space) for part in self.model(target).neighbours]
+
     @property
     def measured(self) -> Measured:
         """What it answers for; users' devices beside the 13 do not time an evaluation on all."""
@@ -211,6 +248,9 @@ def count_model(space: Space, what: str) -> AdditiveModel:
 
 MAX_CORRECTIONS = 4
 """Corrections that one model may have."""
+
+MAX_APART = 2
+"""Layers whose pairs have effects are at most this far apart."""
 
 
 def array_key(target: str, part: str) -> str:
@@ -273,6 +313,13 @@ def _as_model(
         if key in arrays:
             check_shape(arrays[key].shape, effect_shape(space), key)
             corrections.append(arrays[key].astype(np.float64))
+    neighbours = []
+    for apart in range(1, MAX_APART + 1):
+        key = array_key(target, f"neighbours{apart}")
+        if key not in arrays:
+            break
+        check_shape(arrays[key].shape, neighbours_shape(space), key)
+        neighbours.append(arrays[key].astype(np.float64))
     model = AdditiveModel(
         link,
         intercept.astype(np.float64),
@@ -281,6 +328,7 @@ def _as_model(
         tuple(corrections),
         _as_dependence(target, arrays.get(array_key(target, "dependence"))),
         _as_positions(target, arrays.get(array_key(target, "positions")), group),
+        tuple(neighbours),
     )
     _check_range(target, model, space)
     return model
@@ -327,7 +375,7 @@ _RANGES = {"identity": (0.0, 1e300), "log": (-600.0, 600.0)}
 
 
 def _check_range(target: str, model: AdditiveModel, space: Space) -> None:
-    """Raise unless every architecture has a positive, finite value: exact, as models are additive.
+    """Raise unless every architecture has a positive, finite value: exact, by dynamic programming.
 
     :raises DataError: one has not
     """

@@ -161,7 +161,7 @@ class BlackboxName:
     fidelity: str
 
 
-def _of_space(space: str) -> list[BlackboxName]:
+def blackboxes_of_space(space: str) -> list[BlackboxName]:
     """The blackboxes that a space may have."""
     model, table = artifact_name(space), artifact_name(space, tabular=True)
     return [
@@ -172,7 +172,7 @@ def _of_space(space: str) -> list[BlackboxName]:
 
 
 BLACKBOXES: dict[str, BlackboxName] = {
-    row.name: row for space in MEASURED_SPACES for row in _of_space(space)
+    row.name: row for space in MEASURED_SPACES for row in blackboxes_of_space(space)
 }
 """Every blackbox of published measurements, by name."""
 
@@ -180,5 +180,5 @@ BLACKBOXES: dict[str, BlackboxName] = {
 def blackbox_of(name: str) -> BlackboxName | None:
     """What a blackbox of this name would be read from; None: it is no name of a blackbox."""
     space = re.sub(r"-(?:repeats|tabular)\Z", "", name.removeprefix("hwgpt-"))
-    rows = {row.name: row for row in _of_space(space)} if is_name(space) else {}
+    rows = {row.name: row for row in blackboxes_of_space(space)} if is_name(space) else {}
     return rows.get(name)

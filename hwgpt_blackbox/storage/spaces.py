@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from hwgpt_blackbox.domain.objectives import METRICS
-from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, SPACES, Space, get_space
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, SPACES, Space, get_space, is_name
 from hwgpt_blackbox.errors import DataError, InputError, unknown
 from hwgpt_blackbox.storage.artifact_kinds import (
     BLACKBOXES,
+    BY_MANIFEST,
+    DEVICE,
     SURROGATE,
     TABULAR,
     BlackboxName,
     artifact_name,
     blackbox_of,
+    blackboxes_of_space,
     kind_of,
 )
 from hwgpt_blackbox.storage.locations import artifacts, find, home, is_artifact
@@ -67,16 +70,21 @@ def find_space(given: str | Path | Space) -> Space:
     """
     if isinstance(given, Path) or (isinstance(given, str) and given.endswith(SUFFIX)):
         return Space.from_file(given)
-    if isinstance(given, str) and given not in SPACES:
-        for tabular in (False, True):
-            name = artifact_name(given, tabular=tabular)
-            if kind_of(name) and is_artifact(home() / name):
-                folder = find(name).path
-                return space_of(
-                    read_manifest(folder, kind=(SURROGATE, TABULAR), space=given), folder
-                )
-        raise _unknown(given, SPACES)
-    return get_space(given)
+    if not isinstance(given, str) or given in SPACES:
+        return get_space(given)
+    for name in _artifacts_of(given):
+        folder = find(name).path
+        return space_of(read_manifest(folder, kind=tuple(BY_MANIFEST), space=given), folder)
+    raise _unknown(given, SPACES)
+
+
+def _artifacts_of(space: str) -> list[str]:
+    """Names of the artifacts of a space at hand: its models, its table, devices beside them."""
+    if not is_name(space):
+        return []
+    own = (artifact_name(space), artifact_name(space, tabular=True))
+    devices = artifacts(artifact_name(space, part="device-*"))
+    return [name for name in own if is_artifact(home() / name)] + devices
 
 
 def find_measured(given: str | Path | Space) -> Space:
@@ -110,7 +118,7 @@ def _unknown(given: str, published: Any) -> InputError:
 
 
 def own_spaces() -> list[str]:
-    """Names of the spaces beside s, m and l of which models or a table are at hand, in order."""
+    """Names of the spaces beside s, m and l of which an artifact is at hand, in order."""
     return sorted({row.space for row in own_blackboxes().values()})
 
 
@@ -118,12 +126,13 @@ def own_blackboxes() -> dict[str, BlackboxName]:
     """The blackboxes of users' spaces whose artifact is at hand, by name."""
     found: dict[str, BlackboxName] = {}
     for artifact in artifacts("hwgpt-*"):
-        row = blackbox_of(artifact)
-        if row is None or row.space in MEASURED_SPACES:
+        kind = kind_of(artifact)
+        if kind is None or kind.space in MEASURED_SPACES:
             continue
-        found[artifact] = row
-        repeats = blackbox_of(f"{artifact}-repeats")
-        if repeats is not None and _has_noise(artifact):
+        model, repeats, table = blackboxes_of_space(kind.space)
+        row = table if kind.kind == TABULAR else model
+        found[row.name] = row
+        if kind.kind == DEVICE or (kind.kind == SURROGATE and _has_noise(artifact)):
             found[repeats.name] = repeats
     return found
 
@@ -146,5 +155,6 @@ def _has_noise(artifact: str) -> bool:
         links = read_manifest(find(artifact).path, kind=SURROGATE).get("links")
     except DataError:
         return False
-    metrics = (str(target).partition("@")[0] for target in links or ())
+    stated = links if isinstance(links, dict) else {}
+    metrics = (target.partition("@")[0] for target in stated)
     return any(name in METRICS and METRICS[name].noisy for name in metrics)

@@ -28,7 +28,7 @@ from hwgpt_blackbox.models.surrogate import (
     read_models,
 )
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, SURROGATE, artifact_name
-from hwgpt_blackbox.storage.locations import artifacts, find, home
+from hwgpt_blackbox.storage.locations import artifacts, find, home, is_artifact
 from hwgpt_blackbox.storage.manifest import check_files, read_arrays, read_manifest, read_whole
 from hwgpt_blackbox.storage.spaces import find_measured, find_space, space_of
 from hwgpt_blackbox.storage.user_devices import (
@@ -56,7 +56,23 @@ def load_surrogate(space: str | Path | Space, part: str = "") -> Surrogate:
     :raises MissingArtifactError: there is none on this machine
     """
     row = find_measured(space)
+    if not part and not has_models(row):
+        return with_own_devices(counts_of(row))
     return with_own_devices(read_surrogate(find(artifact_name(row.name, part=part)).path, row.name))
+
+
+def has_models(space: Space) -> bool:
+    """Whether a space has an artifact of its own; of wide ones there may be devices alone."""
+    return (
+        space.measured
+        or is_artifact(home() / artifact_name(space.name))
+        or not own_devices(space.name)
+    )
+
+
+def counts_of(space: Space) -> Surrogate:
+    """What is known of a space without measurements: parameters and FLOPs."""
+    return Surrogate(space, {}, np.array([0.0, 0.5, 1.0]), {})
 
 
 def read_surrogate(folder: Path, space: str | None = None) -> Surrogate:
@@ -120,16 +136,17 @@ def _read_models(folder: Path, manifest: Mapping[str, Any], targets: list[str]) 
 
 def with_own_devices(surrogate: Surrogate) -> Surrogate:
     """The surrogate with the users' devices of its space on this machine."""
-    models = dict(surrogate.models)
+    models, levels = dict(surrogate.models), surrogate.levels
     for own in _of_own_devices(surrogate.space.name, read_own_device):
         if own.space != surrogate.space:
             name = own.manifest["name"]
             logger.warning("%s is left out: its space has other choices or sizes", name)
             continue
-        models |= {t: _at_levels(m, own.levels, surrogate.levels) for t, m in own.models.items()}
+        levels = levels if models else own.levels
+        models |= {t: _at_levels(m, own.levels, levels) for t, m in own.models.items()}
     if len(models) == len(surrogate.models):
         return surrogate
-    return Surrogate(surrogate.space, models, surrogate.levels, surrogate.manifest)
+    return Surrogate(surrogate.space, models, levels, surrogate.manifest)
 
 
 def own_devices(space: str) -> dict[str, OwnDevice]:

@@ -10,6 +10,7 @@ from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE_NAME, artifact_name
+from hwgpt_blackbox.storage.measurement_set import QUALITY
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ def check_name(name: str) -> str:
     for known in (*DEVICES, ALL_DEVICES):
         if name.lower() == known.lower():
             raise InputError(f"device {name!r} is taken by HW-GPT-Bench; choose another name")
+    if name.lower() == QUALITY:
+        raise InputError(
+            f"device {name!r} is what measurement sets call their table of perplexities; choose "
+            "another name"
+        )
     return name
 
 

@@ -14,6 +14,8 @@ from hwgpt_blackbox.convert.fitting.features import (
     FeatureFunction,
     FeatureInputs,
     Features,
+    contrasts,
+    places,
 )
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.models.portable_arithmetic import to_grid
@@ -66,6 +68,25 @@ def additive_model(
     return on_grid(model, space)
 
 
+def neighbour_table(space: Space, apart: int, weights: Sequence[Array]) -> Array:
+    """Effects of pairs of layers some layers apart, shape (embed_dims, 1, 1, max_layers, codes,
+    codes), at the place of the later layer.
+
+    :param weights: of :func:`neighbour_features` per embed_dim, shape (p,)
+    """
+    mlp, heads = contrasts(places(space.mlp_ratios)), contrasts(places(space.num_heads))
+    by_code = np.vstack(
+        [np.repeat(mlp, len(space.num_heads), axis=1), np.tile(heads, len(space.mlp_ratios))]
+    )
+    layers, codes = space.max_layers, space.layer_codes
+    out = np.zeros((len(weights), 1, 1, layers, codes, codes))
+    for e, w in enumerate(weights):
+        products = w.reshape(len(by_code), len(by_code), 1 + layers - apart)
+        effects = products[:, :, :1] + products[:, :, 1:]
+        out[e, 0, 0, apart:] = np.einsum("uvi,uc,vd->icd", effects, by_code, by_code)
+    return out
+
+
 def _probe(features: FeatureFunction, space: Space, depth: int, bias: int) -> Features:
     """Features of a network without layers, then of one with a single layer: place by choice."""
     layers, codes = space.max_layers, space.layer_codes
@@ -90,7 +111,7 @@ def _shrunk(array: Array) -> Array:
 def on_grid(model: AdditiveModel, space: Space) -> AdditiveModel:
     """The model with coefficients rounded so that all its sums are exact."""
     bound = np.abs(model.intercept).max() + space.max_layers * sum(
-        np.abs(part).max() for part in (model.effect, *model.corrections)
+        np.abs(part).max() for part in (model.effect, *model.corrections, *model.neighbours)
     )
     bound = max(float(bound), 1e-300)
     return AdditiveModel(
@@ -99,4 +120,5 @@ def on_grid(model: AdditiveModel, space: Space) -> AdditiveModel:
         to_grid(model.effect, bound),
         model.ratio,
         tuple(to_grid(part, bound) for part in model.corrections),
+        neighbours=tuple(to_grid(part, bound) for part in model.neighbours),
     )

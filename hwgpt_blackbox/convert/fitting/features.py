@@ -234,6 +234,27 @@ def perplexity_features(inputs: FeatureInputs) -> Features:
     return _stack(effects, [], [])
 
 
+def neighbour_features(inputs: FeatureInputs, apart: int) -> Features:
+    """Features of pairs of layers some layers apart: products of their contrasts.
+
+    Each product is one feature that all places share, then one for every place.
+    """
+    mlp, heads = inputs.layer_contrasts
+    every = (*mlp, *heads)
+    products = [u[:, :-apart] * v[:, apart:] for u in every for v in every]
+    return _stack([y for p in products for y in (p.sum(axis=1, keepdims=True), p)], [], [])
+
+
+def joined(parts: Sequence[Features]) -> Features:
+    """Features side by side."""
+    first = np.cumsum([0, *[int(f.block.max()) + 1 for f in parts[:-1]]])
+    return Features(
+        np.hstack([f.values for f in parts]),
+        np.concatenate([f.block + begin for f, begin in zip(parts, first, strict=True)]),
+        tuple(name for f in parts for name in f.part),
+    )
+
+
 def _stack(shared: list[Array], by_mlp: list[Array], by_heads: list[Array]) -> Features:
     blocks = shared + by_mlp + by_heads
     sizes = [block.shape[1] for block in blocks]

@@ -166,8 +166,9 @@ def fit_ratios(
     :param cell: (embed_dim, bias) cell, shape (n,)
     :param order: positions while profiling, shape (n,)
     :param length: number of positions
-    :return: tables, shape (embed_dims, 1, 2, levels): positive, ascending, mean 1, single precision values;
-        and the factor per cell by which expected values are to be multiplied, shape (cells,), near 1
+    :return: tables, shape (embed_dims, 1, 2, levels): positive, ascending, mean 1, single
+        precision values; and the factor per cell by which expected values are to be multiplied,
+        shape (cells,), near 1
     """
     weights = time_weights(order, length)
     tables = quantile_tables(repeats / expected[:, None], cell, weights, levels)

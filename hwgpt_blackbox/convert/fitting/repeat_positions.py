@@ -17,8 +17,11 @@ from hwgpt_blackbox.convert.judging.measures import levels_of
 from hwgpt_blackbox.models.noise import POSITION_LEVELS, POSITIONS
 from hwgpt_blackbox.models.surrogate import Surrogate
 
-PRIOR = 4.0
-"""Repeats at each position, spread as if it did not matter, that are added to the measured ones."""
+PRIOR = 40.0
+"""Repeats at each position, spread as if it did not matter, that are added to the measured ones.
+
+More of them find effects on fewer architectures and weaken every effect: with 4, a thousand
+architectures of s show none on rtx2080; with 100, 300 do; from 9,000 all predict as well."""
 
 SURE = 4.0
 """Standard errors by which an effect must help on held-out architectures to be kept."""

@@ -7,16 +7,22 @@ exact Pareto fronts computable; do not give it up.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, astuple, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.fitting.additive_tables import additive_model, on_grid
+from hwgpt_blackbox.convert.fitting.additive_tables import (
+    additive_model,
+    neighbour_table,
+    on_grid,
+)
 from hwgpt_blackbox.convert.fitting.expected_value import (
     DESIGNS,
+    FOLD_SEED,
+    FOLDS,
     Choice,
     ExpectedValueFit,
     FitDesign,
@@ -28,8 +34,9 @@ from hwgpt_blackbox.convert.fitting.expected_value import (
 from hwgpt_blackbox.convert.fitting.features import (
     Architectures,
     Array,
-    FeatureFunction,
     hardware_features,
+    joined,
+    neighbour_features,
     pair_counts,
     perplexity_features,
 )
@@ -46,7 +53,14 @@ from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.fronts import standard_problems
 from hwgpt_blackbox.models.evidence import empirical_bayes, ridge
 from hwgpt_blackbox.models.ideal_and_nadir import bounds
-from hwgpt_blackbox.models.surrogate import ERROR, LEVELS, AdditiveModel, Surrogate, array_key
+from hwgpt_blackbox.models.surrogate import (
+    ERROR,
+    LEVELS,
+    MAX_APART,
+    AdditiveModel,
+    Surrogate,
+    array_key,
+)
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.manifest import write_manifest
 from hwgpt_blackbox.storage.spaces import space_entry
@@ -62,6 +76,12 @@ ENOUGH_PERPLEXITIES = 2_000
 
 MIN_PERPLEXITIES = 20
 """Perplexities that an embed_dim needs."""
+
+MAX_TRANSITIONS = 1_000
+"""States times codes of a layer that an exact front may have to go through in a layer."""
+
+PAIR_MARGIN = 0.01
+"""Pairs of layers one layer farther apart must lower log RMSE + log MAE by more than this."""
 
 MEMORIES = ("memory_float16", "memory_bfloat16")
 
@@ -90,23 +110,50 @@ def fit_least_squares(sample: Architectures, values: Array) -> AdditiveModel:
 def fit_perplexity(sample: Architectures, values: Array) -> AdditiveModel:
     """Log-additive model for each embed_dim, every block of effects shrunk by its own penalty.
 
+    Cross-validation decides whether there are effects of pairs of layers, and how far apart.
+
     :param values: shape (n,), positive
     :raises DataError: an embed_dim has too few architectures
     """
-    weights = perplexity_weights(sample, values, perplexity_features)
-    return additive_model(sample.space, perplexity_features, weights, "log")
+    space = sample.space
+    orders = [k for k in range(MAX_APART + 1) if _is_quick(space, k)]
+    found = [_fit_order(sample, values, order) for order in orders]
+    best = min(orders, key=lambda k: found[k].score + PAIR_MARGIN * k)
+    weights = found[best].weights
+    own, *pairs = zip(*[np.split(w, found[best].ends) for w in weights], strict=True)
+    model = additive_model(space, perplexity_features, own, "log")
+    tables = [neighbour_table(space, k, w) for k, w in enumerate(pairs, start=1)]
+    return on_grid(replace(model, neighbours=tuple(tables)), space)
 
 
-def perplexity_weights(
-    sample: Architectures, values: Array, features: FeatureFunction
-) -> list[Array]:
-    """Weights of features of log-perplexity, for each embed_dim.
+def _is_quick(space: Space, order: int) -> bool:
+    """Whether fronts stay quick where terms look so many layers back."""
+    return not order or (
+        order < space.max_layers and space.layer_codes ** (order + 1) <= MAX_TRANSITIONS
+    )
 
-    :param values: shape (n,), positive
-    :param features: see :mod:`hwgpt_blackbox.convert.fitting.features`
+
+@dataclass(frozen=True)
+class _OrderFit:
+    """A fit with effects of pairs of layers up to some layers apart.
+
+    :param weights: per embed_dim, shape (p,)
+    :param ends: where the features of pairs 1, 2, ... layers apart begin
+    :param score: cross-validated log RMSE + log MAE, with the penalties of the whole fit
+    """
+
+    weights: list[Array]
+    ends: NDArray[np.intp]
+    score: float
+
+
+def _fit_order(sample: Architectures, values: Array, order: int) -> _OrderFit:
+    """Weights of features of the log of values, and how well they predict others.
+
     :raises DataError: an embed_dim has too few architectures
     """
-    weights = []
+    weights, ends = [], np.zeros(0, dtype=np.intp)
+    errors = np.empty(len(sample))
     for e, embed_dim in enumerate(sample.space.embed_dims):
         rows = np.flatnonzero(sample.embed == e)
         if len(rows) < MIN_PERPLEXITIES:
@@ -114,16 +161,29 @@ def perplexity_weights(
                 f"only {len(rows)} perplexities with embed_dim {embed_dim}; a fit needs "
                 f"{MIN_PERPLEXITIES}: measure more"
             )
-        found = features(sample.inputs(rows))
+        inputs = sample.inputs(rows)
+        parts = [perplexity_features(inputs)]
+        parts += [neighbour_features(inputs, apart) for apart in range(1, order + 1)]
+        ends = np.cumsum([part.values.shape[1] for part in parts])[:-1]
+        found = joined(parts)
         x, y = found.values, np.log(values[rows])
         middle = float(y.mean())
-        gram, moment = x.T @ x, x.T @ (y - middle)
-        square = float(((y - middle) ** 2).sum())
-        penalty = empirical_bayes(gram, moment, square, len(rows), found.block, iterations=60)
+        y = y - middle
+        gram, moment = x.T @ x, x.T @ y
+        penalty = empirical_bayes(
+            gram, moment, float((y**2).sum()), len(rows), found.block, iterations=60
+        )
         solution = ridge(gram, moment, penalty)
         solution[0] += middle
         weights.append(solution)
-    return weights
+        fold = np.random.default_rng(FOLD_SEED).permutation(len(rows)) % FOLDS
+        for k in range(FOLDS):
+            own = x[fold == k]
+            rest = ridge(gram - own.T @ own, moment - own.T @ y[fold == k], penalty)
+            predicted = np.exp(own @ rest + middle)
+            errors[rows[fold == k]] = predicted - values[rows[fold == k]]
+    score = np.log(np.sqrt((errors**2).mean())) + np.log(np.abs(errors).mean())
+    return _OrderFit(weights, ends, float(score))
 
 
 def tables_of(fit: ExpectedValueFit, space: Space) -> AdditiveModel:
@@ -291,6 +351,8 @@ def write_surrogate(surrogate: Surrogate, folder: Path, manifest: dict[str, Any]
         arrays[array_key(target, "effect")] = model.effect
         for number, part in enumerate(model.corrections, start=1):
             arrays[array_key(target, f"correction{number}")] = part
+        for apart, part in enumerate(model.neighbours, start=1):
+            arrays[array_key(target, f"neighbours{apart}")] = part
         if model.ratio is not None:
             arrays[array_key(target, "ratio")] = model.ratio.astype(np.float32)
             dependence = astuple(model.dependence)
@@ -309,13 +371,15 @@ def _perplexity(
     count = int(measured.sum())
     if count >= ENOUGH_PERPLEXITIES or published is None:
         source: dict[str, Any] = {"fitted_on": "measurements", "architectures": count}
-        return fit_perplexity(sample.take(np.flatnonzero(measured)), values[measured]), source
-    rng = np.random.default_rng(PUBLISHED_SEED)
-    drawn = Architectures(sample.space, Encoding(sample.space).sample(PUBLISHED_SAMPLE, rng))
-    source = {
-        "fitted_on": "predictions of the published MLP, its offset to the measurements removed",
-        "architectures": PUBLISHED_SAMPLE,
-        "seed": PUBLISHED_SEED,
-        "measured": count,
-    }
-    return fit_perplexity(drawn, published(drawn.matrix)), source
+        model = fit_perplexity(sample.take(np.flatnonzero(measured)), values[measured])
+    else:
+        rng = np.random.default_rng(PUBLISHED_SEED)
+        drawn = Architectures(sample.space, Encoding(sample.space).sample(PUBLISHED_SAMPLE, rng))
+        source = {
+            "fitted_on": "predictions of the published MLP, its offset to the measurements removed",
+            "architectures": PUBLISHED_SAMPLE,
+            "seed": PUBLISHED_SEED,
+            "measured": count,
+        }
+        model = fit_perplexity(drawn, published(drawn.matrix))
+    return model, source | {"pairs_of_layers_apart": len(model.neighbours)}

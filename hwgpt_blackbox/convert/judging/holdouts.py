@@ -177,18 +177,20 @@ def refit(
     surrogate, notes = fit_models(
         data, train, published=network, progress=progress, designs=designs
     )
-    floor = _floor(data, train)
+    floor = _floor(data, train, surrogate)
     return Evaluation(split, surrogate, *_measured(data, test, surrogate), floor, len(train), notes)
 
 
-def _floor(data: Measurements, rows: NDArray[np.intp]) -> dict[str, AdditiveModel]:
+def _floor(
+    data: Measurements, rows: NDArray[np.intp], surrogate: Surrogate
+) -> dict[str, AdditiveModel]:
     """Plain least squares of every target on some rows."""
     learn = Architectures(data.space, data.matrix[rows])
     floor = {
         name: fit_least_squares(learn, values[rows].mean(axis=1))
         for name, values in noisy_targets(data).items()
     }
-    for name in (PERPLEXITY, ERROR):
+    for name in (n for n in (PERPLEXITY, ERROR) if n in surrogate.measured.metrics):
         values = getattr(data, name)[rows]
         known = np.isfinite(values)
         if np.bincount(learn.cell[known], minlength=learn.cells).min() > 0:
@@ -221,7 +223,7 @@ def as_published(
         everything = np.arange(len(data))
         train, test = split.rows(len(data)) if split else (everything, everything)
         sample, exact, noisy = _measured(data, test, surrogate)
-        floor = modelled(_floor(data, train)) if split else {}
+        floor = modelled(_floor(data, train, surrogate)) if split else {}
         measured = (sample, modelled(exact), modelled(noisy))
         evaluations.append(Evaluation(split, surrogate, *measured, floor, 0, {}, networks or {}))
     return evaluations

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from hwgpt_blackbox.experiments.methods import get_method
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.runs import RunSettings
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import MANIFEST, find
 from hwgpt_blackbox.storage.manifest import sha256
-from hwgpt_blackbox.storage.surrogates import holder
+from hwgpt_blackbox.storage.spaces import find_space
+from hwgpt_blackbox.storage.surrogates import has_models, holder
 
 
 def artifact_digests(problem: Problem) -> dict[str, str]:
@@ -19,7 +21,9 @@ def artifact_digests(problem: Problem) -> dict[str, str]:
     :raises MissingArtifactError: one is not on this machine
     """
     holders = (holder(problem.space, device) for device in (None, *problem.devices))
-    names = list(dict.fromkeys(holders))
+    names = dict.fromkeys(holders)
+    if len(names) > 1 and not has_models(find_space(problem.space)):
+        del names[artifact_name(problem.space)]
     return {name: sha256(find(name).path / MANIFEST) for name in names}
 
 

@@ -38,7 +38,7 @@ def fitted() -> tuple[Surrogate, np.ndarray, dict[str, np.ndarray]]:
     as of many real ones, and a40 draws ten that are alike; energies are 50, the first of them low.
     """
     surrogate = plain()
-    matrix = distinct_architectures(predictor_of(surrogate, TARGETS).encoding, 1200, 3)
+    matrix = distinct_architectures(predictor_of(surrogate, TARGETS).encoding, 4000, 3)
     predictor = predictor_of(surrogate, TARGETS)
     expected = predictor.expected(matrix)
     draws = np.stack(
@@ -118,9 +118,9 @@ def test_equal_positions_are_not_told_apart_by_chance(n):
         assert not is_there(ranks_in_width(levels, width), width, 3)
 
 
-def test_few_architectures_show_a_strong_effect():
+def test_300_architectures_show_a_strong_effect():
     rng = np.random.default_rng(0)
-    levels = rng.random((60, POSITIONS))
+    levels = rng.random((300, POSITIONS))
     levels[:, 0] = 0.9 + 0.1 * levels[:, 0]
-    width = np.arange(60) % 3
+    width = np.arange(300) % 3
     assert is_there(ranks_in_width(levels, width), width, 3)
