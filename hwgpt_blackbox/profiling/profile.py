@@ -147,6 +147,11 @@ def measure(
         energy = meter.name if isinstance(meter, Meter) else None
         file.set_energy(energy, meter.reason if isinstance(meter, NoMeter) else None)
         table = RowFile(folder / f"{conditions.device}.csv", visits.columns)
+        if file.before is None and table.rows():
+            raise InputError(
+                f"{table.path} has rows, but {file.path.name} is missing, so that their conditions "
+                f"are not known; {OTHER_SET}"
+            )
         result = Profiled(table.path, no_energy=None if energy else file.content["no_energy"])
         session = Session(table, visits, file)
         session.run(order, result, number, minutes, progress)
