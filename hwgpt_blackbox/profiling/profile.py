@@ -20,8 +20,8 @@ from hwgpt_blackbox.profiling.memory import check_memory
 from hwgpt_blackbox.profiling.meters import Meter, NoMeter
 from hwgpt_blackbox.profiling.session import Profiled, Session
 from hwgpt_blackbox.profiling.visits import Row, Visits
-from hwgpt_blackbox.storage.atomic_writes import write_file, writing
-from hwgpt_blackbox.storage.measurement_set import SPACE_FILE, RowFile
+from hwgpt_blackbox.storage.atomic_writes import writing
+from hwgpt_blackbox.storage.measurement_set import RowFile, write_space
 
 ARCHITECTURES = 200
 """Architectures that are measured if neither their number nor a time is given."""
@@ -140,7 +140,7 @@ def measure(
     with ExitStack() as stack:
         stack.enter_context(threads(conditions.threads))
         stack.enter_context(_alone(folder))
-        _check_space(folder, space)
+        write_space(folder, space)
         file = ConditionsFile(folder, space, conditions, place.facts())
         visits = Visits(space, conditions, place)
         meter = visits.find_meter(tried=file.before is not None)
@@ -173,18 +173,3 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _check_space(folder: Path, space: Space) -> None:
-    """Write the space of a set, or check that it is this one.
-
-    :raises InputError: it is another
-    """
-    path = folder / SPACE_FILE
-    if path.exists():
-        found = Space.from_file(path)
-        if found != space:
-            raise InputError(f"{folder} is of another space, {found.name}; {OTHER_SET}")
-        return
-    with writing(path, OTHER_SET):
-        write_file(path, space.as_toml())
