@@ -76,8 +76,9 @@ def load_supernet(checkpoint: str | Path, space: str | Space | None = None) -> S
     path = Path(checkpoint)
     row = None if space is None else find_space(space)
     if path.is_dir():
+        state = read_state(path)
         row = row or Space.from_file(path / SPACE_FILE)
-        path = path / read_state(path)["weights"]
+        path = path / state["weights"]
     if row is None:
         raise InputError(f"{path} does not say its space; name it, or give its file (--space)")
     weights = _ours(_read(path), path)
