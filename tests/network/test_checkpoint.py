@@ -54,7 +54,11 @@ class Hostile:
         return Path.touch, (self.target,)
 
 
-@pytest.mark.parametrize("save", [torch.save, lambda x, p: p.write_bytes(pickle.dumps(x, protocol=2))])
+def pickled(content: object, path: Path) -> None:
+    path.write_bytes(pickle.dumps(content, protocol=2))
+
+
+@pytest.mark.parametrize("save", [torch.save, pickled])
 def test_a_hostile_checkpoint_is_refused_and_nothing_executed(tmp_path: Path, save):
     target, path = tmp_path / "executed", tmp_path / "hostile.ckpt"
     save({"state_dict": weights() | {"model.x": Hostile(target)}}, path)
