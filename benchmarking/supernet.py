@@ -3,7 +3,8 @@
     python benchmarking/supernet.py [--threads 1] [--architectures 1000] [--out FILE.json]
 
 A step is forward and backward of the largest, the smallest and two random architectures on the same
-batch. The plain modules are extracted before; both take turns, and the medians are compared.
+batch. The plain modules are extracted before; both take turns, and the medians of processor time
+are compared, in which other programs do not count.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ SMALL = Space(
 
 
 def step(space: Space, repeats: int) -> dict[str, Any]:
-    """Seconds of a step of the supernet and of its plain modules, and their ratio."""
+    """Processor seconds of a step of the supernet and of its plain modules, and their ratio."""
     supernet, encoding = Supernet(space), Encoding(space)
     supernet.initialise(0)
     drawn = encoding.decode(encoding.sample(2, np.random.default_rng(0)))
@@ -76,10 +77,10 @@ def step(space: Space, repeats: int) -> dict[str, Any]:
     times: dict[str, list[float]] = {"supernet": [], "modules": []}
     for number in range(repeats + 1):
         for name, function in (("supernet", sliced), ("modules", alone)):
-            start = time.perf_counter()
+            start = time.process_time()
             function()
             if number:  # the first warms up
-                times[name].append(time.perf_counter() - start)
+                times[name].append(time.process_time() - start)
     medians = {name: float(np.median(values)) for name, values in times.items()}
     return {
         "parameters": supernet.largest.num_parameters,
