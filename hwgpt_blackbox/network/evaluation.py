@@ -26,6 +26,7 @@ from hwgpt_blackbox.storage.measurement_set import (
     PERPLEXITY,
     QUALITY,
     RowFile,
+    alone,
     configuration_cells,
     write_space,
 )
@@ -122,7 +123,7 @@ def evaluate(
     :param sequences: most of the text that are taken, evenly spread; default: all
     :return: the table
     :raises InputError: a configuration is not of the space, or the set was measured with other
-        weights, another text, batch or number of sequences
+        weights, another text, batch or number of sequences, or another process evaluates there
     :raises DataError: the text is shorter than a sequence, or the set is another space's
     :raises OutputError: the folder cannot be written
     """
@@ -141,25 +142,24 @@ def evaluate(
         "batch_size": batch,
     }
     table = folder / f"{QUALITY}.csv"
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder, ".quality.lock", "evaluates"):
         write_space(folder, space)
         about = {"device": str(tokens.device), "torch": torch.__version__}
         _check_conditions(table, conditions, about)
-    rows = RowFile(table, [*space.choices, PERPLEXITY, ERROR])
-    done = {tuple(row[name] for name in space.choices) for row in rows.rows()}
-    todo = [(cells, c) for cells, c in wanted.items() if cells not in done]
-    bar = tqdm(
-        todo,
-        unit="architecture",
-        disable=not progress,
-        mininterval=PROGRESS_SECONDS,
-        initial=len(wanted) - len(todo),
-        total=len(wanted),
-    )
-    for cells, configuration in bar:
-        loss, wrong = quality(supernet, tokens, configuration, batch=batch)
-        rows.append([*cells, repr(perplexity(loss)), repr(wrong)])
+        rows = RowFile(table, [*space.choices, PERPLEXITY, ERROR])
+        done = {tuple(row[name] for name in space.choices) for row in rows.rows()}
+        todo = [(cells, c) for cells, c in wanted.items() if cells not in done]
+        bar = tqdm(
+            todo,
+            unit="architecture",
+            disable=not progress,
+            mininterval=PROGRESS_SECONDS,
+            initial=len(wanted) - len(todo),
+            total=len(wanted),
+        )
+        for cells, configuration in bar:
+            loss, wrong = quality(supernet, tokens, configuration, batch=batch)
+            rows.append([*cells, repr(perplexity(loss)), repr(wrong)])
     return table
 
 
@@ -185,7 +185,8 @@ def _check_conditions(table: Path, conditions: dict[str, Any], about: dict[str, 
                 f"{table} exists, and no {path.name} says how it was measured; choose another "
                 "folder with --out"
             )
-        write_file(path, json.dumps(conditions | about, indent=1))
+        with writing(path):
+            write_file(path, json.dumps(conditions | about, indent=1) + "\n")
         return
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

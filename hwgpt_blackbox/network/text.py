@@ -34,7 +34,7 @@ class TokenStream:
     :param parts: each of shape (tokens,), of integers
     """
 
-    def __init__(self, parts: Sequence[Tokens]) -> None:
+    def __init__(self, parts: Sequence[NDArray[Any]]) -> None:
         self.parts = [part for part in parts if len(part)]
         self._ends = list(itertools.accumulate(map(len, self.parts)))
 

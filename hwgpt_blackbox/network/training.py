@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from hwgpt_blackbox.network.evaluation import quality, windows
 from hwgpt_blackbox.network.supernet import Supernet, corner
 from hwgpt_blackbox.network.text import TokenStream, split
 from hwgpt_blackbox.network.training_files import TrainingFiles
+from hwgpt_blackbox.storage.measurement_set import alone
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -116,8 +118,8 @@ def train(
     :param precision: of ``PRECISIONS``
     :param progress: whether a bar is shown
     :return: the last row of validation losses; None in processes other than the first
-    :raises InputError: the folder holds a training with other settings, or they do not fit the
-        devices
+    :raises InputError: the folder holds a training with other settings, another process trains
+        there, or the settings do not fit the devices
     :raises DataError: the text is too short, or the folder's state is not sound
     :raises OutputError: the folder cannot be written
     :raises MissingExtraError: Lightning Fabric or safetensors are not installed
@@ -131,9 +133,12 @@ def train(
             f"the batch of {run.batch} sequences cannot be shared by {fabric.world_size} devices; "
             "choose a multiple with --batch"
         )
-    fabric.launch()
-    run.prepare(fabric, tokenizer)
-    return run.go(progress)
+    with ExitStack() as stack:
+        if fabric.global_rank == 0:
+            stack.enter_context(alone(Path(out), ".training.lock", "trains"))
+        fabric.launch()
+        run.prepare(fabric, tokenizer)
+        return run.go(progress)
 
 
 def learning_rate(step: int, settings: Settings) -> float:

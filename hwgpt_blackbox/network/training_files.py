@@ -89,7 +89,6 @@ class TrainingFiles:
         """
         path, others = self.folder / LOSSES, ("step", "tokens", "learning_rate", "training")
         with writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
             write_file(self.folder / SPACE_FILE, space.as_toml())
             tokens = held_out.read(0, len(held_out)).astype(np.uint32)
             write_file(self.folder / VALIDATION, lambda new: np.save(new, tokens))

@@ -11,9 +11,12 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from hwgpt_blackbox.domain.architecture_forms import as_configuration
 from hwgpt_blackbox.domain.encoding import Encoding
@@ -78,6 +81,31 @@ def read_configurations(space: Space, path: Path) -> list[dict[str, Any]]:
     if not found:
         raise DataError(f"{path} holds no architectures")
     return found
+
+
+@contextmanager
+def alone(folder: Path, lock: str, does: str) -> Iterator[None]:
+    """Make a folder, and let no other process work in it within the block.
+
+    :param lock: name of the file that is locked
+    :param does: what the other process does, for the message
+    :raises InputError: another works there
+    :raises OutputError: the folder cannot be made
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        held = FileLock(folder / lock, timeout=0)
+        try:
+            held.acquire()
+        except Timeout:
+            raise InputError(
+                f"another process {does} into {folder}; wait for it, or choose another folder with "
+                "--out"
+            ) from None
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def write_space(folder: Path, space: Space) -> None:

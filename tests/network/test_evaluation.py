@@ -18,7 +18,7 @@ from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.network import build_model, load_model
 from hwgpt_blackbox.network.text import TokenStream
-from hwgpt_blackbox.storage.measurement_set import read_configurations
+from hwgpt_blackbox.storage.measurement_set import alone, read_configurations
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
@@ -103,6 +103,14 @@ def test_rows_of_other_conditions_are_not_mixed(supernet: Supernet, tmp_path: Pa
     (tmp_path / "quality.json").unlink()
     with pytest.raises(InputError, match=r"no quality\.json says how it was measured"):
         evaluate(supernet, TEXT, more, tmp_path)
+
+
+def test_two_processes_do_not_write_the_same_table(supernet: Supernet, tmp_path: Path):
+    with (
+        alone(tmp_path, ".quality.lock", "evaluates"),
+        pytest.raises(InputError, match="another process evaluates into"),
+    ):
+        evaluate(supernet, TEXT, sample(SPACE, 1, 0), tmp_path)
 
 
 def test_text_shorter_than_a_sequence_is_an_error(supernet: Supernet, tmp_path: Path):
