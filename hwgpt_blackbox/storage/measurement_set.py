@@ -118,10 +118,10 @@ def write_space(folder: Path, space: Space) -> None:
     if not path.exists():
         with writing(path):
             write_file(path, space.as_toml())
-    elif Space.from_file(path) != space:
+    elif (found := Space.from_file(path)) != space:
         raise InputError(
-            f"{folder} is of another space, or another one is in its {SPACE_FILE}; choose another "
-            "folder with --out"
+            f"{folder} is of another space, {found.name} with other choices or sizes; choose "
+            "another folder with --out"
         )
 
 
