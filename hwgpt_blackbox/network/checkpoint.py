@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -166,15 +165,9 @@ def _read(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"the checkpoint {path} cannot be read: {reason}") from None
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except DataError:
+        raise
+    except Exception as error:  # of many kinds: what is wrong with archives, pickles, tensors
         reason = printable(error).split("\n", 1)[0]
         raise DataError(
             f"{path} is no checkpoint of weights, or holds more than weights ({reason:.300}); "
