@@ -11,7 +11,7 @@ import numpy as np
 
 from hwgpt_blackbox.domain.spaces import Space, get_space
 from hwgpt_blackbox.errors import InputError
-from hwgpt_blackbox.profiling.conditions import Conditions, ConditionsFile
+from hwgpt_blackbox.profiling.conditions import OTHER_SET, Conditions, ConditionsFile
 from hwgpt_blackbox.profiling.design import design
 from hwgpt_blackbox.profiling.forward_pass import DTYPES
 from hwgpt_blackbox.profiling.machine import CUDA, default_threads, find_place, threads
