@@ -34,6 +34,21 @@ class CheckedArtifact:
         return get_space(self.manifest["space"])
 
 
+def artifact_of(name: str, what: str = "name of an artifact") -> str:
+    """The artifact behind a name that users know: of a blackbox, or its own.
+
+    :param what: what it should be, for the message
+    :raises InputError: it is neither
+    """
+    if name in BLACKBOXES:
+        return BLACKBOXES[name].artifact
+    if kind_of(name) is None:
+        others = [f"hwgpt-<space>-{part}" for part in ("published", "autogluon", "device-<name>")]
+        known = str(unknown("name", name, [*BLACKBOXES, *others])).partition("; ")[2]
+        raise InputError(f"{name!r:.200} is no {what}; {known}")
+    return name
+
+
 def locate(artifact: str) -> Path:
     """The folder that a user means.
 
@@ -41,17 +56,10 @@ def locate(artifact: str) -> Path:
     :raises InputError: it is neither
     :raises MissingArtifactError: no artifact of that name is on this machine
     """
-    if artifact in BLACKBOXES:
-        return find(BLACKBOXES[artifact].artifact).path
-    if kind_of(artifact):
-        return find(artifact).path
     folder = Path(artifact).expanduser()
-    if not (folder / MANIFEST).is_file():
-        raise InputError(
-            f"{artifact!r} is no artifact: no folder with a {MANIFEST}, and "
-            f"{unknown('name', artifact, BLACKBOXES)}"
-        )
-    return folder
+    if not (artifact in BLACKBOXES or kind_of(artifact)) and (folder / MANIFEST).is_file():
+        return folder
+    return find(artifact_of(artifact, f"artifact: no folder with a {MANIFEST}, and no name")).path
 
 
 def check_artifact(folder: Path) -> CheckedArtifact:

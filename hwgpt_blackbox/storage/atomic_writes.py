@@ -222,10 +222,7 @@ class Outputs:
             )
         # Another process may set it aside between two looks: is_artifact() waits for that.
         if not is_artifact(target) and os.path.lexists(target):
-            raise OutputError(
-                f"{target} exists and is no artifact (it has no {MANIFEST}), so it is not "
-                f"replaced; move it away, or {self.other}"
-            )
+            raise not_an_artifact(target, self.other)
         if self._keep_others:
             check_others(target, self.other)
 
@@ -329,6 +326,13 @@ class Outputs:
         finally:
             if os.path.lexists(old) and not os.path.lexists(target):
                 old.rename(target)
+
+
+def not_an_artifact(target: Path, other: str) -> OutputError:
+    """The error for what has an artifact's name and is none of ours to replace."""
+    return OutputError(
+        f"{target} exists and is no artifact, so it is not replaced; move it away, or {other}"
+    )
 
 
 def check_others(folder: Path, other: str = OTHER_FOLDER) -> None:

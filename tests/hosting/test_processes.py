@@ -88,14 +88,10 @@ def test_a_pull_that_is_killed_is_made_good_by_the_next(
 
 def test_what_killed_processes_left_is_tidied(first: Path, second: Path, tmp_path: Path) -> None:
     old = get(first / SURROGATE)
-    (shelf() / "tmp-dead" / SURROGATE).mkdir(parents=True)  # of the release before
-    (shelf() / "next-1").symlink_to(f".hwgpt-blackbox/{SURROGATE}/versions/gone/{SURROGATE}")
-    (shelf() / "next-2" / "sub").mkdir(parents=True)
-    (shelf() / "tmp-file").write_text("x")
-    (shelf() / "partial").symlink_to(tmp_path / "nowhere")
     blobs = shelf() / "hub" / "datasets--me--mine" / "blobs"
     blobs.mkdir(parents=True)
     (blobs / "0123.incomplete").write_bytes(b"half")
+    (blobs / "4567.incomplete").symlink_to(tmp_path / "nowhere")
     assert in_use() == [old]
     new = get(second / SURROGATE)
     assert in_use() == [new]
