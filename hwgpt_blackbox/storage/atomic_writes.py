@@ -59,7 +59,7 @@ def temporary_folder(parent: Path, label: str) -> Iterator[Path]:
     from filelock import FileLock
 
     label = label.encode()[:100].decode(errors="ignore")
-    path = parent / f".{label}{TEMPORARY}{_host()}.{secrets.token_hex(4)}.tmp"
+    path = parent / f".{label}{TEMPORARY}{host_name()}.{secrets.token_hex(4)}.tmp"
     path.mkdir()
     lock = FileLock(path / _LOCK)
     try:
@@ -82,7 +82,7 @@ def clean_up(folder: Path) -> int:
 
     :return: how many were removed
     """
-    found = [path for path in folder.glob(f".*{TEMPORARY}{_host()}.*.tmp") if _is_ours(path)]
+    found = [path for path in folder.glob(f".*{TEMPORARY}{host_name()}.*.tmp") if _is_ours(path)]
     return sum(map(_remove_unless_alive, sorted(found)))
 
 
@@ -138,7 +138,7 @@ def _mark(name: str) -> bytes:
     return f"hwgpt-blackbox {name} {socket.gethostname()} {container}\n".encode()
 
 
-def _host() -> str:
+def host_name() -> str:
     """The host's name, as part of a file's name."""
     return re.sub("[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
 

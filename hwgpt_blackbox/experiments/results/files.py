@@ -10,7 +10,6 @@ import contextlib
 import os
 import re
 import secrets
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from hwgpt_blackbox.errors import OutputError
-from hwgpt_blackbox.storage.atomic_writes import clean_up, write_file
+from hwgpt_blackbox.storage.atomic_writes import clean_up, host_name, write_file
 from hwgpt_blackbox.storage.remote import OBJECT_STORES, open_store, redact
 
 BROKEN = ".broken"
@@ -203,7 +202,7 @@ def clean_temporaries(folder: AnyPath) -> int:
 
 
 def _is_left_over(host: str, process: int) -> bool:
-    if host == _host() and os.name == "posix":
+    if host == host_name() and os.name == "posix":
         try:
             os.kill(process, 0)
         except ProcessLookupError:
@@ -214,11 +213,7 @@ def _is_left_over(host: str, process: int) -> bool:
 
 
 def _temporary_name(name: str) -> str:
-    return f".{name}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
-
-
-def _host() -> str:
-    return re.sub("[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
+    return f".{name}.{host_name()}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
 
 
 def _cannot_write(path: AnyPath, error: Exception) -> OutputError:
