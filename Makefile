@@ -15,12 +15,12 @@ $(VENV)/.run: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(PIP) --editable '.[bayesian,optimizers,analysis,storage,clusters,docs,dev]'
+	$(PIP) --editable '.[bayesian,optimizers,analysis,storage,clusters,interop,docs,dev]'
 	touch $@
 
 # What long tests alone need: other families of surrogates.
 $(VENV)/.all: $(VENV)/.test
-	$(PIP) --editable '.[bayesian,optimizers,analysis,storage,clusters,docs,dev,comparison,autogluon]'
+	$(PIP) --editable '.[bayesian,optimizers,analysis,storage,clusters,interop,docs,dev,comparison,autogluon]'
 	touch $@
 
 run: $(VENV)/.run
@@ -52,7 +52,7 @@ test-minimum test-newest: test-%: .venv-%/.test
 	.venv-$*/bin/python -m pip install --quiet --upgrade pip
 	$(PINS) > .venv-$*/pins.txt
 	.venv-$*/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --constraint .venv-$*/pins.txt \
-		--editable '.[bayesian,optimizers,analysis,storage,clusters,docs,dev]'
+		--editable '.[bayesian,optimizers,analysis,storage,clusters,interop,docs,dev]'
 	touch $@
 
 docs: $(VENV)/.test
