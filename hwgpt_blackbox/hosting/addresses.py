@@ -61,7 +61,7 @@ def parse(text: str) -> Address:
     :raises InputError: it is none of them
     """
     if not isinstance(text, str) or not text or not text.isprintable():
-        raise InputError(f"{text!r} is no address: it is empty or holds characters without form")
+        raise InputError(f"{text!r} is no address: it is empty or holds unprintable characters")
     scheme, separator, rest = text.partition("://")
     if separator:
         return _parse_url(scheme.lower(), rest)

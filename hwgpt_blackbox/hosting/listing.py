@@ -1,4 +1,4 @@
-"""What a manifest from outside says, checked before anything that it names is believed."""
+"""Manifests from outside: the form of one is checked before anything in it is used."""
 
 from __future__ import annotations
 

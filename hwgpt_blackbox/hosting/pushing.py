@@ -115,7 +115,7 @@ def push(
 def _stale(target: Source, listing: Listing, *, overwrite: bool) -> dict[str, bool] | None:
     """What a folder holds and an artifact lacks: names, and whether each is a folder.
 
-    :param overwrite: whether what would be lost may be more than files of an earlier version
+    :param overwrite: whether another version, or files of others, may be replaced
     :return: None if the folder is what would be pushed, as far as names and sizes tell
     :raises OutputError: another version, of which no copy is kept there, or files of others
     """

@@ -21,7 +21,7 @@ from hwgpt_blackbox.storage.manifest import MAX_MANIFEST_BYTES, read_small
 from hwgpt_blackbox.storage.remote import OBJECT_STORES, Access, failures, open_store
 
 Count = Callable[[str, int], None]
-"""Told of bytes of a file as they come; raises where they are more than there may be."""
+"""Called with a file's name and how many bytes of it came; raises when they are too many."""
 
 
 class Source:

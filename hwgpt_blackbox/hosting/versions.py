@@ -110,7 +110,7 @@ def named(versions: Sequence[Version], revision: str) -> list[Version]:
 def check_revision(revision: object) -> None:
     """Raise unless a revision may be one, or is None.
 
-    :raises InputError: it is empty, no text, or holds characters without form
+    :raises InputError: it is empty, no text, or unprintable
     """
     if revision is None or (isinstance(revision, str) and revision and revision.isprintable()):
         return

@@ -59,7 +59,7 @@ def temporary_folder(parent: Path, label: str) -> Iterator[Path]:
     from filelock import FileLock
 
     label = label.encode()[:100].decode(errors="ignore")
-    path = parent / f".{label}{TEMPORARY}{host_name()}.{secrets.token_hex(4)}.tmp"
+    path = parent / f".{label}{TEMPORARY}{_host()}.{secrets.token_hex(4)}.tmp"
     path.mkdir()
     lock = FileLock(path / _LOCK)
     try:
@@ -82,7 +82,7 @@ def clean_up(folder: Path) -> int:
 
     :return: how many were removed
     """
-    found = [path for path in folder.glob(f".*{TEMPORARY}{host_name()}.*.tmp") if _is_ours(path)]
+    found = [path for path in folder.glob(f".*{TEMPORARY}{_host()}.*.tmp") if _is_ours(path)]
     return sum(map(_remove_unless_alive, sorted(found)))
 
 
@@ -138,7 +138,7 @@ def _mark(name: str) -> bytes:
     return f"hwgpt-blackbox {name} {socket.gethostname()} {container}\n".encode()
 
 
-def host_name() -> str:
+def _host() -> str:
     """The host's name, as part of a file's name."""
     return re.sub("[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
 
@@ -355,10 +355,10 @@ def check_others(folder: Path, other: str = OTHER_FOLDER) -> None:
 
 
 def _others_files(folder: Path) -> list[str]:
-    """What an artifact's folder holds beside the files of its manifest: all, if that is not ours.
+    """Files in an artifact's folder that its manifest does not list; all, if that is not ours.
 
-    A link goes alone, so what it points to does not matter. Another process may replace the folder
-    between two looks: then it is one of ours.
+    None in a link: replacing it leaves what it points to. None if another process replaces the
+    folder meanwhile: such a folder is ours.
     """
     if folder.is_symlink() or not folder.exists():
         return []
