@@ -79,7 +79,8 @@ class Problem(MultiObjectiveTestProblem):  # type: ignore[misc]
     def _values(self, X: Tensor, *, noise: bool) -> Tensor:
         matrix = X.detach().reshape(-1, self.dim).to("cpu", torch.int64).numpy()
         values = self._exact.values(matrix, noise=noise)
-        return torch.as_tensor(values, dtype=X.dtype, device=X.device).reshape(*X.shape[:-1], -1)
+        found = torch.as_tensor(values, dtype=X.dtype, device=X.device)
+        return found.reshape(*X.shape[:-1], self.num_objectives)
 
     def gen_pareto_front(self, n: int) -> Tensor:
         """Points of the exact front, evenly spaced in its order; all of them if it has no more.

@@ -54,6 +54,7 @@ def test_values_are_those_of_the_blackbox(problem: Problem) -> None:
     np.testing.assert_array_equal(problem(x).numpy(), expected)
     np.testing.assert_array_equal(problem(x.reshape(2, 3, -1)).numpy().reshape(6, 2), expected)
     np.testing.assert_array_equal(Problem("s", OBJECTIVES, negate=True)(x).numpy(), -expected)
+    assert problem(x[:0]).shape == (0, 2)
 
 
 def test_the_optimum_is_exact(problem: Problem) -> None:
