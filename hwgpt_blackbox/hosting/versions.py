@@ -18,7 +18,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +162,9 @@ def remove(
     artifact.choose(revision)  # before a lock is made for nothing
     with artifact.lock():
         gone = artifact.choose(revision)
-        for version in gone:
-            artifact.remove(version.digest)
+        digests = {version.digest for version in gone}
+        for copy in [copy for copy in artifact.copies() if copy.digest in digests]:
+            artifact.drop(copy)
         if revision is None:
             artifact.clear()
         left = artifact.versions()
@@ -208,16 +209,13 @@ class PulledArtifact:
 
     def versions(self) -> list[Version]:
         """Every version, the one pulled last at the end."""
-        found: dict[str, Version] = {}
-        for copy in self._copies():  # the one in use is last
-            former = found[copy.digest].origins if copy.digest in found else ()
-            rows = {(row["source"], row["revision"]): row for row in (*former, *copy.origins)}
-            origins = tuple(sorted(rows.values(), key=lambda row: str(row["pulled"])))
-            found[copy.digest] = replace(copy, origins=origins)
-        return sorted(found.values(), key=lambda v: v.pulled)
+        return sorted({v.digest: v for v in self.copies()}.values(), key=lambda v: v.pulled)
 
-    def _copies(self) -> Iterator[Version]:
-        """Every copy of every version; another process may remove some of them meanwhile."""
+    def copies(self) -> Iterator[Version]:
+        """Every copy of every version, the one in use last.
+
+        Another process may remove some of them meanwhile.
+        """
         for path in list(self.hub.glob(f"*/snapshots/*/**/{MANIFEST}")):
             with contextlib.suppress(OSError):
                 repository, _, commit, *inside = path.parent.relative_to(self.hub).parts
@@ -257,16 +255,14 @@ class PulledArtifact:
 
     def find(self, digest: str) -> Version | None:
         """The version of this digest, if a copy is here that is still what its manifest says."""
-        for copy in sorted(self._copies(), key=lambda v: not v.active):
-            if copy.digest == digest:
-                try:
-                    check_artifact(copy.path)
-                except DataError as error:
-                    logger.warning("%s is damaged and is not used: %s", copy.path, error)
-                    if not copy.active:  # what is in use is replaced, not removed
-                        self._drop(copy)
-                else:
-                    return copy
+        for copy in reversed([copy for copy in self.copies() if copy.digest == digest]):
+            try:
+                check_artifact(copy.path)
+                return copy
+            except DataError as error:
+                logger.warning("%s is damaged and is not used: %s", copy.path, error)
+                if not copy.active:  # what is in use is replaced, not removed
+                    self.drop(copy)
         return None
 
     def check_free(self, *, overwrite: bool) -> None:
@@ -334,15 +330,11 @@ class PulledArtifact:
                 outputs.publish()
         return next(v for v in self.versions() if v.digest == digest)
 
-    def remove(self, digest: str) -> None:
-        """Remove every copy of a version.
+    def drop(self, copy: Version) -> None:
+        """Remove a copy of a version.
 
-        :raises OutputError: the one in use holds files that are not its own
+        :raises OutputError: it is in use and holds files that are not its own
         """
-        for copy in [copy for copy in self._copies() if copy.digest == digest]:
-            self._drop(copy)
-
-    def _drop(self, copy: Version) -> None:
         if copy.active:
             check_others(self.path, OTHER_HOME)
             with writing(self.path, OTHER_HOME), temporary_folder(self._root, self.name) as gone:
