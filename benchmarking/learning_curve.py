@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from hwgpt_blackbox.convert import read_measurements
+from hwgpt_blackbox.convert.fitting.user_models import fit_user
 from hwgpt_blackbox.convert.judging.measures import location_measures, random_split
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
-from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements
-from hwgpt_blackbox.convert.user_device import MIN_ARCHITECTURES, fit_device
+from hwgpt_blackbox.convert.source.set_reader import join
+from hwgpt_blackbox.convert.source.user_measurements import TableMeasurements
+from hwgpt_blackbox.convert.user_device import MIN_ARCHITECTURES
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.domain.spaces import get_space
@@ -49,8 +51,8 @@ def curve(data: Measurements, device: str, sizes: list[int], seed: int) -> list[
         values = {metric: v[chosen] for metric, v in repeats.items()}
         begin = time.process_time()
         try:
-            mine = DeviceMeasurements(data.space, data.matrix[chosen], values, {})
-            surrogate, _ = fit_device(mine, "mine")
+            mine = TableMeasurements(data.space, data.matrix[chosen], values, {"files": {}})
+            surrogate, _ = fit_user(join(data.space, {"mine": mine}))
         except DataError as error:
             print(f"  {size} architectures: {error}")
             continue

@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "query": "metrics of an architecture",
     "convert": "measurements to artifacts",
     "verify": "soundness and accuracy of an artifact",
+    "profile": "measure architectures on this machine",
     "pull": "fetch an artifact",
     "push": "publish an artifact",
     "remove": "delete pulled artifacts",

@@ -13,9 +13,9 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from hwgpt_blackbox.cli.best import SPACE_HELP
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.objectives import example_objectives
-from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     what = parser.add_argument_group("what to run")
-    what.add_argument(
-        "--space", "--spaces", dest="spaces", nargs="+", help=", ".join(MEASURED_SPACES)
-    )
+    what.add_argument("--space", "--spaces", dest="spaces", nargs="+", help=SPACE_HELP)
     what.add_argument(
         "--objectives",
         action="append",

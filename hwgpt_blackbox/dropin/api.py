@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.devices import ALL_DEVICES
 from hwgpt_blackbox.domain.encoding import BIAS, Encoding, IntMatrix
 from hwgpt_blackbox.domain.model_config import model_config
-from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.dropin.ground_truth import GroundTruth, PublishedStats
 from hwgpt_blackbox.dropin.names import (
     EXACT,
@@ -34,6 +33,7 @@ from hwgpt_blackbox.errors import InputError, unknown
 from hwgpt_blackbox.models.noise import MAX_REPEAT, check_repeat
 from hwgpt_blackbox.models.published_network import PUBLISHED_MLP
 from hwgpt_blackbox.network.build import build_model
+from hwgpt_blackbox.storage.spaces import find_measured
 from hwgpt_blackbox.storage.surrogates import load_surrogate
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class HWGPT:
         for name, value in (("use_supernet_surrogate", use_supernet_surrogate), ("noise", noise)):
             if not isinstance(value, bool):
                 raise InputError(f"{name} is {value!r}; expected True or False")
-        space = get_space(search_space, measured=True)
+        space = find_measured(search_space)
         self.search_space_name = space.name
         self.use_supernet_surrogate = use_supernet_surrogate
         self.base_path = base_path
@@ -100,7 +100,7 @@ class HWGPT:
         self._encoding = Encoding(space)
         surrogate = load_surrogate(space.name)
         self._predictions = Predictions(surrogate, self.unit_system)
-        self.device_list = [*DEVICES, *surrogate.own_devices]
+        self.device_list = list(surrogate.measured.devices)
         self.hw_metrics_surrogate, self.hw_metrics_true = [*PER_DEVICE], [*EXACT]
         self.metrics = ["perplexity", "accuracy"]
         self.init_devices()
@@ -184,7 +184,7 @@ class HWGPT:
 
     def get_model_config(self) -> Settings:
         """The choices of the space under the published names, with no architecture set."""
-        return model_settings(get_space(self.search_space_name))
+        return model_settings(find_measured(self.search_space_name))
 
     def create_model(self, *, device: str = "cpu") -> GPT:
         """A torch module of the architecture, with random weights.
@@ -364,7 +364,7 @@ class HWGPT:
         name = check_metrics(metric)[0]
         if name in self.hw_metrics_surrogate and device is None:
             raise InputError(
-                f"metric {name!r} depends on the device; name one of {', '.join(DEVICES)}"
+                f"metric {name!r} depends on the device; name one of {', '.join(self.device_list)}"
             )
         return self._ground_truth.every(name, device)
 

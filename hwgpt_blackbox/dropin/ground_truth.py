@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from hwgpt_blackbox.domain.architecture_strings import Architectures
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
-from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.dropin.names import EXACT, METRIC_NAMES, PER_DEVICE, as_names, as_row
 from hwgpt_blackbox.dropin.units import OURS, PUBLISHED, measured_energy_unit
@@ -90,7 +89,7 @@ class GroundTruth:
         ours = METRIC_NAMES[metric]
         if metric in PER_DEVICE:
             return self._repeats(ours, as_names("device", device, tuple(DEVICES))[0], rows)
-        column = self.table.objectives[0, :, 0, 0, _column(ours)]
+        column = self.table.objectives[0, :, 0, 0, self.table.metrics.index(ours)]
         values = np.asarray(column[rows], dtype=np.float64).tolist()
         if ours in COUNTED:
             return [int(value) for value in values]
@@ -102,7 +101,9 @@ class GroundTruth:
     def _repeats(self, metric: str, device: str, rows: slice) -> list[Any]:
         """Every measurement of some rows: a list each, or a number where means alone are known."""
         key, most = REPEATS[metric]
-        stored = self.table.objectives[list(DEVICES).index(device), :, :, 0, _column(metric)]
+        stored = self.table.objectives[
+            list(DEVICES).index(device), :, :, 0, self.table.metrics.index(metric)
+        ]
         counted = self._counts.get(key)
         times = counted.get(device) if isinstance(counted, dict) else None
         if type(times) is not int or not 1 <= times <= most:
@@ -132,7 +133,7 @@ class GroundTruth:
                     "evaluate it needs the published supernet checkpoint, torch, a GPU and "
                     "OpenWebText, with the published package; predictor='mlp' predicts it"
                 )
-        stored = self.table.objectives[0, :, 0, 0, _column("perplexity")]
+        stored = self.table.objectives[0, :, 0, 0, self.table.metrics.index("perplexity")]
         perplexity = np.asarray(stored[rows], dtype=np.float64)
         return {"accuracy": self._accuracy[rows], "perplexity": perplexity}
 
@@ -166,7 +167,3 @@ class PublishedStats(Mapping[str, dict[str, Any]]):
 
     def __len__(self) -> int:
         return len(self._truth)
-
-
-def _column(metric: str) -> int:
-    return list(METRICS).index(metric)

@@ -29,7 +29,7 @@ from hwgpt_blackbox.plotting.style import (
     plain,
     shared_legend,
 )
-from hwgpt_blackbox.storage.surrogates import measured_on_own
+from hwgpt_blackbox.storage.surrogates import measured_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +60,8 @@ def front_table(
     targets = list(problem.targets)
     kind, values = RANDOM, pd.DataFrame(np.empty((0, len(targets))), columns=targets)
     # Results may come from another machine, with a user's device that this one does not know.
-    if set(problem.own) <= set(measured_on_own(problem.space)):
+    known = measured_in(problem.space)
+    if set(problem.devices) <= set(known.devices):
         with suppress(DataError):  # its artifact is damaged: the log says so
             cloud = sample_architectures(
                 problem.space,
@@ -68,7 +69,7 @@ def front_table(
                 problem.objectives,
                 size=CLOUD_SIZE,
                 seed=CLOUD_SEED,
-                measured=not problem.own,
+                measured=set(problem.devices) <= set(known.timed),
             )
             kind, values = cloud.kind, cloud.values
     parts = [_part(kind, "", 0, values)]

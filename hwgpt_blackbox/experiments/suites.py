@@ -46,6 +46,7 @@ def _baselines(space: str, objectives: tuple[tuple[str, ...], ...], *devices: st
 
 
 _TWO = (("perplexity", "latency"), ("perplexity", "energy"))
+_ERROR = (("error", "latency"), ("error", "energy"))
 _THREE = (("perplexity", "latency@rtx2080", "energy@a6000"),)
 _AGNOSTIC = tuple(
     ("perplexity", metric) for metric in ("flops", "params", "memory_float16", "memory_bfloat16")
@@ -80,6 +81,14 @@ SUITES: dict[str, Suite] = {
                 f"paper-device-agnostic-{space}",
                 "perplexity with FLOPs, parameters, and memory in float16 and bfloat16",
                 (_baselines(space, _AGNOSTIC),),
+            )
+            for space in MEASURED_SPACES
+        ),
+        *(
+            Suite(
+                f"error-{space}",
+                "wrong next tokens with latency, and with energy, on rtx2080 and a100",
+                (_baselines(space, _ERROR, "rtx2080", "a100"),),
             )
             for space in MEASURED_SPACES
         ),

@@ -30,6 +30,11 @@ its begin in seconds since the start of profiling. Repeats are ``latency_<i>`` (
 ``energy_<i>`` (Wh), i from 0 in the order of measuring; memory columns are in MB."""
 
 
+DRIFT_BOUND = 0.1
+"""A machine whose reference architecture took this share longer at one time than at another has
+changed, and users are warned."""
+
+
 def configuration_cells(space: Space, configuration: Mapping[str, Any]) -> list[str]:
     """The cells of a configuration, in the order of ``Space.choices``."""
     return [str(configuration[name]) for name in space.choices]

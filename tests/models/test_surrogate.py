@@ -10,8 +10,8 @@ from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.models.noise import mean_ratio
-from hwgpt_blackbox.models.surrogate import PAIRS, AdditiveModel, Surrogate, modelled_targets
+from hwgpt_blackbox.models.noise import POSITION_LEVELS, mean_ratio
+from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate, modelled_targets
 from hwgpt_blackbox.storage.locations import EMBEDDED
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 
@@ -30,8 +30,12 @@ def test_written_and_read_artifacts_are_the_same(tmp_path):
     assert read.space is SPACES["m"]
     np.testing.assert_array_equal(read.levels, written.levels)
     assert list(read.models) == list(written.models)
+    assert "error" in read.metrics
     for target, model in written.models.items():
         again = read.models[target]
+        assert (again.positions is None) == (model.positions is None)
+        if model.positions is not None:
+            np.testing.assert_array_equal(again.positions, model.positions)
         assert again.link == model.link
         np.testing.assert_array_equal(again.intercept, model.intercept)
         np.testing.assert_array_equal(again.effect, model.effect)
@@ -49,7 +53,7 @@ def test_terms_of_every_shape_are_those_of_the_full_one():
     for target, model in surrogate.models.items():
         start, layer = surrogate.terms(target)
         assert start.shape == (18,)
-        assert layer.shape == (18, 12, PAIRS)
+        assert layer.shape == (18, 12, 10)
         assert (layer[:, :, -1] == 0).all()  # an inactive layer adds nothing
         parts = (model.effect, *model.corrections)
         effect = sum(np.broadcast_to(part, (*group, 12, 3, 3)) for part in parts)
@@ -131,9 +135,17 @@ def replace_arrays(folder, **changes) -> None:
 
 
 A100 = "latency@a100"
+EVEN = np.tile(POSITION_LEVELS, (1, 1, 1, 10, 1))
 BAD_ARRAYS = {
     "missing levels": ({"levels": None}, "levels"),
     "missing model": ({f"{A100}/effect": None}, f"{A100}/effect"),
+    "nine positions": ({f"{A100}/positions": EVEN[..., :9, :]}, "positions"),
+    "fewer levels of positions": ({f"{A100}/positions": EVEN[..., 1:]}, "positions"),
+    "positions that descend": ({f"{A100}/positions": EVEN[..., ::-1]}, "no distributions"),
+    "positions to less than 1": ({f"{A100}/positions": EVEN * 0.9}, "no distributions"),
+    "positions not uniform together": ({f"{A100}/positions": EVEN**2}, "not uniform together"),
+    "positions that are no numbers": ({f"{A100}/positions": EVEN * np.nan}, "positions"),
+    "error without its effect": ({"error/effect": None}, "error/effect"),
     "missing ratio": ({f"{A100}/ratio": None}, f"{A100}/ratio"),
     "descending levels": ({"levels": np.array([0, 0.5, 0.4, 0.6, 1.0])}, "levels"),
     "levels to less than 1": ({"levels": np.array([0, 0.2, 0.4, 0.6, 0.9])}, "levels"),

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
-from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.experiments.results.scores import by_method, nondominated
 from hwgpt_blackbox.experiments.runs import CONFIG
 from hwgpt_blackbox.fronts import ReferenceFront
-from hwgpt_blackbox.plotting.style import SHADES, new_figure, plain
+from hwgpt_blackbox.plotting.style import MAX_LEGEND, new_figure, plain, shades
+from hwgpt_blackbox.storage.spaces import find_space
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ HYPERPARAMETERS = ("embed_dim", "num_layers", "bias", "mlp_ratio", "num_heads")
 
 def front_matrix(problem: Problem, results: Sequence[StoredRun]) -> IntMatrix:
     """Canonical choice indices of the front of all trials of some runs, shape (n, columns)."""
-    encoding = Encoding(get_space(problem.space))
+    encoding = Encoding(find_space(problem.space))
     keep = nondominated(np.concatenate([result.expected for result in results]))
     names = [CONFIG + name for name in encoding.names]
     front = pd.concat([result.frame[names] for result in results])[keep]
@@ -69,7 +69,7 @@ def choices_table(
     :return: columns ``problem``, ``front`` (a method, or ``exact front``), ``size``,
         ``hyperparameter``, ``value``, ``share`` (0 to 1)
     """
-    encoding = Encoding(get_space(problem.space))
+    encoding = Encoding(find_space(problem.space))
     fronts: list[tuple[str, IntMatrix]] = []
     if reference is not None:
         fronts.append((EXACT, reference.matrix))
@@ -98,8 +98,7 @@ def draw_choices(table: pd.DataFrame) -> Figure:
         part = table[table["hyperparameter"] == name]
         left = np.zeros(len(fronts))
         values = sorted(part["value"].unique())
-        shades = SHADES if len(values) > 2 else (SHADES[0], SHADES[-1])
-        for value, shade in zip(values, shades, strict=False):
+        for value, shade in zip(values, shades(len(values)), strict=True):
             of_front = part[part["value"] == value].set_index("front")["share"]
             widths = of_front.reindex(fronts).to_numpy(dtype=np.float64)
             label = ("off", "on")[int(value)] if name == "bias" else f"{value:g}"
@@ -111,6 +110,9 @@ def draw_choices(table: pd.DataFrame) -> Figure:
         axes.set_xlim(0, 1)
         axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
         axes.set_title(name, fontsize=9)
+        if len(values) > MAX_LEGEND:
+            axes.set_title(f"{name}, {values[0]:g} to {values[-1]:g}", fontsize=9)
+            continue
         axes.legend(
             loc="upper center",
             bbox_to_anchor=(0.5, -0.18),

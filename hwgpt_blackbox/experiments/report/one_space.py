@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hwgpt_blackbox.experiments.architecture_sample import ArchitectureSample
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.report import page
 from hwgpt_blackbox.experiments.report.landscape import (
@@ -27,29 +28,17 @@ def space_section(writer: Writer, space: str, problems: Sequence[Problem]) -> Se
     :param problems: those on the space say whose distributions are shown
     """
     sample = space_sample(space)
-    correlations, law = correlation_table(sample), power_law_table(sample)
+    correlations = correlation_table(sample)
     targets = sorted({t for p in problems if p.space == space for t in p.targets})
     targets = [target for target in targets if target in sample.values]
     distributions = distribution_table(sample, targets)
     writer.data(f"correlations-{space}", correlations)
     writer.data(f"distributions-{space}", distributions)
-    writer.data(f"power_law-{space}", law)
     size = f"{len(sample.matrix):,} {sample.kind} architectures"
     section = Section(f"space-{space}", f"Space {space}")
+    if "perplexity" in sample.values:
+        section.add(*_power_law(writer, sample, size))
     section.add(
-        page.heading("Power law of perplexity"),
-        page.paragraph(
-            "perplexity = c · l^x1 · e^x2 · m^x3 · h^x4 · b^x5, least squares on logarithms, of "
-            f"{size}; R² {law['r2'].iloc[0]:.4f}. l: layers, e: embedding width; m and h: "
-            "means of MLP ratio and heads over active layers; b: 2.718 with a bias, 1 without."
-        ),
-        page.table(law[SHOWN], f"power-law-table-{space}", f"Coefficients on space {space}"),
-        writer.figure(
-            f"power_law-{space}",
-            draw_power_law(sample, law),
-            f"Perplexity by the power law over that of architectures of {space}",
-            "Perplexity by the law over perplexity; the dotted line is equality.",
-        ),
         page.heading("Correlations between metrics and devices"),
         writer.figure(
             f"correlations-{space}",
@@ -76,3 +65,29 @@ def space_section(writer: Writer, space: str, problems: Sequence[Problem]) -> Se
             )
         )
     return section
+
+
+def _power_law(writer: Writer, sample: ArchitectureSample, size: str) -> list[str]:
+    """What the page says of the power law of perplexity.
+
+    :param size: how many architectures of what kind, in words
+    """
+    law = power_law_table(sample)
+    writer.data(f"power_law-{sample.space}", law)
+    return [
+        page.heading("Power law of perplexity"),
+        page.paragraph(
+            "perplexity = c · l^x1 · e^x2 · m^x3 · h^x4 · b^x5, least squares on logarithms, of "
+            f"{size}; R² {law['r2'].iloc[0]:.4f}. l: layers, e: embedding width; m and h: "
+            "means of MLP ratio and heads over active layers; b: 2.718 with a bias, 1 without."
+        ),
+        page.table(
+            law[SHOWN], f"power-law-table-{sample.space}", f"Coefficients on space {sample.space}"
+        ),
+        writer.figure(
+            f"power_law-{sample.space}",
+            draw_power_law(sample, law),
+            f"Perplexity by the power law over that of architectures of {sample.space}",
+            "Perplexity by the law over perplexity; the dotted line is equality.",
+        ),
+    ]
