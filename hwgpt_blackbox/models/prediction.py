@@ -84,6 +84,7 @@ class Predictor:
         pairs = [len(surrogate.model(t).neighbours) for t in self._targets]
         self._paired = [i for i, order in enumerate(pairs) if order]
         self._order = max(pairs, default=0)
+        self._powers = self._codes ** np.arange(self._order, -1, -1)
         self._rows = max(1, _CHUNK_VALUES // (layers * len(self._targets)))
 
     # Built at the first query: a dict of 14 blackboxes loads in no time.
@@ -97,35 +98,36 @@ class Predictor:
         return np.concatenate([start, layer])
 
     @cached_property
-    def _neighbours(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """Of the targets with effects of neighbouring layers: the first row of each group, shape
-        (groups,), and a row per (group, layer, codes of the layers before it and its own), shape
-        (rows, targets); groups without differences share rows.
-        """
-        space, shape = self.surrogate.space, self.surrogate.group_shape
-        models = [self.surrogate.model(self._targets[i]) for i in self._paired]
-        axes = np.max([part.shape[:3] for m in models for part in m.neighbours], axis=0)
-        codes, layers, order = space.layer_codes, space.max_layers, self._order
-        table = np.zeros((*axes, layers, *[self._codes] * (order + 1), len(models)))
-        for j, model in enumerate(models):
-            for apart, part in enumerate(model.neighbours, start=1):
-                for i in range(apart, layers):
-                    pair = np.broadcast_to(part[:, :, :, i % part.shape[3]], (*axes, codes, codes))
-                    older, between = order - apart, apart - 1  # layers that may be anything
-                    any_of = [slice(None)] * 3 + [i] + [slice(None)] * older
-                    known = [slice(codes), *[slice(None)] * between, slice(codes)]
-                    table[(*any_of, *known, j)] += pair.reshape(
-                        *axes, *[1] * older, codes, *[1] * between, codes
-                    )
-        rows = np.arange(np.prod(axes)).reshape(axes) * (layers * self._codes ** (order + 1))
-        first = np.broadcast_to(rows, shape).reshape(-1).astype(np.intp)
-        return first, table.reshape(-1, len(models))
+    def _neighbours(self) -> list[NDArray[np.float64]]:
+        """Effects of neighbouring layers, of each target that has some, shape (rows,).
 
-    @cached_property
-    def _neighbour_lists(self) -> tuple[list[int], list[list[float]]]:
-        """``_neighbours`` as numbers of Python, quicker one at a time: by group, by target."""
-        first, table = self._neighbours
-        return first.tolist(), table.T.tolist()
+        With j_i the row of layer i in ``_table``, the effects of a layer and those before it are in
+        row (j_(i-2) * codes + j_(i-1)) * codes + j_i (one factor less where terms look back one
+        layer only); before the first layer there is an inactive one, which has none.
+        """
+        surrogate, codes, order = self.surrogate, self._codes, self._order
+        groups, layers = surrogate.num_groups, surrogate.space.max_layers
+        choices, stride = surrogate.space.layer_codes, codes * int(self._powers.sum())
+        first = groups * int(self._powers.sum())  # row of an inactive layer's neighbours in group 0
+        first -= codes * int((np.arange(order, -1, -1) * self._powers).sum())
+        tables = []
+        for target in (self._targets[i] for i in self._paired):
+            effects = np.zeros((groups, layers, *[codes] * (order + 1)))
+            for apart, part in enumerate(surrogate.neighbour_terms(target), start=1):
+                older, between = order - apart, apart - 1  # layers that may be anything
+                place = (slice(None), slice(apart, None), *[slice(None)] * older)
+                pair = (slice(choices), *[slice(None)] * between, slice(choices))
+                effects[*place, *pair] += part[:, apart:].reshape(
+                    groups, -1, *[1] * older, choices, *[1] * between, choices
+                )
+            rows = np.zeros((groups * layers, stride))
+            rows[:, : codes ** (order + 1)] = effects.reshape(groups * layers, -1)
+            tables.append(np.concatenate([np.zeros(max(first, 0)), rows.ravel()[max(-first, 0) :]]))
+        return tables
+
+    def _begin(self, group: NDArray[np.intp]) -> NDArray[np.intp]:
+        """First row of the layers of a group in ``_table``, shape (n,)."""
+        return group * (self.surrogate.space.max_layers * self._codes) + self.surrogate.num_groups
 
     @cached_property
     def _words(self) -> NDArray[np.uint64]:
@@ -228,7 +230,7 @@ class Predictor:
         for i in range(space.num_layers[0], space.max_layers):
             code[layers <= i, i] = self._codes - 1
         code += self._offset
-        code += (group * (space.max_layers * self._codes) + self.surrogate.num_groups)[:, None]
+        code += self._begin(group)[:, None]
         return group, index
 
     def _of_neighbours(
@@ -239,22 +241,15 @@ class Predictor:
         :param group: shape (n,)
         :param index: of :meth:`_index`, shape (n, 1 + max_layers)
         """
-        first, table = self._neighbours
-        codes, order, layers = self._codes, self._order, index.shape[1] - 1
-        # Before the first layer there are inactive ones, which have no effects.
-        padded = np.full((len(index), order + layers), codes - 1, dtype=np.intp)
-        own = group * (layers * codes) + self.surrogate.num_groups
-        np.subtract(index[:, 1:], own[:, None], out=padded[:, order:])
-        padded[:, order:] -= self._offset
-        rows = padded[:, :layers].copy()
-        for k in range(1, order + 1):
-            rows *= codes
-            rows += padded[:, k : k + layers]
-        rows += np.arange(layers) * codes ** (order + 1)
-        rows += first[group][:, None]
-        if table.shape[1] == 1:
-            return np.asarray(table[:, 0].take(rows[:, 1:]).sum(axis=1, keepdims=True))
-        return np.asarray(table.take(rows[:, 1:], axis=0).sum(axis=1))
+        if self._order == 1:
+            rows = index[:, 1:-1] * self._codes
+        else:
+            before = (self._begin(group) - 1)[:, None]
+            rows = np.concatenate([before, index[:, 1:-2]], axis=1) * self._codes
+            rows += index[:, 1:-1]
+            rows *= self._codes
+        rows += index[:, 2:]
+        return np.stack([table.take(rows).sum(axis=1) for table in self._neighbours], axis=1)
 
     # -- one -----------------------------------------------------------------------------------
 
@@ -280,17 +275,13 @@ class Predictor:
                 strict=True,
             )
         ]
-        values = self._table.take(index, axis=0).sum(axis=0).tolist()
-        if self._paired:
-            firsts, tables = self._neighbour_lists
-            size = codes ** (self._order + 1)
-            window, at, pairs = size - 1, firsts[group], []
-            for i, begin in enumerate(range(start, start + depth * codes, codes), start=1):
-                window = (window * codes + index[i] - begin) % size
-                pairs.append(at + window)
-                at += size
-            for i, table in zip(self._paired, tables, strict=True):
-                values[i] += sum(map(table.__getitem__, pairs))
+        rows = np.array(index)
+        values = self._table.take(rows, axis=0).sum(axis=0).tolist()
+        if self._paired and depth > 1:
+            rows[0] = start - 1  # an inactive layer before the first
+            pairs = np.correlate(rows[2 - self._order :], self._powers)
+            for i, table in zip(self._paired, self._neighbours, strict=True):
+                values[i] += sum(table.take(pairs).tolist())
         for i in self._logs:
             values[i] = exp_one(values[i])
         for i, network in self._networks:
