@@ -56,7 +56,7 @@ toc_object_entries_show_parents = "hide"
 # References that do not resolve are errors, but for types of other projects, whose inventories
 # would have to be fetched, and for names that only developers meet.
 nitpicky = True
-_FOREIGN = "collections|matplotlib|np|npt|numbers|numpy|pandas|pathlib|pd|syne_tune|torch"
+_FOREIGN = "collections|matplotlib|np|npt|numbers|numpy|optuna|pandas|pathlib|pd|syne_tune|torch"
 _TYPES = "ArrayLike|Axes|Blackbox|Figure|NDArray|Number|Path|TypeAliasForwardRef"
 _INNER = "AdditiveModel|Configurations|Layout|Network|TargetFunction|Recorder|RemotePath|Table"
 _NAMES = "UNKNOWN_SEED|metric_signs|offset|provenance|read_device"

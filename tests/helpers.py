@@ -102,8 +102,11 @@ def random_surrogate(space: Space, seed: int = 0) -> Surrogate:
             rng.uniform(0.0, 0.02, size=(1, 1, 1, *some)) for some in ((1, 3, 3), (layers, 1, 3))
         )[: i % 3]
         intercept = rng.uniform(1.0, 3.0, size=small)
-        model = on_grid(AdditiveModel(link, intercept, effect, ratio, corrections), space)
-        models[target] = replace(model, positions=positions)
+        pairs = (rng.uniform(-0.02, 0.02, size=(3, 1, 1, layers, 9, 9)),) * (
+            2 if target == "perplexity" else 0
+        )
+        model = AdditiveModel(link, intercept, effect, ratio, corrections, neighbours=pairs)
+        models[target] = replace(on_grid(model, space), positions=positions)
     manifest = {
         "kind": "surrogate",
         "name": artifact_name(space.name),

@@ -13,7 +13,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--revision",
         metavar="REV",
-        help="the version: its digest or a commit, or their starts, or a branch (default: all)",
+        help="the version: its digest or a commit, or their first digits (default: all)",
     )
     add_home(parser)
 

@@ -9,6 +9,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from hwgpt_blackbox.cli.convert import add_family_options, comparison_settings
+from hwgpt_blackbox.errors import InputError, require
 
 if TYPE_CHECKING:
     from hwgpt_blackbox.convert.judging.family_comparison import ComparisonSettings
@@ -118,7 +119,6 @@ def _splits(args: argparse.Namespace) -> list[Split]:
     :raises InputError: a seed for no split or for two, or one that the split does not have
     """
     from hwgpt_blackbox.convert.judging.holdouts import DEFAULT_SPLITS, SPLIT_KINDS, Split
-    from hwgpt_blackbox.errors import InputError
 
     if args.split in (BOTH, NONE):
         if args.seed is not None:
@@ -134,7 +134,6 @@ def _check_options(args: argparse.Namespace, artifact: CheckedArtifact) -> None:
     :raises InputError: says what is missing
     """
     from hwgpt_blackbox.convert.judging.cards.file import REPORT
-    from hwgpt_blackbox.errors import InputError, require
     from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, CARD_KINDS
     from hwgpt_blackbox.storage.locations import EMBEDDED
 

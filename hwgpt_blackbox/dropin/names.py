@@ -27,8 +27,8 @@ METRIC_NAMES: dict[str, str] = {
 PER_DEVICE = tuple(name for name, ours in METRIC_NAMES.items() if METRICS[ours].per_device)
 OF_HARDWARE = tuple(name for name in METRIC_NAMES if name != "perplexity")
 EXACT = tuple(name for name in OF_HARDWARE if name not in PER_DEVICE)
-"""Published names of metrics that depend on the device, of all but perplexity, and of those of them
-that depend on no device."""
+"""Published names of metrics: those of a device, all but perplexity, and those of the latter that
+depend on no device."""
 
 _PUBLISHED_NAMES = {ours: name for name, ours in METRIC_NAMES.items() if ours != name}
 

@@ -20,9 +20,6 @@ CONNECT_SECONDS = 30
 class ClusterError(HWGPTError, ConnectionError):
     """The cluster is not there, or was lost."""
 
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
-
 
 def on_cluster(tasks: Sequence[RunTask], cluster: str) -> Iterator[RunOutcome]:
     """Outcomes of tasks on a cluster, as they come.

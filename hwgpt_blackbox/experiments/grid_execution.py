@@ -11,7 +11,6 @@ from hwgpt_blackbox.experiments.dask_cluster import check_cluster, on_cluster
 from hwgpt_blackbox.experiments.methods import get_method
 from hwgpt_blackbox.experiments.results.files import AnyPath
 from hwgpt_blackbox.experiments.results.run_file import OtherVersionError, StoredRun
-from hwgpt_blackbox.experiments.results.scores import expected_columns
 from hwgpt_blackbox.experiments.results.store import ResultStore, UnreadableError, read
 from hwgpt_blackbox.experiments.run_task import RunOutcome, attempt, in_processes, make_task
 from hwgpt_blackbox.experiments.runs import SIMULATED_TIME, RunSettings
@@ -150,7 +149,7 @@ def read_all(store: ResultStore, *, set_aside: bool = False) -> list[StoredRun]:
     found = []
     for path in store.paths():
         try:
-            found.append(read(path, lambda run: [SIMULATED_TIME, *expected_columns(run)]))
+            found.append(read(path, lambda run: [SIMULATED_TIME, *run.expected_columns]))
         except DataError as error:
             if set_aside and not isinstance(error, OtherVersionError | UnreadableError):
                 store.set_aside(path, error)

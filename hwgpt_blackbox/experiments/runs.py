@@ -129,14 +129,18 @@ class RunSettings:
 
     def columns(self) -> list[str]:
         """Columns of the results, in order."""
-        targets = self.problem.targets
         return [
             TRIAL_ID,
             SIMULATED_TIME,
             *(CONFIG + name for name in find_space(self.problem.space).choices),
-            *(MEASURED + target for target in targets),
-            *(EXPECTED + target for target in targets),
+            *(MEASURED + target for target in self.problem.targets),
+            *self.expected_columns,
         ]
+
+    @property
+    def expected_columns(self) -> list[str]:
+        """Columns of the results that hold expected objectives, in their order."""
+        return [EXPECTED + target for target in self.problem.targets]
 
 
 def execute(run: RunSettings, progress: Callable[[int], None] | None = None) -> pd.DataFrame:

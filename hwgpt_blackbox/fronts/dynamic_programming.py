@@ -135,6 +135,8 @@ def group_fronts(
         key = b"".join(step[group].tobytes() for step in problem.steps)
         chains.setdefault(key, []).append(group)
     reach = Reach(problem) if problem.order and len(problem.columns) == 2 else None
+    # Of two objectives no state has many.
+    limit = max_points * problem.space.layer_codes**problem.order if reach else max_points
     fronts: dict[int, Partial] = {}
     exact = True
     for groups in chains.values():
@@ -143,8 +145,8 @@ def group_fronts(
         promising = reach.of(groups) if reach else None
         for i, step in enumerate(problem.chain(deepest)):
             partial = partial.extend(step, problem.order, promising and promising(i))
-            if len(partial) > max_points:
-                partial, exact = partial.thin(max_points, outer=outer), False
+            if len(partial) > limit:
+                partial, exact = partial.thin(limit, outer=outer), False
             for g in groups:
                 if problem.depth(g) == i + 1:
                     done = partial.front(problem.space.layer_codes) if problem.order else partial

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
-from urllib.request import url2pathname
 
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.storage.remote import redact
@@ -62,7 +61,7 @@ def parse(text: str) -> Address:
     :raises InputError: it is none of them
     """
     if not isinstance(text, str) or not text or not text.isprintable():
-        raise InputError(f"{text!r} is no address: it is empty or holds characters without form")
+        raise InputError(f"{text!r} is no address: it is empty or holds unprintable characters")
     scheme, separator, rest = text.partition("://")
     if separator:
         return _parse_url(scheme.lower(), rest)
@@ -79,29 +78,19 @@ def parse(text: str) -> Address:
 
 def _parse_url(scheme: str, rest: str) -> Address:
     if scheme in ("file", "local"):
-        return Address("file", _folder(rest))
+        folder = unquote(rest.removeprefix("localhost"))
+        if not folder.startswith("/") or not folder.isprintable():
+            raise InputError(
+                f"{redact(f'file://{rest}')!r} names no folder on this machine; expected "
+                "file:///folder, or the folder itself"
+            )
+        return Address("file", str(Path(folder)))
     url = f"{scheme}://{rest}"
     if not rest.strip("/"):
         raise InputError(f"{url!r} names no place in {scheme}://")
     if scheme == "hf":
         parse_hub(url.rstrip("/"))
     return Address("s3" if scheme == "s3a" else scheme.partition("::")[0], url.rstrip("/"))
-
-
-def _folder(rest: str) -> str:
-    """The folder that ``file://`` with this rest names.
-
-    :raises InputError: it names a host, or holds what a path does not
-    """
-    host, separator, path = rest.partition("/")
-    folder = url2pathname(f"/{path}")
-    plain = not {"?", "#"} & set(rest) and folder.isprintable()
-    if not separator or host.lower() not in ("", "localhost") or not plain:
-        raise InputError(
-            f"{redact(f'file://{rest}')!r} names no folder on this machine; expected "
-            "file:///folder, with %23 and %3F for '#' and '?', or the folder itself"
-        )
-    return str(Path(folder).absolute())
 
 
 class HubAddress(NamedTuple):

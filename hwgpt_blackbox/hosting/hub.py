@@ -93,10 +93,10 @@ def _check_request(request: Any) -> None:
 def _check_answer(answer: Any) -> None:
     """Refuse what no hub sends.
 
-    That is: pauses of hours, success without content, answers without end, and, in what the library
-    makes names of files from, paths.
+    That is: pauses of hours, success without content, answers without end, and paths in headers
+    from which the library makes names of files.
 
-    :raises TransferError: it is one of these
+    :raises TransferError: the answer is one of these
     """
     request, status = answer.request, answer.status_code
     if not _is_ours(request):
@@ -142,7 +142,7 @@ class HubSource(Source):
             raise InputError(f"{url!r} names a revision, and so does {revision!r}; leave out one")
         self._api = _open(access)
         self.url = f"hf://datasets/{where.repo}" + (f"/{where.path}" if where.path else "")
-        # The hub itself puts the first there, and people put the second.
+        # The hub makes the first file at the root, and people write the second.
         self.ignored = frozenset() if where.path else frozenset({".gitattributes", "README.md"})
         self.revision: str | None = self._pin(revision or where.revision or "main")
 

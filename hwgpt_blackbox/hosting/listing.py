@@ -1,4 +1,4 @@
-"""What a manifest from outside says, checked before anything that it names is believed."""
+"""Manifests from outside: the form of one is checked before anything in it is used."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from hwgpt_blackbox.errors import DataError, InputError, unknown
-from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, BY_MANIFEST, blackbox_of, kind_of
+from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.storage.artifact_kinds import BY_MANIFEST, kind_of
 from hwgpt_blackbox.storage.locations import MANIFEST
 from hwgpt_blackbox.storage.manifest import parse_manifest
 
@@ -21,21 +21,6 @@ _FILE = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-def artifact_of(name: str) -> str:
-    """The artifact behind a name that users know: of a blackbox, or its own.
-
-    :raises InputError: it is neither
-    """
-    row = blackbox_of(name)
-    if row is not None:
-        return row.artifact
-    if not kind_of(name):
-        others = [f"hwgpt-<space>-{part}" for part in ("published", "autogluon", "device-<name>")]
-        known = str(unknown("name", name, [*BLACKBOXES, *others])).partition("; ")[2]
-        raise InputError(f"{name!r} is no name of an artifact; {known}")
-    return name
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
 from hwgpt_blackbox.hosting.addresses import Address, parse
 from hwgpt_blackbox.hosting.hub import HubSource
-from hwgpt_blackbox.hosting.listing import Listing, artifact_of, read_listing
-from hwgpt_blackbox.hosting.sources import Source, StoreSource
+from hwgpt_blackbox.hosting.listing import Listing, read_listing
+from hwgpt_blackbox.hosting.sources import Source, StoreSource, copy_files
 from hwgpt_blackbox.hosting.versions import (
     SHORTEST_REVISION,
     PulledArtifact,
@@ -24,6 +25,7 @@ from hwgpt_blackbox.hosting.versions import (
     origin_of,
 )
 from hwgpt_blackbox.storage import locations
+from hwgpt_blackbox.storage.artifact_check import artifact_of
 from hwgpt_blackbox.storage.atomic_writes import terminate_as_exit
 from hwgpt_blackbox.storage.remote import Access, check_text
 
@@ -90,28 +92,30 @@ def pull(
     root = home_of(home)
     with terminate_as_exit():
         here = _from_here(wanted, root, offline)
-        if here is None:
+        if here is not None:
+            name, digest, origin = here.name, here.digest, here.origins[-1]
+        else:
             source = _open(wanted.address, revision, access)
             listing = _read_listing(source, wanted)
+            name, digest = listing.name, listing.digest
+            origin = origin_of(source.url, source.revision, revision)
             if not activate and source.revision is None:
                 raise InputError(
                     f"activate=False is for the hub: of {source.url} no version is kept beside the "
                     "one in use; leave it out, or choose another folder with home="
                 )
-        artifact = PulledArtifact(here.name if here else listing.name, root)
+        artifact = PulledArtifact(name, root)
+
         with artifact.lock():
             if activate:
                 artifact.check_free(overwrite=overwrite)
-            version = here or artifact.find(listing.digest)
-            if version is None:
+            version = here or artifact.find(digest)
+            if version is not None:
+                get = None if version.active else partial(copy_files, version.path)
+            else:
                 source.check(listing)
-                version = artifact.fetch(source, listing, jobs, progress)
-            origin = None if here else origin_of(source.url, source.revision, revision)
-            if activate:
-                return artifact.use(version, origin)
-            if origin:
-                artifact.note(version.digest, origin)
-            return artifact.get(version.digest)
+                get = partial(artifact.fetch, source, listing, jobs, progress)
+            return artifact.install(digest, origin, get, activate=activate)
 
 
 def _open(address: Address, revision: str | None, access: Access) -> Source:
@@ -128,10 +132,6 @@ class _Wanted:
     address: Address
     stated: bool  # whether the user said where to look
     revision: str | None
-
-    def __str__(self) -> str:
-        what = self.address.shown if self.stated or self.name is None else self.name
-        return f"{what} at revision {self.revision!r}" if self.revision else what
 
 
 def _resolve(what: str, repository: str | None, revision: str | None) -> _Wanted:
@@ -154,25 +154,23 @@ def _from_here(wanted: _Wanted, root: Path, offline: bool) -> Version | None:
     :raises MissingArtifactError: it is not, and the network is not to be touched
     """
     revision = wanted.revision
-    exact = revision is not None and _EXACT.fullmatch(revision) is not None
     needed = offline and wanted.address.is_remote
-    if not exact and not needed:
+    if not needed and not (revision and _EXACT.fullmatch(revision)):
         return None
     found = [version for version in cached(root) if wanted.name in (None, version.name)]
     if wanted.stated:
         found = [version for version in found if version.is_from(wanted.address.shown)]
-    if revision is None:
-        found.sort(key=lambda v: (v.active, v.pulled), reverse=True)
-    else:
-        version = named(found, revision)
-        found = [version] if version else []
+    found.sort(key=lambda v: (v.active, v.pulled), reverse=True)
+    found = named(found, revision) if revision else found
     for version in found:
         if sound := PulledArtifact(version.name, root).find(version.digest):
             return sound
     if needed:
+        what = wanted.address.shown if wanted.stated or wanted.name is None else wanted.name
+        at = f" at revision {revision!r}" if revision else ""
         raise MissingArtifactError(
-            f"{wanted} was not pulled to {root}, and offline mode does not touch the network; see "
-            "hwgpt-blackbox list --cached, or go online"
+            f"{what}{at} was not pulled to {root}, and offline mode does not touch the network; "
+            "see hwgpt-blackbox list --cached, or go online"
         )
     return None
 

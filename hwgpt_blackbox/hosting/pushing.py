@@ -97,12 +97,12 @@ def push(
             target = open_to_write(address.url, branch, access, create=create)
         else:
             target = StoreSource(address, access)
-            if not overwrite and _is_there(target, listing):
-                return listing.digest
-        stale = _stale(target, listing, overwrite)
+        stale = _stale(target, listing, overwrite=overwrite)
+        if stale is None:
+            return listing.digest
+        revision = listing.digest
         if isinstance(target, StoreSource):
             target.write(folder, listing, stale)
-            revision = listing.digest
         else:
             revision = target.write(
                 folder, listing, stale, branch=branch, message=message, progress=progress
@@ -112,48 +112,41 @@ def push(
         return revision
 
 
-def _is_there(store: Source, listing: Listing) -> bool:
-    """Whether what is in a store is what would be pushed, as far as names and sizes tell.
-
-    :raises OutputError: it is another version, which is not to be replaced
-    """
-    try:
-        digest = hashlib.sha256(store.manifest()).hexdigest()
-    except MissingArtifactError:
-        return False
-    if digest != listing.digest:
-        raise OutputError(
-            f"{store.url} holds another version, {digest}; replace it with --overwrite "
-            "(overwrite=True), or choose another address: stores keep no earlier versions"
-        )
-    try:
-        store.check(listing)
-    except DataError as error:
-        logger.warning("%s is pushed again: %s", store.url, error)
-        return False
-    return True
-
-
-def _stale(source: Source, listing: Listing, overwrite: bool) -> dict[str, bool]:
+def _stale(target: Source, listing: Listing, *, overwrite: bool) -> dict[str, bool] | None:
     """What a folder holds and an artifact lacks: names, and whether each is a folder.
 
-    :param overwrite: whether it may be more than the manifest there lists
-    :raises OutputError: it is more
+    :param overwrite: whether another version, or files of others, may be replaced
+    :return: None if the folder is what would be pushed, as far as names and sizes tell
+    :raises OutputError: another version, of which no copy is kept there, or files of others
     """
     there: dict[str, int | None] = {}
+    content = None
     with suppress(MissingArtifactError):
-        there = source.entries() or {}
+        there = target.entries() or {}
+        content = None if overwrite else target.manifest()
     stale = {name: there[name] is None for name in sorted(set(there) - listing.names)}
-    if stale and not overwrite:
-        listed: set[str] = set()
-        with suppress(MissingArtifactError, DataError):  # there is none, or no sound one
-            listed = read_listing(source.manifest(), source.url).names
-        foreign = [name for name in stale if name not in listed or stale[name]]
-        if foreign:
+    if content is not None and target.revision is None:
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != listing.digest:
             raise OutputError(
-                f"{source.url} holds files that are not of the artifact, {foreign[0]!a:.80} first; "
-                "remove them with --overwrite (overwrite=True), or choose another address"
+                f"{target.url} holds another version, {digest}; replace it with --overwrite "
+                "(overwrite=True), or choose another address: stores keep no earlier versions"
             )
+        try:
+            target.check(listing)
+        except DataError as error:
+            logger.warning("%s is pushed again: %s", target.url, error)
+        else:
+            return None
+    listed: set[str] = set()
+    with suppress(DataError):
+        listed = read_listing(content, target.url).names if content else listed
+    foreign = [name for name in stale if name not in listed or stale[name]]
+    if foreign and not overwrite:
+        raise OutputError(
+            f"{target.url} holds files that are not of the artifact, {foreign[0]!a:.80} first; "
+            "remove them with --overwrite (overwrite=True), or choose another address"
+        )
     return stale
 
 

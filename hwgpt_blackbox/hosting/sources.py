@@ -21,7 +21,7 @@ from hwgpt_blackbox.storage.manifest import MAX_MANIFEST_BYTES, read_small
 from hwgpt_blackbox.storage.remote import OBJECT_STORES, Access, failures, open_store
 
 Count = Callable[[str, int], None]
-"""Told of bytes of a file as they come; raises where they are more than there may be."""
+"""Called with a file's name and how many bytes of it came; raises when they are too many."""
 
 
 class Source:
@@ -211,7 +211,8 @@ class StoreSource(Source):
                 target.parent, [target.name], overwrite=True, other=other, keep_others=False
             ) as outputs:
                 outputs.need(listing.size)
-                copy_files(artifact, outputs.build(target.name), other)
+                with writing(target, other):
+                    copy_files(artifact, outputs.build(target.name))
                 outputs.publish()
             return
         with failures(self.url):
@@ -229,12 +230,7 @@ class StoreSource(Source):
             self._store.rm(f"{self._path}/{name}", recursive=name != MANIFEST)
 
 
-def copy_files(source: Path, target: Path, other: str) -> None:
-    """Copy the files of an artifact that was checked.
-
-    :param other: how users choose another folder, for messages
-    :raises OutputError: it cannot be written
-    """
-    with writing(target, other):
-        for file in source.iterdir():
-            shutil.copyfile(file, target / file.name)
+def copy_files(source: Path, target: Path) -> None:
+    """Copy the files of an artifact."""
+    for file in source.iterdir():
+        shutil.copyfile(file, target / file.name)

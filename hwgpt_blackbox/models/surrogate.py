@@ -252,6 +252,14 @@ MAX_CORRECTIONS = 4
 MAX_APART = 2
 """Layers whose pairs have effects are at most this far apart."""
 
+MAX_TRANSITIONS = 1_000
+"""States before a layer times its codes, at most: exact fronts go through all of them."""
+
+
+def may_look_back(space: Space, order: int) -> bool:
+    """Whether terms of a space may depend on so many layers before: fronts must stay quick."""
+    return order < space.max_layers and space.layer_codes ** (order + 1) <= MAX_TRANSITIONS
+
 
 def array_key(target: str, part: str) -> str:
     """Name in the npz of one array of a model; target is ``perplexity`` or ``latency@a100``."""
@@ -319,6 +327,8 @@ def _as_model(
         if key not in arrays:
             break
         check_shape(arrays[key].shape, neighbours_shape(space), key)
+        if not may_look_back(space, apart):
+            raise DataError(f"{key}: space {space.name} has too many choices of a layer for it")
         neighbours.append(arrays[key].astype(np.float64))
     model = AdditiveModel(
         link,

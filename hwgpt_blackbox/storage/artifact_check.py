@@ -35,6 +35,22 @@ class CheckedArtifact:
         return space_of(self.manifest, self.folder)
 
 
+def artifact_of(name: str, what: str = "name of an artifact") -> str:
+    """The artifact behind a name that users know: of a blackbox, or its own.
+
+    :param what: what it should be, for the message
+    :raises InputError: it is neither
+    """
+    row = blackbox_of(name)
+    if row is not None:
+        return row.artifact
+    if kind_of(name) is None:
+        others = [f"hwgpt-<space>-{part}" for part in ("published", "autogluon", "device-<name>")]
+        known = str(unknown("name", name, [*blackboxes(), *others])).partition("; ")[2]
+        raise InputError(f"{name!r:.200} is no {what}; {known}")
+    return name
+
+
 def locate(artifact: str) -> Path:
     """The folder that a user means.
 
@@ -42,18 +58,10 @@ def locate(artifact: str) -> Path:
     :raises InputError: it is neither
     :raises MissingArtifactError: no artifact of that name is on this machine
     """
-    row = blackbox_of(artifact)
-    if row is not None:
-        return find(row.artifact).path
-    if kind_of(artifact):
-        return find(artifact).path
     folder = Path(artifact).expanduser()
-    if not (folder / MANIFEST).is_file():
-        raise InputError(
-            f"{artifact!r} is no artifact: no folder with a {MANIFEST}, and "
-            f"{unknown('name', artifact, blackboxes())}"
-        )
-    return folder
+    if not (blackbox_of(artifact) or kind_of(artifact)) and (folder / MANIFEST).is_file():
+        return folder
+    return find(artifact_of(artifact, f"artifact: no folder with a {MANIFEST}, and no name")).path
 
 
 def check_artifact(folder: Path) -> CheckedArtifact:

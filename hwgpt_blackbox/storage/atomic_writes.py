@@ -222,10 +222,7 @@ class Outputs:
             )
         # Another process may set it aside between two looks: is_artifact() waits for that.
         if not is_artifact(target) and os.path.lexists(target):
-            raise OutputError(
-                f"{target} exists and is no artifact (it has no {MANIFEST}), so it is not "
-                f"replaced; move it away, or {self.other}"
-            )
+            raise not_an_artifact(target, self.other)
         if self._keep_others:
             check_others(target, self.other)
 
@@ -331,6 +328,13 @@ class Outputs:
                 old.rename(target)
 
 
+def not_an_artifact(target: Path, other: str) -> OutputError:
+    """The error for what has an artifact's name and is none of ours to replace."""
+    return OutputError(
+        f"{target} exists and is no artifact, so it is not replaced; move it away, or {other}"
+    )
+
+
 def check_others(folder: Path, other: str = OTHER_FOLDER) -> None:
     """Raise if the folder of an artifact holds what its manifest does not list.
 
@@ -351,10 +355,10 @@ def check_others(folder: Path, other: str = OTHER_FOLDER) -> None:
 
 
 def _others_files(folder: Path) -> list[str]:
-    """What an artifact's folder holds beside the files of its manifest: all, if that is not ours.
+    """Files in an artifact's folder that its manifest does not list; all, if that is not ours.
 
-    A link goes alone, so what it points to does not matter. Another process may replace the folder
-    between two looks: then it is one of ours.
+    None in a link: replacing it leaves what it points to. None if another process replaces the
+    folder meanwhile: such a folder is ours.
     """
     if folder.is_symlink() or not folder.exists():
         return []

@@ -151,7 +151,7 @@ def _s3_options(access: Access) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def failures(what: str) -> Iterator[None]:
-    """Turn what libraries of hosts raise in the block, which is of many kinds, into our errors.
+    """Turn the exceptions that libraries of hosts raise in the block into ours.
 
     :param what: what is done or read, for messages
     :raises MissingArtifactError: it is not there

@@ -24,6 +24,7 @@ class Fault:
     :param headers: of the answer, added
     :param body: of the answer with ``status``
     :param cut: close the connection after this many bytes of the body
+    :param hold: before closing, wait for this, for at most a minute
     :param reset: cut it by a reset, which may take bytes with it that were sent
     :param change: what the body becomes
     :param endless: send the body, then zeros until the reader leaves or this many bytes went
@@ -36,6 +37,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     cut: int | None = None
+    hold: threading.Event | None = None
     reset: bool = False
     change: Callable[[bytes], bytes] | None = None
     endless: int = 0
@@ -152,6 +154,8 @@ class _Handler(BaseHTTPRequestHandler):
             for piece in self._pieces(fault, content):
                 self.wfile.write(piece)
                 seen.sent += len(piece)
+            if fault.hold is not None:
+                fault.hold.wait(60)
             if fault.cut is not None:
                 self._break_off(fault.reset)
         except OSError:

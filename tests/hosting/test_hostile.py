@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import rewrite_manifest
-from hosted import SURROGATE, TABLE, digest_of, edit_manifest
+from hosted import REPO, SURROGATE, TABLE, URL, digest_of, edit_manifest, tree_of
+from loopback_faults import FaultyHost
+from loopback_hub import Hub
 
 from hwgpt_blackbox import cached, pull, push
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError, OutputError, TransferError
@@ -325,19 +327,26 @@ def full(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     monkeypatch.setattr(shutil, "copyfile", copyfile)
 
 
-@pytest.mark.parametrize("copies", [0.5, 1.5])  # while it is fetched, and put in place
+@pytest.mark.parametrize("source", ["folder", "hub"])  # fetched into place, and by the cache
 def test_a_disk_that_fills_up_leaves_the_earlier_version(
-    copies: float, earlier: str, second: Path, monkeypatch: pytest.MonkeyPatch
+    source: str,
+    earlier: str,
+    second: Path,
+    hub: Hub,
+    faulty: FaultyHost,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     size = sum(path.stat().st_size for path in (second / SURROGATE).iterdir())
+    hub.repository(REPO).commit(tree_of(second))
+    address = URL if source == "hub" else str(second / SURROGATE)
     with monkeypatch.context() as patch:
-        full(patch, after=int(copies * size))
+        full(patch, after=size // 2)
         with pytest.raises(OutputError, match=r"No space left.*make room.*--home"):
-            pull(str(second / SURROGATE), progress=False)
+            pull(address, progress=False)
     # A full disk is not left full.
     assert len(list(home().rglob("arrays.npz"))) == 1
     assert_in_use(earlier)
-    assert pull(str(second / SURROGATE), progress=False).active
+    assert pull(address, progress=False).active
 
 
 def test_a_disk_that_is_too_small_is_seen_before_anything_is_fetched(

@@ -64,7 +64,6 @@ def test_what_is_here_is_found_without_a_socket(
         (SURROGATE, {}, new),
         (URL, {}, new),
         (SURROGATE, {"repository": REPO}, new),
-        (SURROGATE, {"revision": "v1"}, old),
         (URL, {"revision": pulled[0]}, old),
         (SURROGATE, {"revision": pulled[1][:8]}, new),
         (SURROGATE, {"revision": old[:9]}, old),
@@ -76,7 +75,7 @@ def test_what_is_here_is_found_without_a_socket(
     ("what", "options"),
     [
         ("hwgpt-m", {}),
-        (SURROGATE, {"revision": "v2"}),
+        (SURROGATE, {"revision": "v1"}),
         (SURROGATE, {"repository": "me/other"}),
         ("s3://bucket/hwgpt-s", {}),
         ("https://host/hwgpt-s", {}),
@@ -103,20 +102,6 @@ def test_memory_is_no_network(no_sockets: None, second: Path) -> None:
     digest = push(second / TABLE, "memory://offline", offline=True)
     version = pull(TABLE, repository="memory://offline", offline=True, progress=False)
     assert version.digest == digest
-
-
-def test_offline_a_branch_is_the_version_that_was_pulled_last_as_it(
-    pulled: list[str], hub: Hub, first: Path, second: Path
-) -> None:
-    repository = hub.repository(REPO)
-    pull(URL, revision="main", progress=False)
-    repository.commit(tree_of(first))
-    pull(URL, revision="main", progress=False)
-    new = digest_of(second / SURROGATE)
-    pull(URL, revision=new, progress=False)
-    assert pull(URL, progress=False, offline=True).digest == new
-    version = pull(URL, revision="main", offline=True, progress=False)
-    assert version.digest == digest_of(first / SURROGATE)
 
 
 @pytest.mark.parametrize(

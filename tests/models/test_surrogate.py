@@ -40,8 +40,9 @@ def test_written_and_read_artifacts_are_the_same(tmp_path):
         np.testing.assert_array_equal(again.intercept, model.intercept)
         np.testing.assert_array_equal(again.effect, model.effect)
         assert len(again.corrections) == len(model.corrections)
-        for one, two in zip(again.corrections, model.corrections, strict=True):
-            np.testing.assert_array_equal(one, two)
+        for parts in ("corrections", "neighbours"):
+            for one, two in zip(getattr(again, parts), getattr(model, parts), strict=True):
+                np.testing.assert_array_equal(one, two)
         assert (again.ratio is None) == (model.ratio is None)
         if model.ratio is not None:
             np.testing.assert_array_equal(again.ratio, model.ratio)
@@ -81,10 +82,12 @@ def extreme_sums(surrogate: Surrogate, target: str) -> tuple[float, float]:
 
 @measured_spaces
 def test_every_architecture_has_positive_finite_values_and_draws(space):
-    # Exact over the whole space, because the models are additive: no draw at or below zero, ever.
+    # Exact over the whole space, because the models are sums: no draw at or below zero, ever.
     surrogate = embedded(space)
     for target, model in surrogate.models.items():
-        low, high = extreme_sums(surrogate, target)
+        low, high = model.sum_range(surrogate.space)
+        if not model.neighbours:
+            assert (low, high) == extreme_sums(surrogate, target)
         if model.link == "log":
             assert -100 < low < high < 100, target
         else:
@@ -159,6 +162,14 @@ BAD_ARRAYS = {
     "effect with an axis more": ({f"{A100}/effect": np.ones((1,) * 7)}, "effect of"),
     "ratio at zero": ({f"{A100}/ratio": np.array([0, 1, 2, 3, 4.0]).reshape(1, 1, 1, 5)}, "ratio"),
     "ratio descends": ({f"{A100}/ratio": np.array([5, 4, 3, 2, 1.0]).reshape(1, 1, 1, 5)}, "ratio"),
+    "neighbours of other codes": (
+        {"perplexity/neighbours1": np.ones((1, 1, 1, 12, 9, 3))},
+        "neighbours1",
+    ),
+    "neighbours of overflowing sums": (
+        {"perplexity/neighbours2": np.full((1, 1, 1, 1, 1, 1), 1e308)},
+        "not positive and finite",
+    ),
     "nan": ({f"{A100}/intercept": np.full((1, 1, 1), np.nan)}, "not finite"),
     "infinite": ({f"{A100}/effect": np.full((1, 1, 1, 1, 1, 1), np.inf)}, "not finite"),
     "complex": ({f"{A100}/intercept": np.ones((1, 1, 1), complex)}, "dtype '<c16'"),

@@ -7,7 +7,7 @@ exact Pareto fronts computable; do not give it up.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from hwgpt_blackbox.convert.fitting.expected_value import (
 from hwgpt_blackbox.convert.fitting.features import (
     Architectures,
     Array,
+    Features,
     hardware_features,
     joined,
     neighbour_features,
@@ -60,6 +61,7 @@ from hwgpt_blackbox.models.surrogate import (
     AdditiveModel,
     Surrogate,
     array_key,
+    may_look_back,
 )
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.manifest import write_manifest
@@ -77,11 +79,14 @@ ENOUGH_PERPLEXITIES = 2_000
 MIN_PERPLEXITIES = 20
 """Perplexities that an embed_dim needs."""
 
-MAX_TRANSITIONS = 1_000
-"""States times codes of a layer that an exact front may have to go through in a layer."""
-
 PAIR_MARGIN = 0.01
 """Pairs of layers one layer farther apart must lower log RMSE + log MAE by more than this."""
+
+FEATURES_PER_ARCHITECTURE = 2
+"""Effects of pairs are not tried with more features than this times an embed_dim's perplexities."""
+
+MANY_PERPLEXITIES = 1_000
+"""Perplexities of an embed_dim from which on cross-validation uses one fold."""
 
 MEMORIES = ("memory_float16", "memory_bfloat16")
 
@@ -116,74 +121,68 @@ def fit_perplexity(sample: Architectures, values: Array) -> AdditiveModel:
     :raises DataError: an embed_dim has too few architectures
     """
     space = sample.space
-    orders = [k for k in range(MAX_APART + 1) if _is_quick(space, k)]
-    found = [_fit_order(sample, values, order) for order in orders]
-    best = min(orders, key=lambda k: found[k].score + PAIR_MARGIN * k)
-    weights = found[best].weights
-    own, *pairs = zip(*[np.split(w, found[best].ends) for w in weights], strict=True)
-    model = additive_model(space, perplexity_features, own, "log")
-    tables = [neighbour_table(space, k, w) for k, w in enumerate(pairs, start=1)]
-    return on_grid(replace(model, neighbours=tuple(tables)), space)
-
-
-def _is_quick(space: Space, order: int) -> bool:
-    """Whether fronts stay quick where terms look so many layers back."""
-    return not order or (
-        order < space.max_layers and space.layer_codes ** (order + 1) <= MAX_TRANSITIONS
-    )
-
-
-@dataclass(frozen=True)
-class _OrderFit:
-    """A fit with effects of pairs of layers up to some layers apart.
-
-    :param weights: per embed_dim, shape (p,)
-    :param ends: where the features of pairs 1, 2, ... layers apart begin
-    :param score: cross-validated log RMSE + log MAE, with the penalties of the whole fit
-    """
-
-    weights: list[Array]
-    ends: NDArray[np.intp]
-    score: float
-
-
-def _fit_order(sample: Architectures, values: Array, order: int) -> _OrderFit:
-    """Weights of features of the log of values, and how well they predict others.
-
-    :raises DataError: an embed_dim has too few architectures
-    """
-    weights, ends = [], np.zeros(0, dtype=np.intp)
-    errors = np.empty(len(sample))
-    for e, embed_dim in enumerate(sample.space.embed_dims):
-        rows = np.flatnonzero(sample.embed == e)
+    members = [np.flatnonzero(sample.embed == e) for e in range(len(space.embed_dims))]
+    for embed_dim, rows in zip(space.embed_dims, members, strict=True):
         if len(rows) < MIN_PERPLEXITIES:
             raise DataError(
                 f"only {len(rows)} perplexities with embed_dim {embed_dim}; a fit needs "
                 f"{MIN_PERPLEXITIES}: measure more"
             )
-        inputs = sample.inputs(rows)
-        parts = [perplexity_features(inputs)]
-        parts += [neighbour_features(inputs, apart) for apart in range(1, order + 1)]
+    orders = [0, *(k for k in range(1, MAX_APART + 1) if may_look_back(space, k))]
+    scores = [_score(sample, values, members, k) + PAIR_MARGIN * k for k in orders]
+    best = orders[int(np.argmin(scores))]
+    weights = []
+    for rows in members:
+        parts = _features(sample, rows, best)
         ends = np.cumsum([part.values.shape[1] for part in parts])[:-1]
-        found = joined(parts)
-        x, y = found.values, np.log(values[rows])
-        middle = float(y.mean())
-        y = y - middle
-        gram, moment = x.T @ x, x.T @ y
-        penalty = empirical_bayes(
-            gram, moment, float((y**2).sum()), len(rows), found.block, iterations=60
-        )
-        solution = ridge(gram, moment, penalty)
-        solution[0] += middle
-        weights.append(solution)
-        fold = np.random.default_rng(FOLD_SEED).permutation(len(rows)) % FOLDS
-        for k in range(FOLDS):
-            own = x[fold == k]
-            rest = ridge(gram - own.T @ own, moment - own.T @ y[fold == k], penalty)
-            predicted = np.exp(own @ rest + middle)
-            errors[rows[fold == k]] = predicted - values[rows[fold == k]]
-    score = np.log(np.sqrt((errors**2).mean())) + np.log(np.abs(errors).mean())
-    return _OrderFit(weights, ends, float(score))
+        weights.append(np.split(_learned(joined(parts), values[rows]), ends))
+    own, *pairs = zip(*weights, strict=True)
+    model = additive_model(space, perplexity_features, own, "log")
+    tables = [neighbour_table(space, k, w) for k, w in enumerate(pairs, start=1)]
+    return on_grid(replace(model, neighbours=tuple(tables)), space)
+
+
+def _features(sample: Architectures, rows: NDArray[np.intp], order: int) -> list[Features]:
+    """Features of layers, then of pairs of layers 1, 2, ... apart."""
+    inputs = sample.inputs(rows)
+    pairs = [neighbour_features(inputs, apart) for apart in range(1, order + 1)]
+    return [perplexity_features(inputs), *pairs]
+
+
+def _learned(features: Features, values: Array) -> Array:
+    """Weights of features of the log of values, shape (p,)."""
+    x, y = features.values, np.log(values)
+    middle = float(y.mean())
+    gram, moment = x.T @ x, x.T @ (y - middle)
+    square = float(((y - middle) ** 2).sum())
+    penalty = empirical_bayes(gram, moment, square, len(y), features.block, iterations=60)
+    weights = ridge(gram, moment, penalty)
+    weights[0] += middle
+    return weights
+
+
+def _score(
+    sample: Architectures, values: Array, members: Sequence[NDArray[np.intp]], order: int
+) -> float:
+    """Log RMSE + log MAE on architectures that a fit has not seen; infinite: too few to try it.
+
+    Where there are many architectures, one fold is enough.
+
+    :param members: rows of each embed_dim
+    """
+    errors = []
+    for rows in members:
+        features = joined(_features(sample, rows, order))
+        if order and features.values.shape[1] > FEATURES_PER_ARCHITECTURE * len(rows):
+            return np.inf
+        part = np.random.default_rng(FOLD_SEED).permutation(len(rows)) % FOLDS
+        for k in range(FOLDS if len(rows) < MANY_PERPLEXITIES else 1):
+            rest = replace(features, values=features.values[part != k])
+            weights = _learned(rest, values[rows[part != k]])
+            own = part == k
+            errors.append(np.exp(features.values[own] @ weights) - values[rows[own]])
+    error = np.concatenate(errors)
+    return float(np.log(np.sqrt((error**2).mean())) + np.log(np.abs(error).mean()))
 
 
 def tables_of(fit: ExpectedValueFit, space: Space) -> AdditiveModel:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
 from hwgpt_blackbox.experiments.problems import Problem
@@ -25,15 +24,13 @@ EXACT = "exact front"
 HYPERPARAMETERS = ("embed_dim", "num_layers", "bias", "mlp_ratio", "num_heads")
 
 
-def front_matrix(problem: Problem, results: Sequence[StoredRun]) -> NDArray[np.uint8]:
+def front_matrix(problem: Problem, results: Sequence[StoredRun]) -> IntMatrix:
     """Canonical choice indices of the front of all trials of some runs, shape (n, columns)."""
     encoding = Encoding(find_space(problem.space))
     keep = nondominated(np.concatenate([result.expected for result in results]))
-    matrix = np.empty((int(keep.sum()), encoding.num_columns), dtype=np.uint8)
-    for j, (name, choices) in enumerate(encoding.space.choices.items()):
-        column = np.concatenate([r.frame[CONFIG + name].to_numpy() for r in results])[keep]
-        matrix[:, j] = np.searchsorted(np.array(choices), column)
-    return encoding.canonical(matrix).astype(np.uint8)
+    names = [CONFIG + name for name in encoding.names]
+    front = pd.concat([result.frame[names] for result in results])[keep]
+    return encoding.canonical(encoding.encode(front.set_axis(encoding.names, axis=1)))
 
 
 def shares(encoding: Encoding, matrix: IntMatrix) -> pd.DataFrame:

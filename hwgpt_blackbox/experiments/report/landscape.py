@@ -53,24 +53,11 @@ def correlation_table(sample: ArchitectureSample) -> pd.DataFrame:
     :raises MissingExtraError: scipy is not installed
     """
     require("scipy", extra="analysis")
-    from scipy.stats import kendalltau
-
-    names = [str(name) for name in sample.values]
-    taus = np.eye(len(names))
-    columns = [np.ascontiguousarray(sample.values[name]) for name in names]
-    for i in range(len(names)):
-        for j in range(i):
-            taus[i, j] = taus[j, i] = float(kendalltau(columns[i], columns[j]).statistic)
-    n = len(names)
-    return pd.DataFrame(
-        {
-            "space": sample.space,
-            "sample": sample.kind,
-            "a": np.repeat(names, n),
-            "b": np.tile(names, n),
-            "kendall_tau": taus.ravel(),
-        }
-    )
+    taus = sample.values.corr(method="kendall").rename_axis("b").reset_index()
+    table = taus.melt("b", var_name="a", value_name="kendall_tau")
+    return table.assign(space=sample.space, sample=sample.kind)[
+        ["space", "sample", "a", "b", "kendall_tau"]
+    ]
 
 
 def draw_correlations(table: pd.DataFrame) -> Figure:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DATA, FIGURES, PAGE, LATEX = "data", "figures", "index.html", "table.tex"
 TITLE = "HW-GPT-Bench experiments"
-"""Of the page, which tells a report from a folder of something else."""
+"""Title of the page; a folder whose page has it holds a report of ours."""
 
 SVG_DPI = 120
 """Of the dense layers of a vector figure, which are images."""

@@ -7,24 +7,19 @@ the few methods of ``Path`` that results need.
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 import secrets
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from hwgpt_blackbox.errors import OutputError
-from hwgpt_blackbox.storage.atomic_writes import clean_up, write_file
+from hwgpt_blackbox.hosting.addresses import parse
+from hwgpt_blackbox.storage.atomic_writes import write_file
 from hwgpt_blackbox.storage.remote import OBJECT_STORES, open_store, redact
 
 BROKEN = ".broken"
 """Suffix of files that were set aside."""
-
-_TEMPORARY = re.compile(r"\..+\.(?P<host>[A-Za-z0-9-]*)\.(?P<pid>\d+)\.[0-9a-f]{8}\.tmp")
 
 
 @dataclass(frozen=True)
@@ -117,7 +112,7 @@ def as_path(text: str | Path | RemotePath) -> AnyPath:
     >>> as_path("file:///tmp/results"), as_path("memory://results/")
     (PosixPath('/tmp/results'), RemotePath(url='memory://results'))
 
-    :raises InputError: a URL that fsspec cannot open
+    :raises InputError: a URL that names no folder, or that fsspec cannot open
     :raises MissingExtraError: a URL, and fsspec is not installed
     """
     if not isinstance(text, str):
@@ -125,9 +120,8 @@ def as_path(text: str | Path | RemotePath) -> AnyPath:
     protocol, separator, _ = text.partition("://")
     if not separator:
         return Path(text).expanduser()
-    if protocol in ("file", "local"):
-        parts = urlsplit(text)
-        return Path(unquote(parts.netloc + parts.path))
+    if protocol.lower() in ("file", "local"):
+        return Path(parse(text).url)
     path = RemotePath(text.rstrip("/"))
     path._open()
     return path
@@ -157,10 +151,13 @@ def write_bytes_atomically(path: AnyPath, data: bytes) -> None:
         if path.atomic_put:
             path.write_bytes(data)
             return
-        temporary = path.with_name(_temporary_name(path.name))
-        with _removed_on_failure(temporary):
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        try:
             temporary.write_bytes(data)
             temporary.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
     except Exception as error:  # every store raises its own
         raise _cannot_write(path, error) from error
 
@@ -185,55 +182,9 @@ def set_aside(path: AnyPath) -> AnyPath:
     return target
 
 
-def clean_temporaries(folder: AnyPath) -> int:
-    """Remove what killed processes of this machine left half-written.
-
-    :return: how many
-    """
-    if isinstance(folder, Path):
-        return clean_up(folder)
-    removed = 0
-    for path in folder.iterdir():
-        match = _TEMPORARY.fullmatch(path.name)
-        if match is not None and _is_left_over(match["host"], int(match["pid"])):
-            with contextlib.suppress(OSError):
-                path.unlink()
-                removed += 1
-    return removed
-
-
-def _is_left_over(host: str, process: int) -> bool:
-    if host == _host() and os.name == "posix":
-        try:
-            os.kill(process, 0)
-        except ProcessLookupError:
-            return True
-        except OSError:
-            pass
-    return False
-
-
-def _temporary_name(name: str) -> str:
-    return f".{name}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
-
-
-def _host() -> str:
-    return re.sub("[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
-
-
 def _cannot_write(path: AnyPath, error: Exception) -> OutputError:
     # What the system says names the temporary file, which is gone by now.
     reason = redact(str((error.strerror if isinstance(error, OSError) else None) or error))
     return OutputError(
         f"{path} cannot be written ({reason}); make room or name another folder, then run again"
     )
-
-
-@contextlib.contextmanager
-def _removed_on_failure(path: AnyPath) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:  # an interrupt, too, leaves nothing behind
-        with contextlib.suppress(OSError):
-            path.unlink()
-        raise

@@ -34,7 +34,6 @@ from hwgpt_blackbox.experiments.results.files import AnyPath
 from hwgpt_blackbox.experiments.results.provenance import provenance
 from hwgpt_blackbox.experiments.runs import (
     CONFIG,
-    EXPECTED,
     MEASURED,
     SIMULATED_TIME,
     TRIAL_ID,
@@ -84,8 +83,7 @@ class StoredRun:
     @property
     def expected(self) -> NDArray[np.float64]:
         """Expected objectives of the trials, natural units, shape (trials, objectives)."""
-        columns = [EXPECTED + target for target in self.run.problem.targets]
-        return self.frame[columns].to_numpy(dtype=np.float64)
+        return self.frame[self.run.expected_columns].to_numpy(dtype=np.float64)
 
 
 class _Buffer(io.BytesIO):
@@ -219,7 +217,7 @@ def _rules(run: RunSettings) -> dict[str, tuple[Callable[[NDArray[Any]], Any], s
         )
         for name, known in space.choices.items()
     }
-    objectives = [prefix + target for prefix in (MEASURED, EXPECTED) for target in targets]
+    objectives = [*(MEASURED + target for target in targets), *run.expected_columns]
     return {
         TRIAL_ID: (lambda ids: ids >= 0, "integers from 0"),
         SIMULATED_TIME: (_ascend, "finite seconds in ascending order"),

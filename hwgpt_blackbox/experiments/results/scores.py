@@ -18,7 +18,7 @@ from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.results.cumulative_hypervolume import cumulative
 from hwgpt_blackbox.experiments.results.files import write_atomically
 from hwgpt_blackbox.experiments.results.run_file import StoredRun
-from hwgpt_blackbox.experiments.runs import EXPECTED, SIMULATED_TIME, RunSettings
+from hwgpt_blackbox.experiments.runs import SIMULATED_TIME, RunSettings
 from hwgpt_blackbox.models.ideal_and_nadir import REFERENCE_POINT
 from hwgpt_blackbox.optimizers import METHODS
 
@@ -76,11 +76,6 @@ def _finite_matrix(values: ArrayLike) -> NDArray[np.float64]:
             "shape (n, objectives)"
         )
     return array
-
-
-def expected_columns(run: RunSettings) -> list[str]:
-    """Columns of the results that hold expected objectives, in their order."""
-    return [EXPECTED + target for target in run.problem.targets]
 
 
 def by_method(stored: Sequence[StoredRun]) -> dict[str, list[StoredRun]]:

@@ -24,7 +24,6 @@ from hwgpt_blackbox.experiments.results.files import (
     AnyPath,
     RemotePath,
     as_path,
-    clean_temporaries,
     set_aside,
     write_bytes_atomically,
 )
@@ -38,6 +37,7 @@ from hwgpt_blackbox.experiments.results.run_file import (
     encode,
 )
 from hwgpt_blackbox.experiments.runs import RunSettings
+from hwgpt_blackbox.storage.atomic_writes import clean_up
 
 logger = logging.getLogger(__name__)
 
@@ -85,9 +85,10 @@ class ResultStore:
             raise OutputError(
                 f"{self.folder} cannot be used ({error}); name a folder that can be written"
             ) from error
-        removed = clean_temporaries(self.folder) + clean_temporaries(runs)
-        if removed:
-            logger.info("%s: removed %d half-written files", self.folder, removed)
+        if isinstance(self.folder, Path) and isinstance(runs, Path):
+            removed = clean_up(self.folder) + clean_up(runs)
+            if removed:
+                logger.info("%s: removed %d half-written files", self.folder, removed)
         if not marker.exists():
             stated = {"schema_version": SCHEMA_VERSION, "kind": "results"}
             text = json.dumps({**stated, "id": secrets.token_hex(8)}) + "\n"

@@ -1,0 +1,1 @@
+"""The same problems for BoTorch, pymoo and Optuna: a module each, with a class ``Problem``."""
