@@ -171,10 +171,10 @@ def _limits(words: Sequence[str], device: str, known: Measured) -> dict[Column, 
 def _shown_columns(surrogate: Surrogate, device: str, objectives: Sequence[Column]) -> list[Column]:
     """What to print: everything on the device, or what depends on none; and the objectives."""
     known = surrogate.measured
-    if device in known.devices:
-        columns = list(dataset_columns(device, known).values())
-    else:
+    if device == ALL_DEVICES or not known.devices:
         columns = [Column(name) for name in known.metrics]
+    else:
+        columns = list(dataset_columns(device, known).values())
     return [*columns, *(c for c in dict.fromkeys(objectives) if c not in columns)]
 
 

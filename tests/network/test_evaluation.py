@@ -13,12 +13,11 @@ from helpers import own_space
 
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.domain.encoding import Encoding
-from hwgpt_blackbox.domain.model_config import architecture_of
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.network import build_model, load_model
 from hwgpt_blackbox.network.text import TokenStream
-from hwgpt_blackbox.storage.measurement_set import alone, read_configurations
+from hwgpt_blackbox.storage.measurement_set import alone
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
@@ -169,31 +168,6 @@ def test_commands_evaluate_and_extract_and_weights_give_the_evaluated_loss(
     built = build_model(json.loads(out.with_suffix(".json").read_text()))
     built.load_state_dict(model.state_dict())
     assert built.config.num_layers == row["num_layers"]
-
-
-def test_configurations_are_read_in_every_form(tmp_path: Path, supernet: Supernet):
-    configurations = sample(SPACE, 2, 0)
-    forms = [architecture_of(SPACE, configurations[0]), configurations[1]]
-    (tmp_path / "a.json").write_text(json.dumps(forms))
-    (tmp_path / "b.json").write_text(json.dumps(forms[0]))
-    evaluate(supernet, TEXT, configurations, tmp_path)
-    assert read_configurations(SPACE, tmp_path / "a.json") == configurations
-    assert read_configurations(SPACE, tmp_path / "b.json") == configurations[:1]
-    assert read_configurations(SPACE, tmp_path / "quality.csv") == configurations
-    (tmp_path / "bad.csv").write_text("num_layers,embed_dim\n1,16\n")
-    (tmp_path / "bad.json").write_text("{")
-    (tmp_path / "empty.json").write_text("[]")
-    wrong = configurations[0] | {"embed_dim": 17}
-    (tmp_path / "wrong.json").write_text(json.dumps([configurations[0], wrong]))
-    for name, error, message in (
-        ("bad.csv", InputError, "architecture 0: bias is None"),
-        ("bad.json", DataError, "holds no architectures"),
-        ("empty.json", DataError, "holds no architectures"),
-        ("wrong.json", InputError, "architecture 1: embed_dim is 17"),
-        ("absent.json", InputError, "cannot be read"),
-    ):
-        with pytest.raises(error, match=message):
-            read_configurations(SPACE, tmp_path / name)
 
 
 @pytest.mark.parametrize(
