@@ -111,7 +111,7 @@ def _targets(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
         try:
             _ = at and check_name(device)
         except InputError as error:
-            raise DataError(f"{place}: {printable(error)}") from None
+            raise DataError(f"{place}, of space {space.name}: {printable(error)}") from None
     return list(stated)
 
 
