@@ -7,25 +7,25 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.errors import InputError, require
 from hwgpt_blackbox.optimizers._base import MultiObjectiveSearcher
 from hwgpt_blackbox.optimizers._canonical import Canonicaliser
 from hwgpt_blackbox.optimizers._checks import checked_bool, checked_whole
 from hwgpt_blackbox.optimizers._features import (
     FeatureMap,
     Features,
+    Layout,
     checked_groups,
     infer_groups,
 )
-from hwgpt_blackbox.optimizers._pareto import nondominated_ranks
+from hwgpt_blackbox.optimizers._pareto import Values, nondominated_ranks
 from hwgpt_blackbox.optimizers._space import Codes
 from hwgpt_blackbox.optimizers._warping import absurd, bounded, units
-from hwgpt_blackbox.optimizers.bayesian.kernels import Prior, additive_prior, plain_prior
+from hwgpt_blackbox.optimizers.bayesian.additive import additive
 from hwgpt_blackbox.optimizers.bayesian.local_search import maximise, one_step_neighbours
 from hwgpt_blackbox.optimizers.bayesian.models import Belief, ObjectiveModels
-from hwgpt_blackbox.optimizers.bayesian.reproducible import one_thread
+from hwgpt_blackbox.optimizers.bayesian.outcome import Family
 
 KERNELS = ("auto", "plain", "additive")
 
@@ -34,9 +34,10 @@ _RANDOM = 200
 _AROUND_FRONT = 400
 _CLIMBERS = 5
 _STEPS = 12
+_DECIMALS = 6  # of scores
 _ENUMERATE = 1000  # configurations up to which all are scored
 
-Score = Callable[[Tensor, Tensor], Tensor]
+Score = Callable[[Values, Values], Features]
 """Mean and standard deviation, (n, objectives) each, to the acquisition's logarithm, (n,)."""
 
 
@@ -96,7 +97,7 @@ class BayesianSearcher(MultiObjectiveSearcher):
         chosen = checked_groups(self.space, groups) if kernel == "additive" else None
         self._features = FeatureMap(self.space, chosen)
         self._canonical = Canonicaliser(self.space, self.canonical_map)
-        self._models = ObjectiveModels(most, logarithms)
+        self._models = ObjectiveModels(_family(self._features.layout), most, logarithms)
         self._failures: list[Codes] = []
 
     # -- for subclasses ------------------------------------------------------------------------
@@ -115,8 +116,7 @@ class BayesianSearcher(MultiObjectiveSearcher):
             return self.random_new()
         if len(self.observations) + len(self.pending) < self.initial:
             return self.random_new()
-        with one_thread():
-            return self._best_new()
+        return self._best_new()
 
     def _best_new(self) -> Codes | None:
         """The best by the models of what was never suggested."""
@@ -132,7 +132,6 @@ class BayesianSearcher(MultiObjectiveSearcher):
             values / units(values),
             self._inputs(out),
             self._inputs(np.concatenate([lost, told[odd]])),
-            self._make_prior,
         )
         score = self._score(belief)
         pool = self._pool(taken)
@@ -147,19 +146,15 @@ class BayesianSearcher(MultiObjectiveSearcher):
         )
         return self.first_new(best)
 
-    def _make_prior(self, columns: int) -> Prior:
-        layout = self._features.layout
-        return plain_prior(columns) if layout is None else additive_prior(layout)
-
     def _inputs(self, codes: Codes) -> Features:
         canonical, active = self._canonical(codes)
         return self._features(canonical, active)
 
     def _value(self, belief: Belief, score: Score, codes: Codes) -> Features:
         features = self._inputs(codes)
-        mean, std = belief(features)
-        value: Features = (score(mean, std) + belief.log_feasible(features)).numpy()
-        return np.where(np.isnan(value), -np.inf, value)
+        value = score(*belief(features)) + belief.log_feasible(features)
+        # rounded: what is equal but for the order of sums, which depends on the machine, is equal
+        return np.where(np.isnan(value), -np.inf, np.round(value, _DECIMALS))
 
     def _admissible(self, codes: Codes, taken: set[bytes]) -> Codes:
         """Canonical codes, each once, without those that are taken."""
@@ -191,3 +186,16 @@ class BayesianSearcher(MultiObjectiveSearcher):
 
 def _names(codes: Codes) -> set[bytes]:
     return {row.tobytes() for row in codes}
+
+
+def _family(layout: Layout | None) -> Family:
+    """Models of features laid out so; None: those that know of no groups.
+
+    :raises MissingExtraError: BoTorch is needed and not installed
+    """
+    if layout is not None:
+        return additive(layout)
+    require("botorch", extra="bayesian")
+    from hwgpt_blackbox.optimizers.bayesian.plain import PLAIN
+
+    return PLAIN
