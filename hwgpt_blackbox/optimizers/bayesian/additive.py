@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from hwgpt_blackbox.models.portable_algebra import inverse_factor, product
 from hwgpt_blackbox.models.portable_arithmetic import exp, log
+from hwgpt_blackbox.optimizers._canonical import different_rows
 from hwgpt_blackbox.optimizers._features import Features, Layout
 from hwgpt_blackbox.optimizers.bayesian.outcome import Family, OutcomeModel
 from hwgpt_blackbox.optimizers.bayesian.quasi_newton import minimise
@@ -32,7 +32,7 @@ LEAST_NOISE = 1e-4
 
 _NOISE_PRIOR = (-4.0, 1.0)  # of its logarithm: BoTorch's
 _FIRST, _FURTHER = 40, 15  # evaluations of the likelihood, in a first fit and from the last one
-_TOLERANCE = 1e-3  # gain in log posterior density that is not worth an evaluation
+_TOLERANCE = 0.01  # gain in log posterior density that is not worth an evaluation
 _STRIPE = 64  # rows of a triangular factor that are multiplied at once
 _MIN_VARIANCE = 1e-18
 
@@ -79,15 +79,21 @@ class AdditivePrior:
             "log_noise_above_least": (1, -5.0, 1.0),
         }
         counts = [count for count, _, _ in table.values()]
-        self._names, self._ends = list(table), np.cumsum(counts)[:-1]
+        ends = itertools.accumulate(counts, initial=0)
+        self._places = {
+            name: slice(a, b) for name, (a, b) in zip(table, itertools.pairwise(ends), strict=True)
+        }
         self.centre = np.repeat([mean for _, mean, _ in table.values()], counts)
         self.spread = np.repeat([deviation for _, _, deviation in table.values()], counts)
+        self._logarithm = np.repeat([name.startswith("log_") for name in table], counts)
         self.context = list(layout.context)
         self.members = [column for block in layout.blocks for column in block]
-        ends = list(itertools.accumulate((len(block) for block in layout.blocks), initial=0))
+        sizes = [len(block) for block in layout.blocks]
+        ends = list(itertools.accumulate(sizes, initial=0))
         self._blocks = [slice(a, b) for a, b in itertools.pairwise(ends)]
-        self._steps = [np.arange(b - a, dtype=float) for a, b in itertools.pairwise(ends)]
-        self._gaps = [np.abs(np.subtract.outer(s, s)).astype(int) for s in self._steps]
+        self._block = np.repeat(np.arange(blocks), sizes)
+        self._step = np.concatenate([np.zeros(0), *(np.arange(size) for size in sizes)])
+        self._gaps = [np.abs(np.subtract.outer(s, s)) for s in map(np.arange, sizes)]
         self.far = math.sqrt(max(len(self.members), 1))
 
     def named(self, state: Vector) -> Values:
@@ -95,48 +101,42 @@ class AdditivePrior:
 
         ``noise`` is the variance of the noise.
         """
-        values = dict(zip(self._names, np.split(state, self._ends), strict=True))
-        plain = {k.removeprefix("log_"): exp(v) for k, v in values.items() if k != "slope"}
-        noise = LEAST_NOISE + plain["noise_above_least"]
-        return {**plain, "slope": values["slope"], "noise": noise}
+        plain = np.where(self._logarithm, exp(state), state)
+        values = {name.removeprefix("log_"): plain[at] for name, at in self._places.items()}
+        return {**values, "noise": LEAST_NOISE + values["noise_above_least"]}
 
     def packed(self, values: Values) -> Vector:
         """Derivatives by name as one vector, (hyperparameters,)."""
-        return np.concatenate([values[name.removeprefix("log_")] for name in self._names])
+        return np.concatenate([values[name.removeprefix("log_")] for name in self._places])
 
-    def _couplings(self, values: Values) -> Iterator[tuple[slice, Matrix, Matrix]]:
-        """Columns of each block; correlation and covariance of its members' effects."""
-        shared, own = values["shared_variance"], values["deviation_variance"]
-        lengths = values["position_lengthscale"]
-        for b, (block, steps, gaps) in enumerate(
-            zip(self._blocks, self._steps, self._gaps, strict=True)
-        ):
-            alike = exp(-steps / lengths[b])[gaps]
-            # divided by the number of members: a block's variance then does not grow with it
-            yield block, alike, (shared[b] + own[b] * alike) / len(steps)
+    def _alike(self, v: Values) -> list[Matrix]:
+        """Correlation of the deviations of each block's members."""
+        near = exp(-self._step / v["position_lengthscale"][self._block])
+        pairs = zip(self._blocks, self._gaps, strict=True)
+        return [near[block][gaps] for block, gaps in pairs]
 
-    def coupling(self, values: Values) -> Matrix:
+    def coupling(self, v: Values) -> Matrix:
         """Prior covariance of the effects of all members, (members, members)."""
         total = np.zeros((len(self.members), len(self.members)))
-        for block, _, covariance in self._couplings(values):
-            total[block, block] = covariance
+        for b, (block, alike) in enumerate(zip(self._blocks, self._alike(v), strict=True)):
+            covariance = v["shared_variance"][b] + v["deviation_variance"][b] * alike
+            # divided by the number of members: a block's variance then does not grow with it
+            total[block, block] = covariance / len(alike)
         return total
 
-    def coupling_slopes(self, values: Values, weights: Matrix) -> Values:
+    def coupling_slopes(self, v: Values, weights: Matrix) -> Values:
         """Derivatives of the sum of weights (members, members) times the coupling."""
-        slopes: dict[str, list[float]] = {
-            "shared_variance": [],
-            "deviation_variance": [],
-            "position_lengthscale": [],
-        }
-        for b, (block, alike, _) in enumerate(self._couplings(values)):
+        shared, own, bent = np.zeros((3, len(self._blocks)))
+        for b, (block, alike) in enumerate(zip(self._blocks, self._alike(v), strict=True)):
             inside = weights[block, block] / len(alike)
-            own = values["deviation_variance"][b] * inside * alike
-            bent = own * self._gaps[b] / values["position_lengthscale"][b]
-            slopes["shared_variance"].append(values["shared_variance"][b] * inside.sum())
-            slopes["deviation_variance"].append(own.sum())
-            slopes["position_lengthscale"].append(bent.sum())
-        return {name: np.array(slope, dtype=float) for name, slope in slopes.items()}
+            shared[b] = inside.sum()
+            inside *= alike
+            own[b], bent[b] = inside.sum(), (inside * self._gaps[b]).sum()
+        return {
+            "shared_variance": v["shared_variance"] * shared,
+            "deviation_variance": v["deviation_variance"] * own,
+            "position_lengthscale": v["deviation_variance"] * bent / v["position_lengthscale"],
+        }
 
     def penalty(self, state: Vector, values: Values) -> tuple[float, Vector]:
         """Negative logarithm of the prior, up to a constant, and its derivatives."""
@@ -201,7 +201,7 @@ class AdditivePoints:
 
     def __init__(self, prior: AdditivePrior, known: Features, pending: Features) -> None:
         self.prior, self.features = prior, np.concatenate([known, pending])
-        self.places, self.where = _different(self.features[:, prior.context])
+        self.places, self.where = different_rows(self.features[:, prior.context])
         self.apart = (self.places[:, None] - self.places[None]) ** 2
         self.members = np.ascontiguousarray(self.features[:, prior.members])
         squares = (self.members**2).sum(1)
@@ -217,12 +217,11 @@ class AdditivePoints:
 
     def covariance(self, v: Values) -> Parts:
         """Covariance of all points; the same bits on every machine."""
-        context, alike = (
-            exp(-0.5 * (self.apart / v[name] ** 2).sum(-1))
-            for name in ("context_lengthscale", "effect_lengthscale")
-        )
-        growth = exp(((self.places - 0.5) * v["slope"]).sum(-1))
-        context, scale = self.spread(context), self.spread(alike * np.outer(growth, growth))
+        lengths = v["context_lengthscale"], v["effect_lengthscale"]
+        logarithms = [-0.5 * (self.apart / length**2).sum(-1) for length in lengths]
+        growth = ((self.places - 0.5) * v["slope"]).sum(-1)
+        logarithms[1] += growth[:, None] + growth
+        context, scale = (self.spread(small) for small in exp(np.array(logarithms)))
         bend = self._distances / (v["rest_lengthscale"] * self.prior.far) ** 2
         rest = v["rest_variance"] * exp(-0.5 * bend)
         first = context * (v["context_variance"] + rest)
@@ -231,7 +230,7 @@ class AdditivePoints:
 
     def across(self, x: Features) -> Across:
         """What posteriors of all outcomes need to know of features (m, columns)."""
-        places, where = _different(x[:, self.prior.context])
+        places, where = different_rows(x[:, self.prior.context])
         members = np.ascontiguousarray(x[:, self.prior.members])
         distances = members @ (-2 * self.members.T)
         distances += (members**2).sum(1)[:, None]
@@ -239,14 +238,6 @@ class AdditivePoints:
         return Across(
             places, where, (places[:, None] - self.places[None]) ** 2, members, distances
         )
-
-
-def _different(rows: Matrix) -> tuple[Matrix, npt.NDArray[np.intp]]:
-    """The different rows, and which of them each row is: of continuous ones all, in any case."""
-    # as np.unique(axis=0), in a fraction of the time
-    names = (rows * np.random.default_rng(0).random(rows.shape[1])).sum(axis=1)
-    _, first, where = np.unique(names, return_index=True, return_inverse=True)
-    return rows[first], where.reshape(-1)
 
 
 class Evidence:

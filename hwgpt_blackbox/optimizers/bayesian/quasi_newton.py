@@ -12,7 +12,7 @@ Vector = npt.NDArray[np.float64]
 
 _LONGEST = 2.0  # step, in units of the coordinates
 _ENOUGH = 1e-4  # share of the promised decrease that a step has to bring (Armijo)
-_SHORTENED = 0.3
+_SHORTEST = 0.1  # share of a step that is tried in its place
 
 
 def minimise(
@@ -31,34 +31,38 @@ def minimise(
     :return: the best point seen, (d,)
     """
     point, (value, slope) = start, objective(start)
-    inverse = np.eye(len(start))
-    size, left = 1.0, evaluations - 1
+    inverse, left, fresh = np.eye(len(start)), evaluations - 1, True
     while left > 0 and math.isfinite(value):
         step = -(inverse * slope).sum(1)
-        promise = float(-(step * slope).sum())
-        if promise < tolerance:
+        promise = -float((step * slope).sum())
+        if promise < 2 * tolerance:  # of a parabola: half of it is gained
             break
-        step *= min(1.0, _LONGEST / math.sqrt(float((step * step).sum())))
-        promise, size = float(-(step * slope).sum()), 1.0
+        size = min(1.0, _LONGEST / math.sqrt(float((step * step).sum())))
         while left > 0:
             there = point + size * step
             found, new = objective(there)
             left -= 1
-            if found <= value - _ENOUGH * size * promise:
+            rise = found - value
+            if rise <= -_ENOUGH * size * promise:
                 break
-            size *= _SHORTENED
+            # to the minimum of the parabola through what is known, within bounds
+            bottom = 0.5 * size * promise / (rise + size * promise)
+            size *= min(max(bottom, _SHORTEST), 0.5)
         else:
             break
-        inverse = _updated(inverse, there - point, new - slope)
+        move, bend = there - point, new - slope
+        curvature = float((move * bend).sum())
+        if curvature > 1e-10 * float((move * move).sum()):
+            if fresh:
+                inverse *= curvature / float((bend * bend).sum())
+                fresh = False
+            inverse = _updated(inverse, move, bend, curvature)
         point, value, slope = there, found, new
     return point
 
 
-def _updated(inverse: Vector, step: Vector, bend: Vector) -> Vector:
+def _updated(inverse: Vector, step: Vector, bend: Vector, curvature: float) -> Vector:
     """The inverse Hessian after a step that changed the gradient by ``bend``."""
-    curvature = float((step * bend).sum())
-    if curvature <= 1e-10 * float((step * step).sum()):
-        return inverse
     pushed = (inverse * bend).sum(1)
     factor = (curvature + float((bend * pushed).sum())) / curvature**2
     crossed = np.outer(pushed, step) / curvature

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hwgpt_blackbox.errors import InputError, require
 from hwgpt_blackbox.optimizers._base import MultiObjectiveSearcher
@@ -23,7 +24,13 @@ from hwgpt_blackbox.optimizers._pareto import Values, nondominated_ranks
 from hwgpt_blackbox.optimizers._space import Codes
 from hwgpt_blackbox.optimizers._warping import absurd, bounded, units
 from hwgpt_blackbox.optimizers.bayesian.additive import additive
-from hwgpt_blackbox.optimizers.bayesian.local_search import maximise, one_step_neighbours
+from hwgpt_blackbox.optimizers.bayesian.local_search import (
+    Moves,
+    Neighbourhood,
+    Neighbours,
+    maximise,
+    names,
+)
 from hwgpt_blackbox.optimizers.bayesian.models import Belief, ObjectiveModels
 from hwgpt_blackbox.optimizers.bayesian.outcome import Family
 
@@ -33,7 +40,7 @@ KERNELS = ("auto", "plain", "additive")
 _RANDOM = 200
 _AROUND_FRONT = 400
 _CLIMBERS = 5
-_STEPS = 12
+_STEPS = 30
 _DECIMALS = 6  # of scores
 _ENUMERATE = 1000  # configurations up to which all are scored
 
@@ -98,6 +105,7 @@ class BayesianSearcher(MultiObjectiveSearcher):
         self._features = FeatureMap(self.space, chosen)
         self._canonical = Canonicaliser(self.space, self.canonical_map)
         self._models = ObjectiveModels(_family(self._features.layout), most, logarithms)
+        self._neighbourhood = Neighbourhood(self.space)
         self._failures: list[Codes] = []
 
     # -- for subclasses ------------------------------------------------------------------------
@@ -125,7 +133,7 @@ class BayesianSearcher(MultiObjectiveSearcher):
         told, _ = self._canonical(self.observations.X)
         out, _ = self._canonical(self.pending)
         lost, _ = self._canonical(np.array(self._failures).reshape(-1, len(self.space)))
-        taken = set() if self.allow_repeats else _names(np.concatenate([told, out, lost]))
+        taken = set() if self.allow_repeats else set(names(np.concatenate([told, out, lost])))
         values = bounded(values[~odd])
         belief = self._models.belief(
             self._inputs(told[~odd]),
@@ -139,8 +147,9 @@ class BayesianSearcher(MultiObjectiveSearcher):
             return None
         best, _ = maximise(
             functools.partial(self._value, belief, score),
-            functools.partial(self._admissible_neighbours, taken=taken),
+            self._neighbours,
             pool,
+            taken=taken,
             starts=_CLIMBERS,
             max_steps=_STEPS,
         )
@@ -156,36 +165,23 @@ class BayesianSearcher(MultiObjectiveSearcher):
         # rounded: what is equal but for the order of sums, which depends on the machine, is equal
         return np.where(np.isnan(value), -np.inf, np.round(value, _DECIMALS))
 
-    def _admissible(self, codes: Codes, taken: set[bytes]) -> Codes:
-        """Canonical codes, each once, without those that are taken."""
-        canonical, _ = self._canonical(codes)
-        unique = {row.tobytes(): row for row in canonical}
-        fresh = [row for name, row in unique.items() if name not in taken]
-        return np.array(fresh).reshape(-1, len(self.space))
-
-    def _admissible_neighbours(self, codes: Codes, taken: set[bytes]) -> Codes:
-        _, active = self._canonical(codes[:1])
-        around = one_step_neighbours(self.space, codes[0], active[0], self.rng)
-        return self._admissible(around, taken)
+    def _neighbours(self, codes: Codes, among: Sequence[Moves | None] | None = None) -> Neighbours:
+        """Canonical codes around canonical ones, by certain moves or all."""
+        around = self._neighbourhood(*self._canonical(codes), self.rng, among)
+        return around._replace(points=self._canonical(around.points)[0])
 
     def _pool(self, taken: set[bytes]) -> Codes:
+        """Canonical codes to start from, each once, without those that are taken."""
         if self.space.size <= _ENUMERATE:
-            return self._admissible(self.space.all_codes(), taken)
-        front = self.observations.X[nondominated_ranks(self.observations.Y) == 0]
-        front, active = self._canonical(front)
-        around = [
-            one_step_neighbours(self.space, row, free, self.rng)
-            for row, free in zip(front, active, strict=True)
-        ]
-        neighbours = np.concatenate(around)
-        picks = self.rng.permutation(len(neighbours))[:_AROUND_FRONT]
-        return self._admissible(
-            np.concatenate([self.space.sample(self.rng, _RANDOM), neighbours[picks]]), taken
-        )
-
-
-def _names(codes: Codes) -> set[bytes]:
-    return {row.tobytes() for row in codes}
+            pool = self.space.all_codes()
+        else:
+            front = self.observations.X[nondominated_ranks(self.observations.Y) == 0]
+            around = self._neighbours(self._canonical(front)[0]).points
+            picks = self.rng.permutation(len(around))[:_AROUND_FRONT]
+            pool = np.concatenate([self.space.sample(self.rng, _RANDOM), around[picks]])
+        pool, _ = self._canonical(pool)
+        rows = {name: i for i, name in enumerate(names(pool)) if name not in taken}
+        return pool[list(rows.values())]
 
 
 def _family(layout: Layout | None) -> Family:
