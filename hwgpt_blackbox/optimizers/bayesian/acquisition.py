@@ -24,8 +24,9 @@ Vector = npt.NDArray[np.float64]
 _TINY_STD = 1e-12
 _CANCELLING = 1e-6  # improvements, in standard deviations, below which rounding would show
 _MOST_BOXES = 2000
+_FAR = 1e6  # stands for infinity
 _LOG_ROOT_2PI = 0.5 * math.log(2 * math.pi)
-_ROWS = 256  # candidates that are scored together: their arrays stay in the cache
+_ELEMENTS = 2**14  # candidates times boxes of one array, which then stays in the cache
 
 _CENTRE = 4.0
 _TAIL = (
@@ -67,104 +68,105 @@ def _tail(t: Vector) -> Vector:
     return np.asarray(total / (1 + t * t))
 
 
-def expected_gain(z: Vector) -> Vector:
-    """``E[(z - x)+]`` of a standard normal x, any shape; z may be infinite."""
-    t = np.minimum(np.abs(z), 1e6)
-    return np.asarray(np.exp(-0.5 * t * t - _LOG_ROOT_2PI) * _tail(t) + np.maximum(z, 0.0))
+def _gain(z: Vector) -> tuple[Vector, Vector, Vector]:
+    """``E[(z - x)+]`` of a standard normal x, any shape; and its density and tail at -abs(z)."""
+    t = np.minimum(np.abs(z), _FAR)
+    logarithm = -0.5 * t * t - _LOG_ROOT_2PI
+    tail = _tail(t)
+    return np.exp(logarithm) * tail + np.maximum(z, 0.0), logarithm, tail
 
 
 def log_expected_gain(z: Vector) -> Vector:
-    """Logarithm of :func:`expected_gain`, without underflow (Ament et al. 2023)."""
-    low = np.minimum(z, 0.0)
-    below = -0.5 * low * low - _LOG_ROOT_2PI + np.log(_tail(np.minimum(-low, 1e100)))
+    """Logarithm of ``E[(z - x)+]`` of a standard normal x, without underflow (Ament et al. 2023)."""
+    return _log_gain(z, *_gain(z))
+
+
+def _log_gain(z: Vector, gain: Vector, logarithm: Vector, tail: Vector) -> Vector:
     with np.errstate(divide="ignore"):
-        return np.where(z < 0, below, np.log(expected_gain(z)))
+        return np.where(z < 0, logarithm + np.log(tail), np.log(gain))
 
 
-def non_dominated_cells(front: Values, reference: Vector) -> tuple[Values, Values]:
-    """Boxes that fill the region not dominated by ``front`` and better than ``reference``.
+class Cells:
+    """Boxes that fill the region not dominated by a front and better than a reference point.
 
-    Each point cuts what it dominates out of the boxes so far.
+    Each point of the front cuts what it dominates out of the boxes so far.
 
     :param front: (points, objectives), minimised; dominated points and none at all are allowed.
         From four objectives on, points in crowded places are left out once there are 2,000 boxes.
     :param reference: (objectives,)
-    :return: corners ``best`` and ``worst`` of the boxes, each (boxes, objectives), ``best <
-        worst``; ``best`` may be minus infinity
+    :ivar best: corners of the boxes, (boxes, objectives), less than ``worst``; may be minus
+        infinity
+    :ivar worst: opposite corners, (boxes, objectives)
     """
-    best, worst = np.full((1, len(reference)), -np.inf), np.array(reference)[None]
-    front = front[(front < reference).all(axis=1)]
-    front = front[nondominated_ranks(front) == 0]
-    if len(reference) > 3:
-        front = front[np.argsort(-crowding_distances(front), kind="stable")]
-    else:
-        front = front[np.lexsort(front.T[::-1])]
-    for point in front:
-        cut = (point < worst).all(axis=1)
-        low, high = best[cut], worst[cut]
-        bests, worsts = [best[~cut]], [worst[~cut]]
+
+    def __init__(self, front: Values, reference: Vector) -> None:
+        self.best, self.worst = np.full((1, len(reference)), -np.inf), np.array(reference)[None]
+        front = front[(front < reference).all(axis=1)]
+        front = front[nondominated_ranks(front) == 0]
+        many = len(reference) > 3
+        crowding = -crowding_distances(front) if many else front[:, 0]
+        for point in front[np.argsort(crowding, kind="stable")]:
+            self._cut(point)
+            if many and len(self.best) > _MOST_BOXES:
+                break
+        # A front of p points has p + 2 distinct coordinates but many more boxes from three
+        # objectives on: the costly function is evaluated at the coordinates, then looked up.
+        self._sides = []
+        for sides in zip(self.worst.T, self.best.T, strict=True):
+            values, where = np.unique(np.concatenate(sides), return_inverse=True)
+            self._sides.append((values, np.split(where.reshape(-1), 2)))
+
+    def _cut(self, point: Vector) -> None:
+        """Take away what a point dominates."""
+        cut = (point < self.worst).all(axis=1)
+        low, high = self.best[cut], self.worst[cut]
+        bests, worsts = [self.best[~cut]], [self.worst[~cut]]
         for k, value in enumerate(point):
             split = low[:, k] < value
             bests.append(low[split])
             worsts.append(high[split])
             worsts[-1][:, k] = value
             low[:, k] = np.maximum(low[:, k], value)
-        best, worst = np.concatenate(bests), np.concatenate(worsts)
-        if len(best) > _MOST_BOXES and len(reference) > 3:
-            break
-    return best, worst
+        self.best, self.worst = np.concatenate(bests), np.concatenate(worsts)
 
+    def log_expected_improvement(self, mean: Values, std: Values) -> Vector:
+        """Logarithm of the expected hypervolume improvement (Daulton et al. 2020, section 3).
 
-def log_expected_hypervolume_improvement(
-    mean: Values, std: Values, best: Values, worst: Values
-) -> Vector:
-    """Logarithm of the expected hypervolume improvement (Daulton et al. 2020, section 3).
+        Within a box the improvement is the product over objectives of the part of the side that a
+        new value covers, hence its expectation the product of ``E[(worst - y)+] - E[(best - y)+]``.
 
-    Within a box the improvement is the product over objectives of the part of the side that a
-    new value covers, hence its expectation the product of ``E[(worst - y)+] - E[(best - y)+]``.
+        :param mean: (candidates, objectives)
+        :param std: (candidates, objectives), positive
+        :return: (candidates,)
+        """
+        std = np.maximum(std, _TINY_STD)
+        rows = max(1, _ELEMENTS // len(self.best))
+        parts = [slice(start, start + rows) for start in range(0, len(mean), rows)]
+        return np.concatenate([np.zeros(0), *(self._log_gain(mean[p], std[p]) for p in parts)])
 
-    :param mean: (candidates, objectives)
-    :param std: (candidates, objectives), positive
-    :param best: (boxes, objectives) from :func:`non_dominated_cells`
-    :param worst: (boxes, objectives)
-    :return: (candidates,)
-    """
-    # A front of p points has p + 2 distinct coordinates but many more boxes from three
-    # objectives on: evaluate the costly function at the coordinates, then look it up.
-    sides = [
-        np.unique(np.concatenate([w, b]), return_inverse=True)
-        for w, b in zip(worst.T, best.T, strict=True)
-    ]
-    coordinates = [(values, np.split(where.reshape(-1), 2)) for values, where in sides]
-    std = np.maximum(std, _TINY_STD)
-    rows = max(1, _ROWS * 64 // max(64, len(best)))
-    parts = [slice(start, start + rows) for start in range(0, len(mean), rows)]
-    return np.concatenate([np.zeros(0), *(_log_ehvi(mean[p], std[p], coordinates) for p in parts)])
-
-
-def _log_ehvi(mean: Values, std: Values, coordinates: list[tuple[Vector, list[Vector]]]) -> Vector:
-    # Plain numbers wherever they do (they cost much less), logarithms where they would cancel.
-    volume: Vector | None = None
-    for k, (values, (at_worst, at_best)) in enumerate(coordinates):
-        plain = expected_gain((values - mean[:, k : k + 1]) / std[:, k : k + 1])
-        side = plain[:, at_worst] - plain[:, at_best]
-        volume = side if volume is None else np.multiply(volume, side, out=volume)
-    assert volume is not None
-    improvement = volume.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        result = np.log(np.maximum(improvement, 0.0))
+    def _log_gain(self, mean: Values, std: Values) -> Vector:
+        # Plain numbers wherever they do (they cost much less), logarithms where they would cancel.
+        z = [
+            (values - mean[:, k : k + 1]) / std[:, k : k + 1]
+            for k, (values, _) in enumerate(self._sides)
+        ]
+        gains = [_gain(at) for at in z]
+        volume = np.ones((len(mean), len(self.best)))
+        for (plain, _, _), (_, (at_worst, at_best)) in zip(gains, self._sides, strict=True):
+            volume *= plain[:, at_worst] - plain[:, at_best]
+        improvement = volume.sum(axis=1)
         small = np.flatnonzero(~(improvement > _CANCELLING))
-        if len(small):
-            total = np.zeros((len(small), volume.shape[1]))
-            for k, (values, (at_worst, at_best)) in enumerate(coordinates):
-                z = (values - mean[small, k : k + 1]) / std[small, k : k + 1]
-                table = log_expected_gain(z)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            result = np.log(np.maximum(improvement, 0.0))
+            total = np.zeros((len(small), len(self.best)))
+            for at, parts, (_, (at_worst, at_best)) in zip(z, gains, self._sides, strict=True):
+                table = _log_gain(at[small], *(part[small] for part in parts))
                 upper, lower = table[:, at_worst], table[:, at_best]
                 # equal corners give log(0) = -inf, as they should
                 total += upper + np.log(-np.expm1(np.minimum(lower - upper, 0.0)))
             top = np.maximum(total.max(axis=1, keepdims=True), -1e300)
             result[small] = top[:, 0] + np.log(np.exp(total - top).sum(axis=1))
-    return np.asarray(result + np.log(std).sum(axis=1))
+        return np.asarray(result + np.log(std).sum(axis=1))
 
 
 def log_expected_improvement(mean: Vector, std: Vector, best: float) -> Vector:

@@ -32,7 +32,7 @@ LEAST_NOISE = 1e-4
 
 _NOISE_PRIOR = (-4.0, 1.0)  # of its logarithm: BoTorch's
 _FIRST, _FURTHER = 40, 15  # evaluations of the likelihood, in a first fit and from the last one
-_TOLERANCE = 0.01  # gain in log posterior density that is not worth an evaluation
+_TOLERANCE = 0.02  # gain in log posterior density that is not worth an evaluation
 _STRIPE = 64  # rows of a triangular factor that are multiplied at once
 _MIN_VARIANCE = 1e-18
 

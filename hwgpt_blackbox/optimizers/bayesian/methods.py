@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import Any
@@ -159,7 +158,4 @@ class EHVI(BayesianSearcher):
         front = _front(seen)
         _, extent = _front_scale(seen)
         reference = np.maximum(front.max(axis=0) + 0.1 * extent, belief.reach)
-        best, worst = acquisition.non_dominated_cells(front, reference)
-        return functools.partial(
-            acquisition.log_expected_hypervolume_improvement, best=best, worst=worst
-        )
+        return acquisition.Cells(front, reference).log_expected_improvement

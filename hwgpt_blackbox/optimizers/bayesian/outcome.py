@@ -14,7 +14,7 @@ from hwgpt_blackbox.optimizers._features import Features
 
 Vector = npt.NDArray[np.float64]
 
-_GROWTH = 0.1  # share of new observations after which hyperparameters are fitted again
+_GROWTH = 0.15  # share of new observations after which hyperparameters are fitted again
 
 
 class Posterior(Protocol):

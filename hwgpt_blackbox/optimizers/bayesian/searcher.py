@@ -39,7 +39,7 @@ KERNELS = ("auto", "plain", "additive")
 # Effort of the search of the acquisition function: chosen for the time of a suggestion, not tuned.
 _RANDOM = 200
 _AROUND_FRONT = 400
-_CLIMBERS = 5
+_CLIMBERS = 3
 _STEPS = 30
 _DECIMALS = 6  # of scores
 _ENUMERATE = 1000  # configurations up to which all are scored
