@@ -119,9 +119,7 @@ class Canonicaliser:
                         governors.add(i)
         return sorted(governors)
 
-    def _learn(
-        self, canonical: Callable[[Codes], Codes], combination: int, codes: Codes
-    ) -> None:
+    def _learn(self, canonical: Callable[[Codes], Codes], combination: int, codes: Codes) -> None:
         """Active hyperparameters, and values of the others, for one combination of governors."""
         values, active = canonical(codes), self._active[combination]
         for i in np.flatnonzero(self._strides == 0):

@@ -193,9 +193,7 @@ def augmented_chebyshev(values: Values, weights: Vector, rho: float) -> Vector:
     return np.asarray(weighted.max(axis=-1) + rho * weighted.sum(axis=-1))
 
 
-def log_expected_scalar_improvement(
-    scalars: Values, best: float, softness: float = 1e-6
-) -> Vector:
+def log_expected_scalar_improvement(scalars: Values, best: float, softness: float = 1e-6) -> Vector:
     """Logarithm of the expected improvement of a scalarisation, from samples of it.
 
     Where no sample improves, a tail that falls with the square of the distance keeps an order, as

@@ -146,9 +146,7 @@ class AdditivePrior:
         mean, deviation = _NOISE_PRIOR
         logarithm = log(noise)
         standard = (logarithm - mean) / deviation
-        total = 0.5 * float((away[:-1] ** 2).sum()) + float(
-            (logarithm + 0.5 * standard**2)[0]
-        )
+        total = 0.5 * float((away[:-1] ** 2).sum()) + float((logarithm + 0.5 * standard**2)[0])
         slope[-1:] = (1 + standard / deviation) * above / noise
         return total, slope
 
@@ -235,9 +233,7 @@ class AdditivePoints:
         distances = members @ (-2 * self.members.T)
         distances += (members**2).sum(1)[:, None]
         distances += (self.members**2).sum(1)
-        return Across(
-            places, where, (places[:, None] - self.places[None]) ** 2, members, distances
-        )
+        return Across(places, where, (places[:, None] - self.places[None]) ** 2, members, distances)
 
 
 class Evidence:
@@ -360,9 +356,7 @@ class AdditiveModel(OutcomeModel):
         if refit or self.state is None:
             known = AdditivePoints(prior, points.features[:n], points.features[:0])
             evidence = Evidence(known, y)
-            start, most = (
-                (prior.centre, _FIRST) if self.state is None else (self.state, _FURTHER)
-            )
+            start, most = (prior.centre, _FIRST) if self.state is None else (self.state, _FURTHER)
 
             def scaled(u: Vector) -> tuple[float, Vector]:
                 value, slope = evidence(prior.centre + prior.spread * u)

@@ -34,18 +34,20 @@ def _front_scale(seen: Values) -> tuple[Vector, Vector]:
 
 
 def _normal_draws(count: int, rng: np.random.Generator) -> Values:
-    """Quasi-random draws of so many standard normals: a shifted lattice, (samples, count).
+    """Quasi-random draws of so many standard normals, (samples, count).
 
-    Its steps are powers of the generalised golden ratio (Roberts 2018).
+    A shifted lattice, whose steps are powers of the generalised golden ratio (Roberts 2018), and
+    its mirror image.
     """
     ratio = 2.0
     for _ in range(50):
         ratio = (1 + ratio) ** (1 / (count + 1))
     steps = ratio ** -np.arange(1.0, count + 1)
-    places = (rng.random(count) + np.arange(1, _SAMPLES + 1)[:, None] * steps) % 1.0
+    places = (rng.random(count) + np.arange(_SAMPLES // 2)[:, None] * steps) % 1.0
     quantile = NormalDist().inv_cdf
     inside = places.clip(1e-9, 1 - 1e-9).ravel().tolist()
-    return np.array([quantile(place) for place in inside]).reshape(places.shape)
+    draws = np.array([quantile(place) for place in inside]).reshape(places.shape)
+    return np.concatenate([draws, -draws])
 
 
 def _checked_weights(weights: Any) -> list[float]:
@@ -88,7 +90,10 @@ class RSBO(BayesianSearcher):
 
         def score(mean: Values, std: Values) -> Vector:
             centre, spread = (mean - ideal) * (weights / extent), std * (weights / extent)
-            largest, total = np.full((_SAMPLES, len(mean)), -np.inf), np.zeros((_SAMPLES, len(mean)))
+            largest, total = (
+                np.full((_SAMPLES, len(mean)), -np.inf),
+                np.zeros((_SAMPLES, len(mean))),
+            )
             for k in range(count):  # as augmented_chebyshev of centre + draws * spread
                 values = np.outer(draws[:, k], spread[:, k])
                 values += centre[:, k]

@@ -52,9 +52,7 @@ class OutcomeModel:
         """Whether there are so many observations that the hyperparameters want a refit."""
         return observations >= self.fitted_at + max(1, math.ceil(_GROWTH * self.fitted_at))
 
-    def posterior(
-        self, points: Points, y: Vector, *, observations: int, refit: bool
-    ) -> Posterior:
+    def posterior(self, points: Points, y: Vector, *, observations: int, refit: bool) -> Posterior:
         """Posterior of the standardised outcome, after a refit if asked.
 
         :param points: of which the first n are known, n >= 2

@@ -6,13 +6,10 @@ import numpy as np
 import pytest
 from syne_tune.config_space import choice, loguniform, uniform
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("botorch")
-
-from hwgpt_blackbox.errors import InputError  # noqa: E402
-from hwgpt_blackbox.optimizers import make_scheduler  # noqa: E402
-from hwgpt_blackbox.optimizers._pareto import nondominated_ranks  # noqa: E402
-from hwgpt_blackbox.optimizers.bayesian.methods import EHVI, LSBO, RSBO  # noqa: E402
+from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.optimizers import make_scheduler
+from hwgpt_blackbox.optimizers._pareto import nondominated_ranks
+from hwgpt_blackbox.optimizers.bayesian.methods import EHVI, LSBO, RSBO
 
 LAYERS = 4
 SPACE = {
