@@ -317,7 +317,7 @@ class AdditivePosterior:
         """Mean and standard deviation (without noise) at ``points.across(...)``: (m,) each."""
         v, n = self._v, len(self._weights)
         context, alike = (
-            np.exp((at.apart @ (-0.5 / v[name] ** 2)))
+            np.exp(at.apart @ (-0.5 / v[name] ** 2))
             for name in ("context_lengthscale", "effect_lengthscale")
         )
         growth = np.exp((at.places - 0.5) @ v["slope"])

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hwgpt_blackbox.errors import InputError, require
 from hwgpt_blackbox.optimizers._base import MultiObjectiveSearcher

@@ -82,6 +82,7 @@ def test_goes_on_exactly_after_pickling(method, kernel):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_no_global_random_state_is_touched_or_used(method):
+    torch = pytest.importorskip("torch")
     runs = []
     for seed in (0, 1):
         torch.manual_seed(seed)
