@@ -203,9 +203,9 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
     def suggest(self, **kwargs: Any) -> dict[str, Any] | None:
         """Next configuration, constants included; None once the space is exhausted."""
         config = self._next_point()
+        codes: Codes | None
         if config is not None:
-            codes = self.space.encode(config)
-            key = self._key(config)
+            codes, key = self.space.encode(config), self._key(config)
         else:
             codes = self._propose() if self.space.size > 1 else None
             if codes is not None and len(self._candidates):

@@ -122,7 +122,7 @@ class Canonicaliser:
     def _learn(self, canonical: Callable[[Codes], Codes], combination: int, codes: Codes) -> None:
         """Active hyperparameters, and values of the others, for one combination of governors."""
         values, active = canonical(codes), self._active[combination]
-        for i in np.flatnonzero(self._strides == 0):
+        for i in np.flatnonzero(self._strides == 0).tolist():
             for other in self._others(i, codes[i])[:1]:
                 changed = codes.copy()
                 changed[i] = other

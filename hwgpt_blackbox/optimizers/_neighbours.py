@@ -92,20 +92,21 @@ class RE(NeighbourSearcher):
             initial = -(-self.population_size // 2)
         super().__init__(config_space, initial=initial, sample_size=sample_size, **common)
         self._population: deque[int] = deque(maxlen=self.population_size)  # rows of results
-        self._values: Values | None = None  # of each member; None: to be found
-        self._ranks = np.zeros(0, dtype=np.int64)  # of each member
-        self._lots = np.zeros(0)  # of each member: chance
+        self._stale = True  # what follows, of each member
+        self._values: Values = np.empty((0, 0))
+        self._ranks = np.zeros(0, dtype=np.int64)
+        self._lots = np.zeros(0)  # chance
         self._crowding: dict[int, dict[int, float]] = {}  # of the members of a rank, if known
 
     def _compare(self) -> None:
-        if self._values is None:
+        if self._stale:
+            self._stale = False
             self._values = self._denoised()[0][list(self._population)]
             self._ranks = nondominated_ranks(self._values)
             self._lots = self.rng.random(len(self._ranks))
             self._crowding = {}
 
     def _parent(self) -> int:
-        assert self._values is not None
         sample = self.rng.integers(len(self._ranks), size=self.sample_size)
         ranks = self._ranks[sample]
         rank = int(ranks.min())
@@ -119,7 +120,7 @@ class RE(NeighbourSearcher):
 
     def _observed(self, codes: Codes, values: Values) -> None:
         self._population.append(len(self.observations) - 1)
-        self._values = None
+        self._stale = True
 
 
 class LS(NeighbourSearcher):

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ print(hashlib.sha256(factor.tobytes() + product(factor, factor.T).tobytes()).hex
 def test_every_blas_kernel_gives_the_same_bits():
     found = {
         subprocess.run(
-            [sys.executable, "-c", BITS, os.path.dirname(__file__)],
+            [sys.executable, "-c", BITS, str(Path(__file__).parent)],
             env={**os.environ, **extra},
             stdout=subprocess.PIPE,
             check=True,

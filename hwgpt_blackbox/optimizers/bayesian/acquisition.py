@@ -52,7 +52,7 @@ _TAIL = (
     -1.249626848875093e-06,
     -1.3341895033289948e-07,
 )
-"""Polynomial of ``(1 + t**2) (1 - t m(t))`` in ``(t - 4) / (t + 4)``, m being Mills' ratio; to 3e-13.
+"""Polynomial of ``(1 + t**2) (1 - t m(t))`` in ``(t - 4) / (t + 4)``, m Mills' ratio: to 3e-13.
 
 Interpolated at Chebyshev's points, as Shepherd and Laframboise (1981) do for erfc.
 """
@@ -77,7 +77,7 @@ def _gain(z: Vector) -> tuple[Vector, Vector, Vector]:
 
 
 def log_expected_gain(z: Vector) -> Vector:
-    """Logarithm of ``E[(z - x)+]`` of a standard normal x, without underflow (Ament et al. 2023)."""
+    """Logarithm of ``E[(z - x)+]`` of a standard normal x, without underflow (Ament 2023)."""
     return _log_gain(z, *_gain(z))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,12 @@ _FIRST, _FURTHER = 40, 15  # evaluations of the likelihood, in a first fit and f
 _TOLERANCE = 0.02  # gain in log posterior density that is not worth an evaluation
 _STRIPE = 64  # rows of a triangular factor that are multiplied at once
 _MIN_VARIANCE = 1e-18
+
+
+def _slices(sizes: Sequence[int]) -> list[slice]:
+    """Consecutive slices of the given sizes."""
+    ends = itertools.accumulate(sizes, initial=0)
+    return [slice(a, b) for a, b in itertools.pairwise(ends)]
 
 
 class AdditivePrior:
@@ -79,18 +86,14 @@ class AdditivePrior:
             "log_noise_above_least": (1, -5.0, 1.0),
         }
         counts = [count for count, _, _ in table.values()]
-        ends = itertools.accumulate(counts, initial=0)
-        self._places = {
-            name: slice(a, b) for name, (a, b) in zip(table, itertools.pairwise(ends), strict=True)
-        }
+        self._places = dict(zip(table, _slices(counts), strict=True))
         self.centre = np.repeat([mean for _, mean, _ in table.values()], counts)
         self.spread = np.repeat([deviation for _, _, deviation in table.values()], counts)
         self._logarithm = np.repeat([name.startswith("log_") for name in table], counts)
         self.context = list(layout.context)
         self.members = [column for block in layout.blocks for column in block]
         sizes = [len(block) for block in layout.blocks]
-        ends = list(itertools.accumulate(sizes, initial=0))
-        self._blocks = [slice(a, b) for a, b in itertools.pairwise(ends)]
+        self._blocks = _slices(sizes)
         self._block = np.repeat(np.arange(blocks), sizes)
         self._step = np.concatenate([np.zeros(0), *(np.arange(size) for size in sizes)])
         self._gaps = [np.abs(np.subtract.outer(s, s)) for s in map(np.arange, sizes)]
@@ -366,9 +369,10 @@ class AdditiveModel(OutcomeModel):
             best = minimise(scaled, u, evaluations=most, tolerance=_TOLERANCE)
             self.state, self._features = prior.centre + prior.spread * best, None
         v = prior.named(self.state)
-        same = self._features is not None and self._inverse is not None
-        shared = _same_rows(self._features, points.features) if same else 0
-        old = self._inverse[:shared, :shared] if same else None
+        old = None
+        if self._features is not None and self._inverse is not None:
+            shared = _same_rows(self._features, points.features)
+            old = self._inverse[:shared, :shared]
         inverse = inverse_factor(_noisy(points.covariance(v), v), old)
         self._features, self._inverse = points.features, inverse
         return AdditivePosterior(points, v, inverse, y)

@@ -107,7 +107,8 @@ def names(points: Points) -> list[bytes]:
     """A name of each of the points (n, columns): equal for equal ones."""
     points = np.ascontiguousarray(points)
     kind = np.dtype((np.void, max(points.itemsize * points.shape[1], 1)))
-    return points.view(kind).ravel().tolist() if points.size else [b""] * len(points)
+    named: list[bytes] = points.view(kind).ravel().tolist() if points.size else []  # type: ignore[assignment]
+    return named or [b""] * len(points)
 
 
 def maximise(

@@ -22,7 +22,7 @@ Vector = npt.NDArray[np.float64]
 
 
 def _front(seen: Values) -> Values:
-    return seen[nondominated_ranks(seen) == 0]
+    return np.asarray(seen[nondominated_ranks(seen) == 0])
 
 
 def _front_scale(seen: Values) -> tuple[Vector, Vector]:

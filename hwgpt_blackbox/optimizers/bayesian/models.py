@@ -100,7 +100,7 @@ class Belief:
         if self.success is None or self.feasible is None:
             return np.zeros(len(features))
         mean, _ = self.success(self.feasible.across(features))
-        return np.log(mean.clip(_LEAST_FEASIBLE, 1.0))
+        return np.asarray(np.log(mean.clip(_LEAST_FEASIBLE, 1.0)))
 
 
 def _predict(

@@ -65,9 +65,10 @@ class OutcomeModel:
         refit = refit or not self.fitted_at
         if refit:
             self.fitted_at = observations
-        return self._posterior(points, (y - self.shift) / self.scale, refit)
+        found: Posterior = self._posterior(points, (y - self.shift) / self.scale, refit)
+        return found
 
-    def _posterior(self, points: Any, y: Vector, refit: bool) -> Posterior:
+    def _posterior(self, points: Any, y: Vector, refit: bool) -> Any:
         """Posterior of a standardised outcome, (n,)."""
         raise NotImplementedError
 
