@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-_BLOCK = 32  # rows of a factor that are computed together
+BLOCK = 32
+"""Rows of a factor that are computed together."""
 
 
 def product(a: Array, b: Array) -> Array:
@@ -53,7 +54,7 @@ def inverse_factor(matrix: Array, known: Array | None = None) -> Array:
 
     :param matrix: (n, n), symmetric
     :param known: the result for a leading block of the matrix, (m, m): only the rest is computed,
-        with the same bits
+        with the same bits, and rows of the matrix before m - ``BLOCK`` are not read
     :return: J, (n, n), lower triangular, with J' J the inverse of the matrix. Where the matrix is
         not positive definite, J is not finite.
     """
@@ -61,10 +62,10 @@ def inverse_factor(matrix: Array, known: Array | None = None) -> Array:
     inverse = np.zeros((n, n))
     start = 0
     if known is not None:
-        start = len(known) // _BLOCK * _BLOCK
+        start = len(known) // BLOCK * BLOCK
         inverse[:start, :start] = known[:start, :start]
-    for p in range(start, n, _BLOCK):
-        q = min(p + _BLOCK, n)
+    for p in range(start, n, BLOCK):
+        q = min(p + BLOCK, n)
         before = inverse[:p, :p]
         across = product(matrix[p:q, :p], before.T)
         own = _small_inverse_factor(matrix[p:q, p:q] - product(across, across.T))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hwgpt_blackbox.models.portable_algebra import inverse_factor, product
+from hwgpt_blackbox.models.portable_algebra import BLOCK, inverse_factor, product
 from hwgpt_blackbox.models.portable_arithmetic import exp, log
 from hwgpt_blackbox.optimizers._canonical import different_rows
 from hwgpt_blackbox.optimizers._features import Features, Layout
@@ -174,7 +174,7 @@ class Across:
 
 @dataclass(frozen=True)
 class Parts:
-    """Covariance of points, in its parts, (n, n) each; the noise is left out.
+    """Covariance of points, in its parts, (rows, n) each; the noise is left out.
 
     :param context: correlation of contexts
     :param bend: squared distances over the length scale of the rest
@@ -216,17 +216,17 @@ class AdditivePoints:
         """A matrix of contexts as one of points."""
         return small[self.where][:, self.where]
 
-    def covariance(self, v: Values) -> Parts:
-        """Covariance of all points; the same bits on every machine."""
+    def covariance(self, v: Values, start: int = 0) -> Parts:
+        """Covariance of the points from one on with all; the same bits on every machine."""
         lengths = v["context_lengthscale"], v["effect_lengthscale"]
         logarithms = [-0.5 * (self.apart / length**2).sum(-1) for length in lengths]
         growth = ((self.places - 0.5) * v["slope"]).sum(-1)
         logarithms[1] += growth[:, None] + growth
-        context, scale = (self.spread(small) for small in exp(np.array(logarithms)))
-        bend = self._distances / (v["rest_lengthscale"] * self.prior.far) ** 2
+        context, scale = (self.spread(small)[start:] for small in exp(np.array(logarithms)))
+        bend = self._distances[start:] / (v["rest_lengthscale"] * self.prior.far) ** 2
         rest = v["rest_variance"] * exp(-0.5 * bend)
         first = context * (v["context_variance"] + rest)
-        effects = product(product(self.members, self.prior.coupling(v)), self.members.T)
+        effects = product(product(self.members[start:], self.prior.coupling(v)), self.members.T)
         return Parts(context, bend, rest, first, scale, scale * effects)
 
     def across(self, x: Features) -> Across:
@@ -284,9 +284,11 @@ class Evidence:
 
 
 def _noisy(parts: Parts, v: Values) -> Matrix:
-    """Covariance of measurements."""
-    covariance = parts.first + parts.second
-    covariance[np.diag_indices(len(covariance))] += v["noise"]
+    """Covariance of measurements; the rows that are not among the parts are 0."""
+    rows, n = parts.first.shape
+    covariance = np.zeros((n, n))
+    np.add(parts.first, parts.second, out=covariance[n - rows :])
+    covariance[np.arange(n - rows, n), np.arange(n - rows, n)] += v["noise"]
     return covariance
 
 
@@ -369,11 +371,11 @@ class AdditiveModel(OutcomeModel):
             best = minimise(scaled, u, evaluations=most, tolerance=_TOLERANCE)
             self.state, self._features = prior.centre + prior.spread * best, None
         v = prior.named(self.state)
-        old = None
+        shared, old = 0, None
         if self._features is not None and self._inverse is not None:
             shared = _same_rows(self._features, points.features)
             old = self._inverse[:shared, :shared]
-        inverse = inverse_factor(_noisy(points.covariance(v), v), old)
+        inverse = inverse_factor(_noisy(points.covariance(v, max(shared - BLOCK, 0)), v), old)
         self._features, self._inverse = points.features, inverse
         return AdditivePosterior(points, v, inverse, y)
 

@@ -15,6 +15,7 @@ from hwgpt_blackbox.optimizers._warping import EARLY, warp, warp_sign
 from hwgpt_blackbox.optimizers.bayesian.outcome import Family, OutcomeModel, Points, Posterior
 
 _LEAST_FEASIBLE = 1e-3
+_RENEWED = 10  # times that a model of the largest size is added to before its rows are chosen anew
 _ROWS = 256  # architectures that are predicted together: their arrays stay in the cache
 Rows = npt.NDArray[np.int64]
 Vector = npt.NDArray[np.float64]
@@ -24,21 +25,24 @@ def kept_rows(values: Values, limit: int) -> Rows:
     """Observations that a model of at most ``limit`` points is made of, in order.
 
     Half are the best by non-dominated rank and crowding, where candidates are compared; the
-    others are spread evenly over the rest of the run, for the shape elsewhere.
+    others are spread evenly over the rest of the run, for the shape elsewhere. They are chosen anew
+    with every so many results, and those between are all kept: so a model grows most of the time.
 
     :param values: (n, objectives), minimised
     :param limit: at least 2
-    :return: (min(n, limit),), increasing
+    :return: at most ``limit`` rows, increasing
     """
     n = len(values)
     if n <= limit:
         return np.arange(n)
-    ranks, crowding = rank_and_crowding(values)
+    step = max(limit // _RENEWED, 1)
+    chosen_at, limit = n - (n - limit) % step, limit - step
+    ranks, crowding = rank_and_crowding(values[:chosen_at])
     order = np.lexsort((-crowding, ranks))
     best, others = order[: limit // 2], np.sort(order[limit // 2 :])
     count = limit - len(best)
     spread = others[np.linspace(0, len(others) - 1, count).round().astype(int)]
-    return np.sort(np.concatenate([best, spread]))
+    return np.concatenate([np.sort(np.concatenate([best, spread])), np.arange(chosen_at, n)])
 
 
 @dataclass(frozen=True)
