@@ -88,7 +88,7 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
         self.canonical_form = canonical_form
         self.allow_repeats = checked_bool("allow_repeats", allow_repeats)
         self.observations = Observations(len(self.space))
-        self._last_key: tuple[bytes, Hashable] = b"", None
+        self._last_key: tuple[bytes | None, Hashable] = None, None
         self._seen: set[Hashable] = set()
         self._suggested: list[Suggestion] = []  # handed out, no trial id known yet
         self._running: dict[int, Suggestion] = {}

@@ -81,7 +81,7 @@ class RegressionFeatures:
         first, second = self._pairs
         products = singles[:, first] * singles[:, second]
         columns = shared.shape[1] * len(self._scaled)
-        return np.hstack([singles, shared, groups, products, scaled.reshape(-1, columns)])
+        return np.hstack([singles, shared, groups, products, scaled.reshape(len(codes), columns)])
 
 
 def noise_share(residuals: Vector, distances: Features) -> float:
