@@ -25,6 +25,19 @@ def dominates(a: Values, b: Values) -> npt.NDArray[np.bool_]:
     return np.asarray(no_worse & better)
 
 
+def front_rows(values: Values) -> Ranks:
+    """Rows of the points that nobody dominates, increasing; O(m n) for each of them.
+
+    :param values: minimised, finite, shape (n, m)
+    """
+    left = np.lexsort(values.T[::-1])  # whoever dominates a point comes before it
+    found = []
+    while len(left):
+        found.append(left[0])
+        left = left[1:][~dominates(values[left[0]], values[left[1:]])]
+    return np.sort(np.array(found, dtype=np.int64))
+
+
 def nondominated_ranks(values: Values) -> Ranks:
     """Index of the front to which each point belongs (0: nobody dominates it).
 

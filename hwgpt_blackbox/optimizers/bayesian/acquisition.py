@@ -17,7 +17,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from hwgpt_blackbox.optimizers._pareto import Values, crowding_distances, nondominated_ranks
+from hwgpt_blackbox.optimizers._pareto import Values, crowding_distances, front_rows
 
 Vector = npt.NDArray[np.float64]
 
@@ -102,7 +102,7 @@ class Cells:
     def __init__(self, front: Values, reference: Vector) -> None:
         self.best, self.worst = np.full((1, len(reference)), -np.inf), np.array(reference)[None]
         front = front[(front < reference).all(axis=1)]
-        front = front[nondominated_ranks(front) == 0]
+        front = front[front_rows(front)]
         many = len(reference) > 3
         crowding = -crowding_distances(front) if many else front[:, 0]
         for point in front[np.argsort(crowding, kind="stable")]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.optimizers._checks import checked_number
-from hwgpt_blackbox.optimizers._pareto import Values, nondominated_ranks
+from hwgpt_blackbox.optimizers._pareto import Values, front_rows
 from hwgpt_blackbox.optimizers.bayesian import acquisition as acquisition
 from hwgpt_blackbox.optimizers.bayesian.models import Belief
 from hwgpt_blackbox.optimizers.bayesian.searcher import BayesianSearcher, Score
@@ -22,7 +22,7 @@ Vector = npt.NDArray[np.float64]
 
 
 def _front(seen: Values) -> Values:
-    return np.asarray(seen[nondominated_ranks(seen) == 0])
+    return np.asarray(seen[front_rows(seen)])
 
 
 def _front_scale(seen: Values) -> tuple[Vector, Vector]:

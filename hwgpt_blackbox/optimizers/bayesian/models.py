@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgpt_blackbox.optimizers._features import Features
-from hwgpt_blackbox.optimizers._pareto import Values, rank_and_crowding
+from hwgpt_blackbox.optimizers._pareto import Values, crowding_distances, front_rows
 from hwgpt_blackbox.optimizers._warping import EARLY, warp, warp_sign
 from hwgpt_blackbox.optimizers.bayesian.outcome import Family, OutcomeModel, Points, Posterior
 
@@ -37,11 +37,13 @@ def kept_rows(values: Values, limit: int) -> Rows:
         return np.arange(n)
     step = max(limit // _RENEWED, 1)
     chosen_at, limit = n - (n - limit) % step, limit - step
-    ranks, crowding = rank_and_crowding(values[:chosen_at])
-    order = np.lexsort((-crowding, ranks))
-    best, others = order[: limit // 2], np.sort(order[limit // 2 :])
-    count = limit - len(best)
-    spread = others[np.linspace(0, len(others) - 1, count).round().astype(int)]
+    left, best = np.arange(chosen_at), np.empty(0, dtype=np.int64)
+    while len(best) < limit // 2:  # front by front, without ranking all
+        front = left[front_rows(values[left])]
+        order = np.argsort(-crowding_distances(values[front]), kind="stable")
+        best = np.concatenate([best, front[order]])[: limit // 2]
+        left = np.setdiff1d(left, best, assume_unique=True)
+    spread = left[np.linspace(0, len(left) - 1, limit - len(best)).round().astype(int)]
     return np.concatenate([np.sort(np.concatenate([best, spread])), np.arange(chosen_at, n)])
 
 

@@ -19,7 +19,7 @@ from hwgpt_blackbox.optimizers._features import (
     checked_groups,
     infer_groups,
 )
-from hwgpt_blackbox.optimizers._pareto import Values, nondominated_ranks
+from hwgpt_blackbox.optimizers._pareto import Values, front_rows
 from hwgpt_blackbox.optimizers._space import Codes
 from hwgpt_blackbox.optimizers._warping import absurd, bounded, units
 from hwgpt_blackbox.optimizers.bayesian.additive import additive
@@ -174,7 +174,7 @@ class BayesianSearcher(MultiObjectiveSearcher):
         if self.space.size <= _ENUMERATE:
             pool = self.space.all_codes()
         else:
-            front = self.observations.X[nondominated_ranks(self.observations.Y) == 0]
+            front = self.observations.X[front_rows(self.observations.Y)]
             around = self._neighbours(self._canonical(front)[0]).points
             picks = self.rng.permutation(len(around))[:_AROUND_FRONT]
             pool = np.concatenate([self.space.sample(self.rng, _RANDOM), around[picks]])
