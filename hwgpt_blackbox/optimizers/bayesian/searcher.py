@@ -66,7 +66,7 @@ class BayesianSearcher(MultiObjectiveSearcher):
     :param config_space: see :class:`MultiObjectiveSearcher`
     :param initial: random architectures before the first model. 10: of the usual 100 trials a tenth
     :param kernel: ``"plain"``, BoTorch's default; ``"additive"`` for architectures made of repeated
-        parts (:class:`~hwgpt_blackbox.optimizers.bayesian.kernels.AdditiveKernel`); or ``"auto"``:
+        parts (:class:`~hwgpt_blackbox.optimizers.bayesian.additive.AdditivePrior`); or ``"auto"``:
         additive if the space has groups, else plain. On GPT-S, perplexity and energy, 100 trials:
         hypervolume 0.987 with it (10 seeds), 0.953 with the plain one (5 seeds).
     :param groups: for the additive kernel: names of the hyperparameters that share their effects,
