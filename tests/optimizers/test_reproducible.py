@@ -14,7 +14,6 @@ pytest.importorskip("botorch")
 
 ANOTHER = {
     "OPENBLAS_CORETYPE": "NEHALEM",  # of NumPy and SciPy
-    "NPY_DISABLE_CPU_FEATURES": "X86_V3,X86_V4,AVX512_ICL,AVX2,FMA3,AVX512F",  # of NumPy's own loops
     "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",  # of torch
     "ATEN_CPU_CAPABILITY": "default",  # of torch
     "OMP_NUM_THREADS": "2",
