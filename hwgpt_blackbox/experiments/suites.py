@@ -15,8 +15,8 @@ EVERY = tuple(METHODS)
 
 COSTS = (
     "Other methods: --methods. On one core, 500 trials take RSBO, LSBO and EHVI some 17 s each on\n"
-    "space s and 27 s on m, and all others 1 s at most: paper-two-objectives-s takes some 2 hours of\n"
-    "processor time, of which these three take nine tenths."
+    "space s and 27 s on m, and all others 1 s at most: paper-two-objectives-s takes some 2 hours\n"
+    "of processor time, of which these three take nine tenths."
 )
 """Measured with one thread."""
 

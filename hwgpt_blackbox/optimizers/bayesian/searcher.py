@@ -72,8 +72,8 @@ class BayesianSearcher(MultiObjectiveSearcher):
     :param groups: for the additive kernel: names of the hyperparameters that share their effects,
         by group, each in the order of its members. None: those called ``<prefix>_<number>``.
     :param max_observations: size up to which a model grows; from there on it keeps the best half
-        and an even choice of the others. Bounds the time of a suggestion: with 200 that is a tenth of a
-        second on GPT-L, whose configurations have 75 hyperparameters.
+        and an even choice of the others. Bounds the time of a suggestion: with 200 that is a
+        tenth of a second on GPT-L, whose configurations have 75 hyperparameters.
     :param logarithms: whether objectives that are all positive (or all negative) are modelled in
         logarithms. For noise that is a share of the value (measured energy on GPT-S, 3 seeds: 0.896
         against 0.884, within their spread); harms where values come near 0.
