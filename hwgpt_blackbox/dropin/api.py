@@ -33,7 +33,7 @@ from hwgpt_blackbox.errors import InputError, MissingArtifactError, unknown
 from hwgpt_blackbox.models.noise import MAX_REPEAT, check_repeat
 from hwgpt_blackbox.models.published_network import PUBLISHED_MLP
 from hwgpt_blackbox.network.build import build_model
-from hwgpt_blackbox.network.live_objective import LiveAnswers, live_answers
+from hwgpt_blackbox.network.live import LiveAnswers, live_answers
 from hwgpt_blackbox.storage.spaces import find_measured
 from hwgpt_blackbox.storage.surrogates import load_surrogate
 

@@ -22,7 +22,7 @@ from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.measured_table import Table
 
 if TYPE_CHECKING:
-    from hwgpt_blackbox.network.live_objective import LiveAnswers
+    from hwgpt_blackbox.network.live import LiveAnswers
 
 REPEATS = {"latency": ("latency_repeats", 10), "energy": ("energy_repeats", 50)}
 """Metric to the key of the manifest that says how often each device measured it, and how often a

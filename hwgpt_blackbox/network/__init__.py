@@ -2,6 +2,6 @@
 
 from hwgpt_blackbox.network.build import build_model
 from hwgpt_blackbox.network.checkpoint import load_model, load_supernet
-from hwgpt_blackbox.network.live_objective import live_objective
+from hwgpt_blackbox.network.live import live_objective
 
 __all__ = ["build_model", "live_objective", "load_model", "load_supernet"]

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,7 @@ def live_objective(
 
 
 def _evaluated(**configuration: Any) -> dict[str, float]:
-    from hwgpt_blackbox.network.live_objective import evaluate_live
+    from hwgpt_blackbox.network.live import evaluate_live
 
     return evaluate_live("the settings", configuration)
 
@@ -108,8 +109,9 @@ def evaluate_live(settings: str, configuration: dict[str, Any]) -> dict[str, flo
         sequences=given["sequences"],
         on=given["on"],
     )
-    if "--bias" in sys.argv:  # Syne Tune reads the word False as true
-        configuration = configuration | {"bias": sys.argv[sys.argv.index("--bias") + 1] == "True"}
+    word = dict(pairwise(sys.argv)).get("--bias")
+    if word in ("True", "False"):  # Syne Tune reads both as true
+        configuration = configuration | {"bias": word == "True"}
     perplexity, error = answers(configuration)
     found = {f"{PREFIX}perplexity": perplexity, f"{PREFIX}error": error}
     if given["latency"] is not None:
