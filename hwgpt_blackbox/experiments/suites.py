@@ -85,7 +85,7 @@ SUITES: dict[str, Suite] = {
             Suite(
                 f"error-{space}",
                 "wrong next tokens with latency, and with energy, on rtx2080 and a100",
-                (_baselines(space, _ERROR, "rtx2080", "a100"),),
+                (_paper(space, _ERROR, "rtx2080", "a100"),),
             )
             for space in MEASURED_SPACES
         ),
