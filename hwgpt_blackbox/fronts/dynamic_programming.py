@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from hwgpt_blackbox.fronts.layer_sums import LayerSums
 from hwgpt_blackbox.fronts.nondominated import box_corners, boxes, nondominated
 from hwgpt_blackbox.fronts.reach import Promising, Reach
-from hwgpt_blackbox.models.chains import next_states
 
 MAX_POINTS = 50_000
 """Partial sums that are kept for one group before they are thinned."""
@@ -22,7 +21,7 @@ class Partial:
 
     :param sums: shape (n, objectives)
     :param codes: code of each layer so far, shape (n, layers so far)
-    :param states: see :mod:`hwgpt_blackbox.models.chains`, shape (n,), those of a state together
+    :param states: see :mod:`hwgpt_blackbox.models.chains`, shape (n,)
     """
 
     sums: NDArray[np.float64]
@@ -43,45 +42,41 @@ class Partial:
         return Partial(self.sums[rows], self.codes[rows], self.states[rows])
 
     def extend(
-        self, step: NDArray[np.float64], order: int, promising: Promising | None = None
+        self,
+        step: NDArray[np.float64],
+        following: NDArray[np.intp],
+        promising: Promising | None = None,
     ) -> Partial:
         """Sums with one layer more, those left out that another of the same state dominates.
 
         A dominated sum stays dominated whatever layers follow from the same state, and where terms
         depend on no state a choice that another choice dominates is never needed, so neither is
-        kept. Of equal sums of one state the one with the smallest code in the oldest layer of the
-        state before is kept: exact sums that end in the same codes began equal, so by induction the
-        architecture kept is the first when codes are compared from the last layer to the first.
+        kept. Architectures stay in order, codes compared from the last layer to the first: of equal
+        sums of one state the first is kept.
 
         :param step: what the layer adds, shape (states, codes, objectives)
-        :param order: how many layers back terms look
+        :param following: state after each code, shape (states, codes)
         :param promising: which sums to consider at all
         """
-        codes = step.shape[1]
-        options = np.arange(codes) if order else np.sort(nondominated(step[0]))
+        alone = len(step) == 1
+        options = np.sort(nondominated(step[0])) if alone else np.arange(step.shape[1])
         sums = (step[self.states][:, options] + self.sums[:, None, :]).swapaxes(0, 1)
         sums = sums.reshape(-1, step.shape[2])
-        states = next_states(self.states, codes, order).T[options].ravel()
+        states = following[self.states].T[options].ravel()
         rows = np.arange(len(sums))
         if promising is not None:
             rows = np.flatnonzero(promising(sums, states))
-        # Of one state all come from states that differ in their oldest layer, ascending.
-        rows = rows[np.argsort(states[rows], kind="stable")] if order else rows
-        found = [own[nondominated(sums[own])] for own in _runs(rows, states[rows])]
+        found = [own[nondominated(sums[own])] for own in _by_state(rows, states[rows])]
         rows = np.concatenate(found) if found else rows
+        rows = rows if alone else np.sort(rows)
         layer, parent = np.divmod(rows, len(self))
         last = options[layer].astype(np.uint16)[:, None]
         codes_so_far = np.concatenate([self.codes[parent], last], axis=1)
         return Partial(sums[rows], codes_so_far, states[rows])
 
-    def front(self, layer_codes: int) -> Partial:
+    def front(self) -> Partial:
         """The non-dominated sums of all states together, of equal ones the first architecture."""
-        digits, left = [], self.states
-        while left.any():
-            left, digit = np.divmod(left, layer_codes)
-            digits.append(digit)
-        order = np.lexsort(digits[::-1]) if digits else np.arange(len(self))
-        return self.take(order[nondominated(self.sums[order])])
+        return self.take(nondominated(self.sums))
 
     def thin(self, limit: int, *, outer: bool) -> Partial:
         """About ``limit`` sums at most, in each state one for each box of a grid.
@@ -89,26 +84,22 @@ class Partial:
         :param outer: replace the points of a box by the box's smallest value of every objective (a
             bound, no architecture); else by one of them
         """
-        runs = _runs(np.arange(len(self)), self.states)
-        parts = []
-        for rows in runs:
-            own = self.take(rows)
-            label = boxes(own.sums, max(1, limit * len(rows) // len(self)))
-            corners, chosen = box_corners(own.sums, label)
-            kept = own.take(chosen)
-            parts.append(replace(kept, sums=corners) if outer else kept)
-        return Partial(
-            np.concatenate([part.sums for part in parts]),
-            np.concatenate([part.codes for part in parts]),
-            np.concatenate([part.states for part in parts]),
-        )
+        lowest, kept = self.sums.copy(), []
+        for rows in _by_state(np.arange(len(self)), self.states):
+            sums = self.sums[rows]
+            label = boxes(sums, max(1, limit * len(rows) // len(self)))
+            corners, chosen = box_corners(sums, label)
+            lowest[rows[chosen]] = corners
+            kept.append(rows[chosen])
+        thinned = replace(self, sums=lowest) if outer else self
+        return thinned.take(np.sort(np.concatenate(kept)))
 
 
-def _runs(rows: NDArray[np.intp], states: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    """Rows split where their states, equal ones together, change."""
-    if not len(rows):
-        return []
-    return np.split(rows, np.flatnonzero(np.diff(states)) + 1)
+def _by_state(rows: NDArray[np.intp], states: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Rows of each state, in their order."""
+    order = np.argsort(states, kind="stable")
+    ends = np.flatnonzero(np.diff(states[order])) + 1
+    return np.split(rows[order], ends) if len(rows) else []
 
 
 def group_fronts(
@@ -132,11 +123,12 @@ def group_fronts(
     """
     chains: dict[bytes, list[int]] = {}
     for group in range(problem.surrogate.num_groups):
-        key = b"".join(step[group].tobytes() for step in problem.steps)
+        key = problem.steps[:, group].tobytes()
         chains.setdefault(key, []).append(group)
-    reach = Reach(problem) if problem.order and len(problem.columns) == 2 else None
+    states = len(problem.following)
+    reach = Reach(problem) if states > 1 and len(problem.columns) == 2 else None
     # Of two objectives no state has many.
-    limit = max_points * problem.space.layer_codes**problem.order if reach else max_points
+    limit = max_points * states if reach else max_points
     fronts: dict[int, Partial] = {}
     exact = True
     for groups in chains.values():
@@ -144,12 +136,12 @@ def group_fronts(
         deepest = max(groups, key=problem.depth)
         promising = reach.of(groups) if reach else None
         for i, step in enumerate(problem.chain(deepest)):
-            partial = partial.extend(step, problem.order, promising and promising(i))
+            partial = partial.extend(step, problem.following, promising and promising(i))
             if len(partial) > limit:
                 partial, exact = partial.thin(limit, outer=outer), False
             for g in groups:
                 if problem.depth(g) == i + 1:
-                    done = partial.front(problem.space.layer_codes) if problem.order else partial
+                    done = partial.front() if states > 1 else partial
                     fronts[g] = replace(done, sums=problem.start[g] + done.sums)
     return sorted(fronts.items()), exact
 

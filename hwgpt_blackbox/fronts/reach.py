@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.fronts.layer_sums import LayerSums
 from hwgpt_blackbox.fronts.nondominated import box_corners, boxes, nondominated
-from hwgpt_blackbox.models.chains import after_each, next_states
 
 Array = NDArray[np.float64]
 Promising = Callable[[Array, NDArray[np.intp]], NDArray[np.bool_]]
@@ -98,19 +97,17 @@ class Reach:
 
     def _scout(self, group: int) -> Array:
         """Sums of good architectures of a group, shape (n, objectives)."""
-        chain, order = self.problem.chain(group), self.problem.order
-        codes, objectives = chain[0].shape[1:]
+        chain, following = self.problem.chain(group), self.problem.following
+        objectives = chain[0].shape[-1]
         # Partial sums of different states are compared with the mean of what is to come.
-        final = codes ** min(len(chain), order)
-        mean = [np.zeros((objectives, final))]
+        mean = [np.zeros((len(following), objectives))]
         for step in reversed(chain):
-            parts = np.moveaxis(step, -1, 0)
-            mean.append((parts + after_each(mean[-1], len(step), codes)).mean(axis=-1))
+            mean.append((step + mean[-1][following]).mean(axis=1))
         sums, states = np.zeros((1, objectives)), np.zeros(1, dtype=np.intp)
         for step, to_come in zip(chain, mean[-2::-1], strict=True):
             sums = (sums[:, None] + step[states]).reshape(-1, objectives)
-            states = next_states(states, codes, order).ravel()
-            hoped = sums + to_come.T[states]
+            states = following[states].ravel()
+            hoped = sums + to_come[states]
             keep = nondominated(hoped)
             if len(keep) > _SCOUT_POINTS:
                 keep = keep[box_corners(hoped[keep], boxes(hoped[keep], _SCOUT_POINTS))[1]]
