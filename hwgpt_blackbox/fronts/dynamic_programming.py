@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hwgpt_blackbox.fronts.across_states import Allowances, Promising, unbeaten
 from hwgpt_blackbox.fronts.layer_sums import LayerSums
 from hwgpt_blackbox.fronts.nondominated import box_corners, boxes, nondominated
-from hwgpt_blackbox.fronts.reach import Promising, Reach
 
 MAX_POINTS = 50_000
 """Partial sums that are kept for one group before they are thinned."""
@@ -108,15 +108,15 @@ def group_fronts(
     """Sums of every group that hold all that can be on the front of the space.
 
     Groups whose layers have the same effects (often all depths of a width) share one sweep. Where
-    terms look back, two objectives have a bound beside that discards partial sums which cannot end
-    on the front: see :class:`.Reach`.
+    terms look back, sums of different states are compared, too: see
+    :mod:`hwgpt_blackbox.fronts.across_states`.
 
-    If ``max_points`` is exceeded, partial sums are thinned. With ``outer`` unset, every sum
+    If there are more than ``max_points`` for each state, partial sums are thinned. With ``outer`` unset, every sum
     returned belongs to an architecture. With it set, every architecture is weakly dominated by a
     sum returned. Proof by induction over layers: let each partial sum a have a kept q <= a of the
     same state. A layer's term t gives q + t <= a + t; dropping dominated sums leaves one below
-    q + t; thinning replaces that by its box's corner, which is below it too. What the bound
-    discards is dominated by an architecture on the front, which it does not discard.
+    q + t; thinning replaces that by its box's corner, which is below it too. Of a sum
+    that one of another state beats, the same layers after the other lead to a smaller sum.
 
     :return: by ascending group its number and its sums, start included; and whether nothing was
         thinned
@@ -126,19 +126,17 @@ def group_fronts(
         key = problem.steps[:, group].tobytes()
         chains.setdefault(key, []).append(group)
     states = len(problem.following)
-    reach = Reach(problem) if states > 1 and len(problem.columns) == 2 else None
-    # Of two objectives no state has many.
-    limit = max_points * states if reach else max_points
     fronts: dict[int, Partial] = {}
     exact = True
     for groups in chains.values():
         partial = Partial.empty(len(problem.columns))
         deepest = max(groups, key=problem.depth)
-        promising = reach.of(groups) if reach else None
+        allowances = [Allowances(problem.chain(g), problem.following) for g in groups]
         for i, step in enumerate(problem.chain(deepest)):
-            partial = partial.extend(step, problem.following, promising and promising(i))
-            if len(partial) > limit:
-                partial, exact = partial.thin(limit, outer=outer), False
+            promising = unbeaten(allowances, i) if states > 1 else None
+            partial = partial.extend(step, problem.following, promising)
+            if len(partial) > states * max_points:
+                partial, exact = partial.thin(states * max_points, outer=outer), False
             for g in groups:
                 if problem.depth(g) == i + 1:
                     done = partial.front() if states > 1 else partial
