@@ -14,6 +14,7 @@ from hwgpt_blackbox.convert.build import building
 from hwgpt_blackbox.convert.fitting.expected_value import MIN_CELL
 from hwgpt_blackbox.convert.fitting.user_models import fit_user
 from hwgpt_blackbox.convert.fitting.whole_space import write_surrogate
+from hwgpt_blackbox.convert.judging.cards.drift import drift_of
 from hwgpt_blackbox.convert.judging.cards.file import add_report
 from hwgpt_blackbox.convert.judging.holdouts import DEFAULT_SPLITS
 from hwgpt_blackbox.convert.judging.measures import predictor_of
@@ -233,9 +234,8 @@ def _publish(
     ):
         for part in parts:
             surrogate, notes = fit_user(part.data, progress=build.progress)
-            for target, curve in _drifts(data):
-                if target in notes:
-                    notes[target]["reference_drift"] = curve
+            for target, curve in drift_of(part.data).items():
+                notes[target]["reference_drift"] = curve
             about = {**part.manifest, "source": {"name": source, **part.manifest["source"]}}
             with build.folder(part.name) as path:
                 write_surrogate(surrogate, path, _manifest(part, surrogate, notes) | about)
@@ -249,13 +249,6 @@ def _publish(
                         data.take(rows), surrogate, path, about["source"], build.progress
                     )
         return build.publish()
-
-
-def _drifts(data: UserMeasurements) -> Iterator[tuple[str, Any]]:
-    """The drift curves that were divided out, by target."""
-    for device in data.order:
-        for metric, curve in data.source["tables"][device].get(DRIFT, {}).items():
-            yield f"{metric}@{device}", curve
 
 
 def _manifest(part: Part, surrogate: Surrogate, notes: Mapping[str, Any]) -> dict[str, Any]:

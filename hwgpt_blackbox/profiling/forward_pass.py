@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -88,8 +88,12 @@ def forward_pass(
         model: Any = build_model(config, device=str(place)).eval()
         tokens = torch.randint(config.vocabulary, (batch, length), device=str(place))
         with torch.inference_mode(), precision:
-            yield ForwardPass(torch.compile(model) if compiled else model, tokens, place)
+            if compiled:
+                torch.compiler.reset()  # else networks count as one, and are not compiled any more
+                model = torch.compile(model)
+            yield ForwardPass(model, tokens, place)
     except torch.cuda.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
         raise TooLargeError(str(error).split("\n", 1)[0]) from None
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "can't allocate memory" not in str(error):
@@ -148,12 +152,28 @@ def kernel_times(
     def repeat() -> float:
         with profile(activities=activities) as profiled:
             forward.run()
-        events = profiled.key_averages()
-        if gpu:
-            return sum(float(event.self_device_time_total) for event in events) / 1e3
-        return sum(float(event.self_cpu_time_total) for event in events) / 1e3
+        return kernel_time(profiled.key_averages(), gpu=gpu)
 
     return _positive(repeat, repeats)
+
+
+def kernel_time(events: Iterable[Any], *, gpu: bool) -> float:
+    """Self time of all kernels, in ms.
+
+    :param events: of torch's profiler, times in microseconds
+    :param gpu: count what ran on a GPU. An operation on the CPU that launched a kernel has the
+        kernel's time too, which is not counted twice
+    """
+    if not gpu:
+        return sum(float(event.self_cpu_time_total) for event in events) / 1e3
+    return (
+        sum(
+            float(event.self_device_time_total)
+            for event in events
+            if event.device_type.name == "CUDA" and not event.is_user_annotation
+        )
+        / 1e3
+    )
 
 
 METHODS = {"wall": wall_times, "kernels": kernel_times}

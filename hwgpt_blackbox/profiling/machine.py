@@ -58,7 +58,7 @@ class Place:
         return facts
 
     def state(self) -> dict[str, Any]:
-        """What changes: load average, temperature (degrees Celsius), clock (MHz), and the system."""
+        """What changes: system, load average, temperature (degrees Celsius) and clock (MHz)."""
         found: dict[str, Any] = {
             "system": f"{platform.system()} {platform.release()}",
             "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,

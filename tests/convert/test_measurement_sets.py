@@ -130,6 +130,10 @@ def test_fronts_and_commands_know_it(
     capsys.readouterr()
     assert main([*against, str(with_tiny / "set")]) == 0
     assert json.loads(capsys.readouterr().out)["made_from_this_source"] is True
+    table = ["verify", "hwgpt-tiny-tabular", "--quiet", "--json", "--against"]
+    assert main([*table, str(with_tiny / "set")]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert {row["differing"] for row in answer["differences"].values()} == {0}
     assert main([*against, str(with_tiny / "set" / "laptop.csv")]) == 2
     assert "is no measurement set" in capsys.readouterr().err
 
@@ -342,6 +346,16 @@ def test_bad_tables_are_refused_and_leave_nothing(
     if "too few" not in says and "@" not in says and "embed_dim 64" not in says:
         assert "laptop.csv" in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_was_profiled_needs_no_word_for_its_units(tmp_path: Path) -> None:
+    table = hardware(drawn(40), repeats=1, energy=False, speed=1e-4)
+    folder = write_set(tmp_path / "set", {"laptop": table})
+    with pytest.raises(DataError, match="--confirm-units"):
+        read_set(folder)
+    assert len(read_set(folder, confirm_units=True)) == 40
+    (folder / "laptop.json").write_text('{"method": "passes"}')
+    assert len(read_set(folder)) == 40
 
 
 BAD_QUALITY = {

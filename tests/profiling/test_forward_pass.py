@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from fakes import TINY, FakeClock
-
-torch = pytest.importorskip("torch")
 
 from hwgpt_blackbox.domain.model_config import model_config
 from hwgpt_blackbox.errors import DataError
@@ -18,10 +17,14 @@ from hwgpt_blackbox.profiling.forward_pass import (
     ForwardPass,
     TooLargeError,
     forward_pass,
+    kernel_time,
     wall_times,
     warm_up,
 )
 from hwgpt_blackbox.profiling.machine import CPU, Place
+from hwgpt_blackbox.profiling.memory import memory_columns, memory_of_pass
+
+torch = pytest.importorskip("torch")
 
 LARGEST = {name: values[-1] for name, values in TINY.choices.items()}
 
@@ -107,3 +110,39 @@ def test_what_does_not_fit_into_memory_is_told_from_other_errors() -> None:
         forward_pass(huge, Place(CPU), 1, 16, "float32", compiled=False),
     ):
         pass
+
+
+def test_kernels_of_a_gpu_are_counted_once() -> None:
+    def event(kind: str, device: float, cpu: float, *, marked: bool = False) -> SimpleNamespace:
+        return SimpleNamespace(
+            device_type=SimpleNamespace(name=kind),
+            self_device_time_total=device,
+            self_cpu_time_total=cpu,
+            is_user_annotation=marked,
+        )
+
+    events = [
+        event("CPU", 500.0, 40.0),  # an operation, and the time of the kernel that it launched
+        event("CUDA", 500.0, 0.0),
+        event("CUDA", 250.0, 0.0),
+        event("CUDA", 750.0, 0.0, marked=True),
+    ]
+    assert kernel_time(events, gpu=True) == pytest.approx(0.75)
+    assert kernel_time(events, gpu=False) == pytest.approx(0.04)
+
+
+def test_memory_of_a_gpu_is_after_a_pass_and_at_its_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    gpu = {"reset_peak_memory_stats": None, "memory_allocated": 3e6, "max_memory_allocated": 5e6}
+    for name, value in {**gpu, "synchronize": None}.items():
+        monkeypatch.setattr(
+            torch.cuda, name, lambda index, name=name, value=value: said.append(name) or value
+        )
+    place = Place("cuda", 1)
+    forward = ForwardPass(lambda tokens: said.append("pass"), None, place)
+    assert memory_of_pass(forward, "float16") == [3.0, 5.0]
+    assert memory_columns(place, "float16") == ["memory_float16", "memory_peak"]
+    assert said == ["reset_peak_memory_stats", "pass", "synchronize", *list(gpu)[1:]]
+    assert memory_of_pass(forward, "float32") == [5.0]
+    assert memory_columns(place, "float32") == ["memory_peak"]
+    assert memory_columns(Place(CPU), "float16") == []

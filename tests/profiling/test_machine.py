@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch")
-
 from hwgpt_blackbox.errors import InputError, MissingExtraError
 from hwgpt_blackbox.profiling import machine
 from hwgpt_blackbox.profiling.machine import Place, find_place, threads
+
+torch = pytest.importorskip("torch")
 
 
 def test_facts_and_state_of_this_machine_are_plain_values() -> None:

@@ -16,8 +16,6 @@ import pytest
 from fakes import TINY, FakeMeter
 from filelock import FileLock
 
-pytest.importorskip("torch")
-
 from hwgpt_blackbox.errors import DataError, InputError, OutputError
 from hwgpt_blackbox.profiling import Profiled, profile
 from hwgpt_blackbox.profiling import memory as memory_module
@@ -25,6 +23,8 @@ from hwgpt_blackbox.profiling.forward_pass import TooLargeError
 from hwgpt_blackbox.profiling.machine import Place
 from hwgpt_blackbox.profiling.meters import MeterError, NoMeter
 from hwgpt_blackbox.profiling.visits import Visits
+
+pytest.importorskip("torch")
 
 
 @pytest.fixture(autouse=True)

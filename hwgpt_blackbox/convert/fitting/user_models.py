@@ -19,7 +19,7 @@ from hwgpt_blackbox.convert.fitting.expected_value import (
     Regression,
     make_folds,
 )
-from hwgpt_blackbox.convert.fitting.features import Architectures, Array
+from hwgpt_blackbox.convert.fitting.features import Architectures, Array, perplexity_features
 from hwgpt_blackbox.convert.fitting.few_architectures import fit_few
 from hwgpt_blackbox.convert.fitting.noise_tables import quantile_levels
 from hwgpt_blackbox.convert.fitting.repeat_dependence import with_dependence
@@ -34,6 +34,11 @@ from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate
 
 WITH_LAYERS = ("perplexity", "error")
 """Metrics of which the effects of single layers are tried: hardware has next to none."""
+
+
+LAYERS_SHARE = 4
+"""They are, where there is an architecture of a width for every four of them: with fewer they cost
+time and do not help."""
 
 
 def enough(data: UserMeasurements, target: str, least: int = MIN_CELL) -> bool:
@@ -109,8 +114,10 @@ def _fit_exact(
         "features_per_embed_dim": features,
     }
     unseen, measured = choice.out_of_fold, values[:, 0]
-    widths = np.bincount(sample.embed, minlength=len(sample.space.embed_dims))
-    if target in WITH_LAYERS and widths.min() * (FOLDS - 1) // FOLDS >= MIN_PERPLEXITIES:
+    fewest = int(np.bincount(sample.embed, minlength=len(sample.space.embed_dims)).min())
+    of_layers = perplexity_features(sample.inputs(np.arange(1))).values.shape[1]
+    least_of_width = max(MIN_PERPLEXITIES * FOLDS // (FOLDS - 1) + 1, of_layers // LAYERS_SHARE)
+    if target in WITH_LAYERS and fewest >= least_of_width:
         layered = np.empty(len(sample))
         for fold in make_folds(Regression(sample, np.arange(len(sample))), by_cell=True):
             part = fit_perplexity(fold.rest.sample, measured[fold.rest_rows])

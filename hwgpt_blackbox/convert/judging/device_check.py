@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.fitting.features import Array
 from hwgpt_blackbox.convert.judging.measures import location_measures, predictor_of
-from hwgpt_blackbox.convert.source.user_measurements import TableMeasurements, read_device
+from hwgpt_blackbox.convert.source.table_measurements import TableMeasurements
+from hwgpt_blackbox.convert.source.user_measurements import read_device
 from hwgpt_blackbox.domain.architecture_strings import Architectures
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.objectives import METRICS, Column

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.conversion import read_measurements
 from hwgpt_blackbox.convert.judging.cards.card import judge, make_card
@@ -29,9 +30,13 @@ from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.set_reader import UserMeasurements, is_set, join, read_set
 from hwgpt_blackbox.convert.source.user_measurements import read_device
+from hwgpt_blackbox.convert.write_table import complete_rows
 from hwgpt_blackbox.domain.devices import DEVICES
-from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS, NOISY
+from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS, NOISY, Column, Metric
+from hwgpt_blackbox.domain.parameter_counts import count
 from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.models.surrogate import COUNTED
 from hwgpt_blackbox.storage.artifact_check import CheckedArtifact
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, NETWORK, SURROGATE, TABULAR, artifact_name
 from hwgpt_blackbox.storage.locations import find
@@ -181,7 +186,13 @@ def _read_user(artifact: CheckedArtifact, source: str) -> UserMeasurements:
 
 
 def _table(artifact: CheckedArtifact, source: str, options: CardOptions) -> Verification:
-    _, data = _checkout(artifact, source, options)
+    data: Measurements | UserMeasurements
+    if artifact.space.measured:
+        _, data = _checkout(artifact, source, options)
+    else:
+        data = _read_user(artifact, source)
+        rows = complete_rows(data)
+        data = data.take(np.zeros(0, dtype=np.intp) if rows is None else rows)
     differences = table_differences(artifact.content, data)
     return Verification(same_source(artifact.manifest, data), differences=differences)
 
@@ -203,7 +214,9 @@ def same_source(manifest: dict[str, Any], data: Measurements | UserMeasurements)
     return all(made_from.get(name) == row for name, row in files.items())
 
 
-def table_differences(table: Table, data: Measurements) -> dict[str, dict[str, float]]:
+def table_differences(
+    table: Table, data: Measurements | UserMeasurements
+) -> dict[str, dict[str, float]]:
     """Largest relative difference between a table and its source, by metric.
 
     Elapsed time, which is computed, is left out; perplexity counts where it was measured, error
@@ -223,9 +236,8 @@ def table_differences(table: Table, data: Measurements) -> dict[str, dict[str, f
         if metric.name == ELAPSED_TIME:
             continue
         largest, differing = 0.0, 0
-        for d in range(len(DEVICES)):
-            source = getattr(data, metric.name)
-            source = source[d] if metric.noisy else source[:, None]
+        for d, device in enumerate(table.devices):
+            source = _measured(data, metric, device)
             expected = source[:, repeats % source.shape[1]].astype(np.float64)
             gap = np.abs(table.objectives[d, :, :, 0, j] / expected - 1.0)
             gap = gap[np.isfinite(expected)]
@@ -233,6 +245,17 @@ def table_differences(table: Table, data: Measurements) -> dict[str, dict[str, f
             differing += int((gap > 0.0).sum())
         found[metric.name] = {"largest_relative_difference": largest, "differing": differing}
     return found
+
+
+def _measured(data: Measurements | UserMeasurements, metric: Metric, device: str) -> NDArray[Any]:
+    """What a source says of a metric on a device, shape (n, repeats); NaN where it says nothing."""
+    if isinstance(data, Measurements):
+        found: NDArray[Any] = getattr(data, metric.name)
+        return found[list(DEVICES).index(device)] if metric.noisy else found[:, None]
+    if metric.name in COUNTED:
+        return count(Encoding(data.space), data.matrix, metric.name)[:, None]
+    target = Column(metric.name, device if metric.per_device else None).target
+    return data.values.get(target, np.full((len(data), 1), np.nan))
 
 
 _JUDGES: dict[str, Callable[[CheckedArtifact, str, CardOptions], Verification]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,18 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.fitting.features import Array
-from hwgpt_blackbox.convert.source.user_measurements import (
-    TableMeasurements,
-    read_device,
-    read_quality,
-)
+from hwgpt_blackbox.convert.source.table_measurements import TableMeasurements
+from hwgpt_blackbox.convert.source.user_measurements import read_device, read_quality
 from hwgpt_blackbox.convert.source.user_table import ENDINGS
 from hwgpt_blackbox.domain.objectives import METRICS
-from hwgpt_blackbox.domain.spaces import Space
+from hwgpt_blackbox.domain.spaces import SPACES, Space
 from hwgpt_blackbox.errors import DataError, InputError, printable
 from hwgpt_blackbox.storage.manifest import read_small
 from hwgpt_blackbox.storage.measurement_set import QUALITY, SPACE_FILE
 from hwgpt_blackbox.storage.user_devices import Workload, check_name, workload_of
+
+logger = logging.getLogger(__name__)
 
 MAX_CONDITIONS_BYTES = 1 << 20
 """Conditions beyond this are refused unread."""
@@ -151,19 +151,24 @@ def read_set(folder: Path, *, confirm_units: bool = False) -> UserMeasurements:
     for path in tables.values():
         _check_end(path)
     found = tables.pop(QUALITY, None)
-    devices = {}
+    devices, usual = {}, workload_of(space)
     for device, path in tables.items():
         try:
             check_name(device)
         except InputError as error:
             raise InputError(f"{path}: {error}: rename the file") from None
         conditions = _conditions(path.with_suffix(".json"), space)
-        usual = workload_of(space)
         workload = Workload(
             conditions.get("batch_size", usual.batch),
             conditions.get("sequence_length", usual.length),
         )
-        table = read_device(path, space, workload=workload, confirm_units=confirm_units)
+        # ``profile`` writes ms and Wh, and says its method: its units are not in doubt.
+        sure = confirm_units or "method" in conditions
+        table = read_device(path, space, workload=workload, confirm_units=sure)
+        if workload != usual and space.name not in SPACES:
+            logger.warning(
+                "%s was measured on %s; FLOPs and memory are of %s", device, workload, usual
+            )
         if conditions:
             about = {"workload": workload.as_dict(), "conditions": conditions}
             table = replace(table, source={**table.source, **about})

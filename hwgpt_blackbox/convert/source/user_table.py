@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import re
 from collections.abc import Mapping
@@ -131,10 +132,11 @@ def _read_frame(path: Path) -> pd.DataFrame:
             "architectures with 60 repeats take 15 MB"
         )
     if path.suffix.lower() == PARQUET:
-        with parquet_as_csv(path, MAX_TABLE_BYTES) as csv:
-            frame = _read_csv(csv, path, float_precision="round_trip")
+        with parquet_as_csv(path, MAX_TABLE_BYTES) as text:
+            frame = _read_csv(text, path, float_precision="round_trip")
     else:
         frame = _read_csv(path, path)
+        _check_cells(path)
     if not len(frame):
         raise DataError(f"{path} has no rows; write one for every architecture")
     frame.columns = [str(name).strip() for name in frame.columns]
@@ -147,6 +149,22 @@ def _read_frame(path: Path) -> pd.DataFrame:
         if first != name and first in frame.columns:
             raise DataError(f"{path} has the column {first!r} twice; rename or remove one")
     return frame
+
+
+def _check_cells(path: Path) -> None:
+    """Raise where a row has fewer cells than the heading: a cell that is missing is not empty.
+
+    :raises DataError: names the row
+    """
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        rows = (row for row in csv.reader(file) if row)
+        heading = len(next(rows, []))
+        for i, row in enumerate(rows):
+            if len(row) < heading:
+                raise DataError(
+                    f"{_where(path, i)} has {len(row)} of {heading} cells; last is "
+                    f"{row[-1]!r:.80}: complete it, or leave the row out"
+                )
 
 
 def _read_csv(file: Path, path: Path, **options: Any) -> pd.DataFrame:

@@ -49,8 +49,7 @@ def wrapping(clock: FakeClock):
         meter.add = -262_144.0 if 0.3 < passed < 1.5 else 0.0
         return WorkingMeter.joules(meter)
 
-    wrapped = FakeMeter(iter(reading, None))
-    return wrapped
+    return FakeMeter(iter(reading, None))
 
 
 def test_a_counter_that_wraps_is_read_again() -> None:

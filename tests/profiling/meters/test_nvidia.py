@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("zeus")
-
-import zeus.device
-from zeus.device.gpu import ZeusGPUInitError, ZeusGPULostError
-
 from hwgpt_blackbox.profiling.meters import Meter, MeterError, NoMeter, find_meter
+
+device = pytest.importorskip("zeus.device")
+gpu = pytest.importorskip("zeus.device.gpu")
 
 
 class Gpus:
@@ -29,28 +27,28 @@ class Gpus:
 
 
 def test_the_counter_of_the_gpu_is_read_in_joules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zeus.device, "get_gpus", lambda: Gpus({0: 5.0, 1: 7000.0}))
+    monkeypatch.setattr(device, "get_gpus", lambda: Gpus({0: 5.0, 1: 7000.0}))
     meter = find_meter("cuda", 1)
     assert isinstance(meter, Meter) and meter.joules() == 7.0
 
 
 def test_an_old_gpu_has_no_counter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zeus.device, "get_gpus", lambda: Gpus({}))
+    monkeypatch.setattr(device, "get_gpus", lambda: Gpus({}))
     meter = find_meter("cuda", 0)
     assert isinstance(meter, NoMeter) and "since Volta" in meter.reason
 
 
 def test_no_driver_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
-        raise ZeusGPUInitError("no NVML")
+        raise gpu.ZeusGPUInitError("no NVML")
 
-    monkeypatch.setattr(zeus.device, "get_gpus", fail)
+    monkeypatch.setattr(device, "get_gpus", fail)
     meter = find_meter("cuda", 0)
     assert isinstance(meter, NoMeter) and "is the NVIDIA driver installed" in meter.reason
 
 
 def test_a_lost_gpu_is_an_error_of_the_meter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zeus.device, "get_gpus", lambda: Gpus({0: ZeusGPULostError("lost")}))
+    monkeypatch.setattr(device, "get_gpus", lambda: Gpus({0: gpu.ZeusGPULostError("lost")}))
     meter = find_meter("cuda", 0)
     assert isinstance(meter, Meter)
     with pytest.raises(MeterError, match="lost"):

@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("zeus")
-
-import zeus.device.cpu as zeus_cpu
-from zeus.device.cpu import rapl
-from zeus.device.cpu.common import ZeusCPUNoPermissionError
-
 from hwgpt_blackbox.profiling.meters import Meter, MeterError, NoMeter, find_meter
+
+zeus_cpu = pytest.importorskip("zeus.device.cpu")
+rapl = pytest.importorskip("zeus.device.cpu.rapl")
 
 
 @pytest.fixture
@@ -56,7 +53,7 @@ def test_a_counter_for_root_only_says_how_to_allow_it(
     counters: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse() -> None:
-        raise ZeusCPUNoPermissionError("no")
+        raise rapl.cpu_common.ZeusCPUNoPermissionError("no")
 
     monkeypatch.setattr(zeus_cpu, "RAPLCPUs", refuse)
     meter = find_meter("cpu", 0)
