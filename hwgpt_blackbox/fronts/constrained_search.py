@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hwgpt_blackbox.fronts.across_states import Promising
 from hwgpt_blackbox.fronts.dynamic_programming import Partial
 from hwgpt_blackbox.fronts.layer_sums import LayerSums
-from hwgpt_blackbox.fronts.across_states import Promising
 
 _SLACK = 1e-9
 """Allowance for rounding wherever a partial sum is discarded, relative to the sums' size."""

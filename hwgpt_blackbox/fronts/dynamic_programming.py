@@ -12,7 +12,7 @@ from hwgpt_blackbox.fronts.layer_sums import LayerSums
 from hwgpt_blackbox.fronts.nondominated import box_corners, boxes, nondominated
 
 MAX_POINTS = 50_000
-"""Partial sums that are kept for one group before they are thinned."""
+"""Partial sums that are kept for each state of one group before they are thinned."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,12 @@ def group_fronts(
     terms look back, sums of different states are compared, too: see
     :mod:`hwgpt_blackbox.fronts.across_states`.
 
-    If there are more than ``max_points`` for each state, partial sums are thinned. With ``outer`` unset, every sum
-    returned belongs to an architecture. With it set, every architecture is weakly dominated by a
-    sum returned. Proof by induction over layers: let each partial sum a have a kept q <= a of the
-    same state. A layer's term t gives q + t <= a + t; dropping dominated sums leaves one below
-    q + t; thinning replaces that by its box's corner, which is below it too. Of a sum
-    that one of another state beats, the same layers after the other lead to a smaller sum.
+    If there are more than ``max_points`` for each state, partial sums are thinned. With ``outer``
+    unset, every sum returned belongs to an architecture. With it set, every architecture is weakly
+    dominated by a sum returned. Proof by induction over layers: let each partial sum a have a kept
+    q <= a of the same state. A layer's term t gives q + t <= a + t; dropping dominated sums leaves
+    one below q + t; thinning replaces that by its box's corner, which is below it too. Where a sum
+    of another state beats q, the same layers lead from there to no larger a sum.
 
     :return: by ascending group its number and its sums, start included; and whether nothing was
         thinned

@@ -157,8 +157,8 @@ class LayerSums:
             for parts in zip_longest(*pairs)
         ]
         self.steps, self.following = chain_steps(self.layers, neighbours)
-        """What each layer adds, shape (max_layers, groups, states, codes, objectives), and the state
-        after it, shape (states, codes)"""
+        """What each layer adds, shape (max_layers, groups, states, codes, objectives), and the
+        state after it, shape (states, codes)"""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -80,14 +80,17 @@ ENOUGH_PERPLEXITIES = 2_000
 MIN_PERPLEXITIES = 20
 """Perplexities that an embed_dim needs."""
 
-PAIRS: tuple[tuple[tuple[str, ...], ...], ...] = (
+Pairs = tuple[tuple[str, ...], ...]
+"""Of layers 1, 2, ... before a layer: which hyperparameters have effects together with its own."""
+
+PAIRS: tuple[Pairs, ...] = (
     (),
     ((MLP, HEADS),),
     ((MLP, HEADS), (MLP,)),
     ((MLP, HEADS), (HEADS,)),
 )
-"""Pairs of layers 1, 2, ... apart to choose from: what of the earlier layer has effects. Of layers two
-apart it is one hyperparameter: both gain little more, and three times the states slow exact fronts.
+"""To choose from. Of layers two apart it is one hyperparameter of the earlier: both gain little
+more, and three times the states slow exact fronts.
 """
 
 PAIR_MARGIN = 0.01
@@ -123,12 +126,15 @@ def fit_least_squares(sample: Architectures, values: Array) -> AdditiveModel:
     return on_grid(AdditiveModel("identity", intercept, effect, None), space)
 
 
-def fit_perplexity(sample: Architectures, values: Array) -> AdditiveModel:
+def fit_perplexity(
+    sample: Architectures, values: Array, pairs: Sequence[Pairs] = PAIRS
+) -> AdditiveModel:
     """Log-additive model for each embed_dim, every block of effects shrunk by its own penalty.
 
-    Cross-validation decides whether there are effects of pairs of layers, and how far apart.
+    Cross-validation decides whether there are effects of pairs of layers, and of which.
 
     :param values: shape (n,), positive
+    :param pairs: to choose from
     :raises DataError: an embed_dim has too few architectures
     """
     space = sample.space
@@ -139,7 +145,7 @@ def fit_perplexity(sample: Architectures, values: Array) -> AdditiveModel:
                 f"only {len(rows)} perplexities with embed_dim {embed_dim}; a fit needs "
                 f"{MIN_PERPLEXITIES}: measure more"
             )
-    known = [pairs for pairs in PAIRS if may_look_back(space, len(pairs))]
+    known = [k for k in pairs if may_look_back(space, len(k))]
     scores = [_score(sample, values, members, k) + PAIR_MARGIN * len(k) for k in known]
     best = known[int(np.argmin(scores))]
     weights = []
@@ -147,18 +153,16 @@ def fit_perplexity(sample: Architectures, values: Array) -> AdditiveModel:
         parts = _features(sample, rows, best)
         ends = np.cumsum([part.values.shape[1] for part in parts])[:-1]
         weights.append(np.split(_learned(joined(parts), values[rows]), ends))
-    own, *pairs = zip(*weights, strict=True)
+    own, *apart = zip(*weights, strict=True)
     model = additive_model(space, perplexity_features, own, "log")
     tables = [
-        neighbour_table(space, apart, earlier, w)
-        for apart, (earlier, w) in enumerate(zip(best, pairs, strict=True), start=1)
+        neighbour_table(space, k, earlier, w)
+        for k, (earlier, w) in enumerate(zip(best, apart, strict=True), start=1)
     ]
     return on_grid(replace(model, neighbours=tuple(tables)), space)
 
 
-def _features(
-    sample: Architectures, rows: NDArray[np.intp], pairs: Sequence[Sequence[str]]
-) -> list[Features]:
+def _features(sample: Architectures, rows: NDArray[np.intp], pairs: Pairs) -> list[Features]:
     """Features of layers, then of pairs of layers 1, 2, ... apart; see ``PAIRS``."""
     inputs = sample.inputs(rows)
     apart = [neighbour_features(inputs, k, earlier) for k, earlier in enumerate(pairs, start=1)]
@@ -181,7 +185,7 @@ def _score(
     sample: Architectures,
     values: Array,
     members: Sequence[NDArray[np.intp]],
-    pairs: Sequence[Sequence[str]],
+    pairs: Pairs,
 ) -> float:
     """Log RMSE + log MAE on architectures that a fit has not seen; infinite: too few to try it.
 
@@ -399,5 +403,6 @@ def _perplexity(
             "seed": PUBLISHED_SEED,
             "measured": count,
         }
-        model = fit_perplexity(drawn, published(drawn.matrix))
+        # Its pairs of layers: they do not lower the error against the measurements.
+        model = fit_perplexity(drawn, published(drawn.matrix), PAIRS[:1])
     return model, source | {"pairs_of_layers_apart": len(model.neighbours)}
