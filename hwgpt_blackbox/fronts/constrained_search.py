@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hwgpt_blackbox.fronts.across_states import Promising
 from hwgpt_blackbox.fronts.dynamic_programming import Partial
 from hwgpt_blackbox.fronts.layer_sums import LayerSums
-from hwgpt_blackbox.fronts.reach import Promising
 
 _SLACK = 1e-9
 """Allowance for rounding wherever a partial sum is discarded, relative to the sums' size."""
@@ -179,12 +179,12 @@ class ConstrainedSearch:
         partial, complete = Partial.empty(len(caps)), True
         for step, to_come in zip(problem.chain(group.number), rest, strict=True):
             promising = _below(weights, ceilings - to_come.T - weights @ start)
-            partial = partial.extend(step, problem.order, promising)
+            partial = partial.extend(step, problem.following, promising)
             if not len(partial.sums):
                 return best, complete
             if len(partial.sums) > max_points:
                 partial, complete = partial.thin(max_points, outer=False), False
-        partial = partial.front(problem.space.layer_codes)
+        partial = partial.front()
         sums = start + partial.sums
         values = problem.natural(sums)
         within = np.flatnonzero((values[:, 1:] <= self.limits).all(axis=1))

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hwgpt_blackbox.fronts.across_states import Allowances, Promising, unbeaten
 from hwgpt_blackbox.fronts.layer_sums import LayerSums
 from hwgpt_blackbox.fronts.nondominated import box_corners, boxes, nondominated
-from hwgpt_blackbox.fronts.reach import Promising, Reach
-from hwgpt_blackbox.models.chains import next_states
 
 MAX_POINTS = 50_000
-"""Partial sums that are kept for one group before they are thinned."""
+"""Partial sums that are kept for each state of one group before they are thinned."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Partial:
 
     :param sums: shape (n, objectives)
     :param codes: code of each layer so far, shape (n, layers so far)
-    :param states: see :mod:`hwgpt_blackbox.models.chains`, shape (n,), those of a state together
+    :param states: see :mod:`hwgpt_blackbox.models.chains`, shape (n,)
     """
 
     sums: NDArray[np.float64]
@@ -43,45 +42,41 @@ class Partial:
         return Partial(self.sums[rows], self.codes[rows], self.states[rows])
 
     def extend(
-        self, step: NDArray[np.float64], order: int, promising: Promising | None = None
+        self,
+        step: NDArray[np.float64],
+        following: NDArray[np.intp],
+        promising: Promising | None = None,
     ) -> Partial:
         """Sums with one layer more, those left out that another of the same state dominates.
 
         A dominated sum stays dominated whatever layers follow from the same state, and where terms
         depend on no state a choice that another choice dominates is never needed, so neither is
-        kept. Of equal sums of one state the one with the smallest code in the oldest layer of the
-        state before is kept: exact sums that end in the same codes began equal, so by induction the
-        architecture kept is the first when codes are compared from the last layer to the first.
+        kept. Architectures stay in order, codes compared from the last layer to the first: of equal
+        sums of one state the first is kept.
 
         :param step: what the layer adds, shape (states, codes, objectives)
-        :param order: how many layers back terms look
+        :param following: state after each code, shape (states, codes)
         :param promising: which sums to consider at all
         """
-        codes = step.shape[1]
-        options = np.arange(codes) if order else np.sort(nondominated(step[0]))
+        alone = len(step) == 1
+        options = np.sort(nondominated(step[0])) if alone else np.arange(step.shape[1])
         sums = (step[self.states][:, options] + self.sums[:, None, :]).swapaxes(0, 1)
         sums = sums.reshape(-1, step.shape[2])
-        states = next_states(self.states, codes, order).T[options].ravel()
+        states = following[self.states].T[options].ravel()
         rows = np.arange(len(sums))
         if promising is not None:
             rows = np.flatnonzero(promising(sums, states))
-        # Of one state all come from states that differ in their oldest layer, ascending.
-        rows = rows[np.argsort(states[rows], kind="stable")] if order else rows
-        found = [own[nondominated(sums[own])] for own in _runs(rows, states[rows])]
+        found = [own[nondominated(sums[own])] for own in _by_state(rows, states[rows])]
         rows = np.concatenate(found) if found else rows
+        rows = rows if alone else np.sort(rows)
         layer, parent = np.divmod(rows, len(self))
         last = options[layer].astype(np.uint16)[:, None]
         codes_so_far = np.concatenate([self.codes[parent], last], axis=1)
         return Partial(sums[rows], codes_so_far, states[rows])
 
-    def front(self, layer_codes: int) -> Partial:
+    def front(self) -> Partial:
         """The non-dominated sums of all states together, of equal ones the first architecture."""
-        digits, left = [], self.states
-        while left.any():
-            left, digit = np.divmod(left, layer_codes)
-            digits.append(digit)
-        order = np.lexsort(digits[::-1]) if digits else np.arange(len(self))
-        return self.take(order[nondominated(self.sums[order])])
+        return self.take(nondominated(self.sums))
 
     def thin(self, limit: int, *, outer: bool) -> Partial:
         """About ``limit`` sums at most, in each state one for each box of a grid.
@@ -89,26 +84,22 @@ class Partial:
         :param outer: replace the points of a box by the box's smallest value of every objective (a
             bound, no architecture); else by one of them
         """
-        runs = _runs(np.arange(len(self)), self.states)
-        parts = []
-        for rows in runs:
-            own = self.take(rows)
-            label = boxes(own.sums, max(1, limit * len(rows) // len(self)))
-            corners, chosen = box_corners(own.sums, label)
-            kept = own.take(chosen)
-            parts.append(replace(kept, sums=corners) if outer else kept)
-        return Partial(
-            np.concatenate([part.sums for part in parts]),
-            np.concatenate([part.codes for part in parts]),
-            np.concatenate([part.states for part in parts]),
-        )
+        lowest, kept = self.sums.copy(), []
+        for rows in _by_state(np.arange(len(self)), self.states):
+            sums = self.sums[rows]
+            label = boxes(sums, max(1, limit * len(rows) // len(self)))
+            corners, chosen = box_corners(sums, label)
+            lowest[rows[chosen]] = corners
+            kept.append(rows[chosen])
+        thinned = replace(self, sums=lowest) if outer else self
+        return thinned.take(np.sort(np.concatenate(kept)))
 
 
-def _runs(rows: NDArray[np.intp], states: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    """Rows split where their states, equal ones together, change."""
-    if not len(rows):
-        return []
-    return np.split(rows, np.flatnonzero(np.diff(states)) + 1)
+def _by_state(rows: NDArray[np.intp], states: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Rows of each state, in their order."""
+    order = np.argsort(states, kind="stable")
+    ends = np.flatnonzero(np.diff(states[order])) + 1
+    return np.split(rows[order], ends) if len(rows) else []
 
 
 def group_fronts(
@@ -117,39 +108,38 @@ def group_fronts(
     """Sums of every group that hold all that can be on the front of the space.
 
     Groups whose layers have the same effects (often all depths of a width) share one sweep. Where
-    terms look back, two objectives have a bound beside that discards partial sums which cannot end
-    on the front: see :class:`.Reach`.
+    terms look back, sums of different states are compared, too: see
+    :mod:`hwgpt_blackbox.fronts.across_states`.
 
-    If ``max_points`` is exceeded, partial sums are thinned. With ``outer`` unset, every sum
-    returned belongs to an architecture. With it set, every architecture is weakly dominated by a
-    sum returned. Proof by induction over layers: let each partial sum a have a kept q <= a of the
-    same state. A layer's term t gives q + t <= a + t; dropping dominated sums leaves one below
-    q + t; thinning replaces that by its box's corner, which is below it too. What the bound
-    discards is dominated by an architecture on the front, which it does not discard.
+    If there are more than ``max_points`` for each state, partial sums are thinned. With ``outer``
+    unset, every sum returned belongs to an architecture. With it set, every architecture is weakly
+    dominated by a sum returned. Proof by induction over layers: let each partial sum a have a kept
+    q <= a of the same state. A layer's term t gives q + t <= a + t; dropping dominated sums leaves
+    one below q + t; thinning replaces that by its box's corner, which is below it too. Where a sum
+    of another state beats q, the same layers lead from there to no larger a sum.
 
     :return: by ascending group its number and its sums, start included; and whether nothing was
         thinned
     """
     chains: dict[bytes, list[int]] = {}
     for group in range(problem.surrogate.num_groups):
-        key = b"".join(step[group].tobytes() for step in problem.steps)
+        key = problem.steps[:, group].tobytes()
         chains.setdefault(key, []).append(group)
-    reach = Reach(problem) if problem.order and len(problem.columns) == 2 else None
-    # Of two objectives no state has many.
-    limit = max_points * problem.space.layer_codes**problem.order if reach else max_points
+    states = len(problem.following)
     fronts: dict[int, Partial] = {}
     exact = True
     for groups in chains.values():
         partial = Partial.empty(len(problem.columns))
         deepest = max(groups, key=problem.depth)
-        promising = reach.of(groups) if reach else None
+        allowances = [Allowances(problem.chain(g), problem.following) for g in groups]
         for i, step in enumerate(problem.chain(deepest)):
-            partial = partial.extend(step, problem.order, promising and promising(i))
-            if len(partial) > limit:
-                partial, exact = partial.thin(limit, outer=outer), False
+            promising = unbeaten(allowances, i) if states > 1 else None
+            partial = partial.extend(step, problem.following, promising)
+            if len(partial) > states * max_points:
+                partial, exact = partial.thin(states * max_points, outer=outer), False
             for g in groups:
                 if problem.depth(g) == i + 1:
-                    done = partial.front(problem.space.layer_codes) if problem.order else partial
+                    done = partial.front() if states > 1 else partial
                     fronts[g] = replace(done, sums=problem.start[g] + done.sums)
     return sorted(fronts.items()), exact
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from hwgpt_blackbox.domain.objectives import (
 )
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.models.chains import after_each, chain_steps, least_to_come
+from hwgpt_blackbox.models.chains import chain_steps, least_to_come
 from hwgpt_blackbox.models.ideal_and_nadir import (
     SAMPLE_SEED,
     SAMPLE_SIZE,
@@ -148,17 +149,16 @@ class LayerSums:
         self.layers = np.stack([layer[:, :, :-1] for _, layer in terms], axis=-1)
         """Shape (groups, max_layers, codes, objectives); see ``Space.layer_codes``"""
         pairs = [surrogate.neighbour_terms(target) for target in targets]
-        self.order = max(map(len, pairs))
-        """How many layers back terms look"""
         for j, target in enumerate(targets):
             self._check_exact(j, target, pairs[j])
         none = np.zeros((*self.layers.shape[:3], self.layers.shape[2]))
-        chains = [
-            chain_steps(self.layers[..., j], [*own, *[none] * (self.order - len(own))])
-            for j, own in enumerate(pairs)
+        neighbours = [
+            np.stack([none if part is None else part for part in parts], axis=-1)
+            for parts in zip_longest(*pairs)
         ]
-        self.steps = [np.stack(step, axis=-1) for step in zip(*chains, strict=True)]
-        """What each layer adds: shape (groups, states, codes, objectives)"""
+        self.steps, self.following = chain_steps(self.layers, neighbours)
+        """What each layer adds, shape (max_layers, groups, states, codes, objectives), and the
+        state after it, shape (states, codes)"""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -196,7 +196,7 @@ class LayerSums:
         :return: before each layer and after the last, shape (w, states)
         """
         chain = [np.moveaxis(step @ weights.T, -1, 0) for step in self.chain(group)]
-        return least_to_come(chain, self.order)
+        return least_to_come(chain, self.following)
 
     def smallest(self, group: int) -> NDArray[np.float64]:
         """Smallest sum of each objective alone in a group, shape (objectives,)."""
@@ -221,19 +221,17 @@ class LayerSums:
         :return: shape (g, objectives)
         """
         active, rows = self._active(groups), np.arange(len(groups))
-        codes, choices = self.space.layer_codes, []
-        final = codes ** min(len(self.steps), self.order)
-        to_come = np.zeros((len(groups), final))
-        for step, exists in zip(reversed(self.steps), active[::-1], strict=True):
+        to_come, choices = np.zeros((len(groups), len(self.following))), []
+        for step, exists in zip(self.steps[::-1], active[::-1], strict=True):
             terms = (step[groups] @ weights[:, None, :, None])[..., 0] * exists[:, None, None]
-            terms += after_each(to_come, terms.shape[1], codes)
+            terms += to_come[:, self.following]
             choices.append(terms.argmin(axis=-1))
             to_come = terms.min(axis=-1)
         sums, states = self.start[groups], np.zeros(len(groups), dtype=np.intp)
         for step, exists, choice in zip(self.steps, active, reversed(choices), strict=True):
             code = choice[rows, states]
             sums = sums + step[groups, states, code] * exists[:, None]
-            states = (states * codes + code) % codes**self.order
+            states = self.following[states, code]
         return sums
 
     def _active(self, groups: NDArray[np.intp]) -> NDArray[np.bool_]:

@@ -138,9 +138,10 @@ def reference_front(
     function of a sum over layers, so that dynamic programming over layers, keeping non-dominated
     partial sums, finds all that can be on the front; then groups are merged and values compared.
 
-    When a group has more than ``max_points`` non-dominated partial sums (two objectives do not come
-    near; three may) they are thinned, and the result says ``exact=False`` and bounds the
-    hypervolume missed: see :attr:`ReferenceFront.hypervolume_gap_bound` and, for the proof,
+    When a group has more than ``max_points`` non-dominated partial sums for each state of its last
+    layers (two objectives do not come near; three may) they are thinned, and the result says
+    ``exact=False`` and bounds the hypervolume missed: see
+    :attr:`ReferenceFront.hypervolume_gap_bound` and, for the proof,
     ``dynamic_programming.group_fronts``.
 
     :param space: ``s``, ``m``, ``l``, one of your own (its name, its file or itself); a space
@@ -149,7 +150,7 @@ def reference_front(
         differ; three or more need moocore (extra ``analysis``)
     :param surrogate: models of the space; default: the installed ones
     :param cost_model: cost of an evaluation, for ``elapsed_time@DEVICE``
-    :param max_points: partial sums to keep at most
+    :param max_points: partial sums to keep at most, for each state
     :raises InputError: unknown space or objective; objectives repeated, fewer than two, or no
         function of a sum over layers (the slowest device's elapsed time)
     :raises DataError: the surrogate's coefficients are too fine for exact sums

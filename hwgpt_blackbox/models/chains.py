@@ -1,7 +1,8 @@
 """Sums over chains of layers: a term for each layer that depends on the layers just before it.
 
-The *state* of a chain is the codes of its last layers, as many as terms look back (its *order*), as
-one number in base ``codes``, the newest the last digit; it has fewer digits in the first layers.
+The *state* of a chain is what the terms to come depend on: for each of the last layers, as many as
+terms look back, the class of its code. Codes that no later term tells apart are one class. Before
+the first layer the state is 0.
 """
 
 from __future__ import annotations
@@ -12,58 +13,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+States = NDArray[np.intp]
 
 
-def chain_steps(layer: Array, neighbours: Sequence[Array]) -> list[Array]:
-    """What each layer adds to the sum of its chain, from every state before it.
+def chain_steps(layer: Array, neighbours: Sequence[Array]) -> tuple[Array, States]:
+    """What each layer adds to the sums of its chain, and the state after it, from every state.
 
-    :param layer: term of each layer, shape (groups, layers, codes)
+    :param layer: term of each layer, shape (groups, layers, codes, sums)
     :param neighbours: terms of layers 1, 2, ... apart, each of shape (groups, layers, codes of the
-        earlier layer, codes of the later), at the place of the later
-    :return: of each layer, shape (groups, states, codes)
+        earlier layer, codes of the later, sums), at the place of the later
+    :return: shapes (layers, groups, states, codes, sums) and (states, codes)
     """
-    groups, layers, codes = layer.shape
-    steps = []
-    for i in range(layers):
-        digits = min(i, len(neighbours))
-        total = np.zeros((groups, *[codes] * digits, codes))
-        total += layer[:, i].reshape(groups, *[1] * digits, codes)
-        for apart in range(1, digits + 1):
-            shape = [1] * digits
-            shape[-apart] = codes
-            total += neighbours[apart - 1][:, i].reshape(groups, *shape, codes)
-        steps.append(total.reshape(groups, -1, codes))
-    return steps
+    groups, layers, codes, sums = layer.shape
+    pairs = [part.copy() for part in neighbours]
+    classes, members = [], []  # of the codes of the oldest layer first; a code of each class
+    seen = np.zeros((codes, 0))
+    for apart in range(len(pairs), 0, -1):
+        pairs[apart - 1][:, :apart] = 0.0
+        seen = np.hstack([seen, np.moveaxis(pairs[apart - 1], 2, 0).reshape(codes, -1)])
+        _, first, label = np.unique(seen, axis=0, return_index=True, return_inverse=True)
+        label = label.reshape(codes)
+        classes.append(label)
+        members.append(first)
+        seen = label[:, None].astype(np.float64)
+    sizes = [len(first) for first in members]
+    states = int(np.prod(sizes))
+    total = np.zeros((groups, layers, *sizes, codes, sums))
+    total += layer.reshape(groups, layers, *[1] * len(sizes), codes, sums)
+    for place, (first, part) in enumerate(zip(members, reversed(pairs), strict=True)):
+        shape = [1] * len(sizes)
+        shape[place] = sizes[place]
+        total += part[:, :, first].reshape(groups, layers, *shape, codes, sums)
+    digits = np.indices(sizes).reshape(len(sizes), states)
+    held = [first[digit][:, None] for first, digit in zip(members, digits, strict=True)]
+    following = np.zeros((states, codes), dtype=np.intp)
+    for label, size, code in zip(classes, sizes, [*held, np.arange(codes)][1:], strict=True):
+        following = following * size + label[code]
+    return np.moveaxis(total.reshape(groups, layers, states, codes, sums), 1, 0), following
 
 
-def next_states(states: NDArray[np.intp], codes: int, order: int) -> NDArray[np.intp]:
-    """State after each code of one layer more, shape (n, codes).
-
-    :param states: before it, shape (n,)
-    """
-    return np.asarray((states[:, None] * codes + np.arange(codes)) % codes**order)
-
-
-def least_to_come(steps: Sequence[Array], order: int) -> list[Array]:
+def least_to_come(steps: Sequence[Array], following: States) -> list[Array]:
     """Smallest sum of the layers to come from every state: before each layer, and after the last.
 
     :param steps: of each layer, shape (..., states, codes)
+    :param following: state after each code, shape (states, codes)
     :return: one more than steps, each of shape (..., states)
     """
-    codes = steps[-1].shape[-1]
-    found = [np.zeros((*steps[-1].shape[:-2], codes ** min(len(steps), order)))]
+    found = [np.zeros(steps[-1].shape[:-1])]
     for step in reversed(steps):
-        found.append((step + after_each(found[-1], step.shape[-2], codes)).min(axis=-1))
+        found.append((step + found[-1][..., following]).min(axis=-1))
     return found[::-1]
-
-
-def after_each(values: Array, states: int, codes: int) -> Array:
-    """Values of states after each code of a layer, shape (..., states before it, codes).
-
-    :param values: of the states after the layer, shape (..., states)
-    :param states: number of states before the layer
-    """
-    if values.shape[-1] == 1:
-        return values[..., None]
-    split = values.reshape(*values.shape[:-1], -1, codes)
-    return np.tile(split, (states // split.shape[-2], 1))

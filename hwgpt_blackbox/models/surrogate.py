@@ -87,13 +87,14 @@ class AdditiveModel:
     def _chain_range(self, space: Space, effect: NDArray[np.float64]) -> tuple[float, float]:
         groups, codes = math.prod(group_shape(space)), space.layer_codes
         pairs = [full_neighbours(part, space) for part in self.neighbours]
-        steps = chain_steps(effect.reshape(groups, space.max_layers, codes), pairs)
+        steps, following = chain_steps(
+            effect.reshape(groups, space.max_layers, codes, 1), [pair[..., None] for pair in pairs]
+        )
         depth = np.broadcast_to(np.array(space.num_layers)[:, None], group_shape(space)).ravel()
-        for i, step in enumerate(steps):
-            step[depth <= i] = 0.0
+        steps = steps[..., 0] * (np.arange(len(steps))[:, None] < depth)[..., None, None]
         start = np.broadcast_to(self.intercept, group_shape(space)).ravel()
-        low = start + least_to_come(steps, len(pairs))[0][:, 0]
-        high = start - least_to_come([-step for step in steps], len(pairs))[0][:, 0]
+        low = start + least_to_come(list(steps), following)[0][:, 0]
+        high = start - least_to_come(list(-steps), following)[0][:, 0]
         return float(low.min()), float(high.max())
 
 

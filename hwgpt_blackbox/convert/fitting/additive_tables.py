@@ -68,22 +68,27 @@ def additive_model(
     return on_grid(model, space)
 
 
-def neighbour_table(space: Space, apart: int, weights: Sequence[Array]) -> Array:
+def neighbour_table(
+    space: Space, apart: int, earlier: Sequence[str], weights: Sequence[Array]
+) -> Array:
     """Effects of pairs of layers some layers apart, shape (embed_dims, 1, 1, max_layers, codes,
     codes), at the place of the later layer.
 
-    :param weights: of :func:`neighbour_features` per embed_dim, shape (p,)
+    :param earlier: as :func:`neighbour_features` takes it
+    :param weights: of these features per embed_dim, shape (p,)
     """
     mlp, heads = contrasts(places(space.mlp_ratios)), contrasts(places(space.num_heads))
-    by_code = np.vstack(
-        [np.repeat(mlp, len(space.num_heads), axis=1), np.tile(heads, len(space.mlp_ratios))]
-    )
+    by_code = {
+        MLP: np.repeat(mlp, len(space.num_heads), axis=1),
+        HEADS: np.tile(heads, len(space.mlp_ratios)),
+    }
+    before, after = np.vstack([by_code[k] for k in earlier]), np.vstack(list(by_code.values()))
     layers, codes = space.max_layers, space.layer_codes
     out = np.zeros((len(weights), 1, 1, layers, codes, codes))
     for e, w in enumerate(weights):
-        products = w.reshape(len(by_code), len(by_code), 1 + layers - apart)
+        products = w.reshape(len(before), len(after), 1 + layers - apart)
         effects = products[:, :, :1] + products[:, :, 1:]
-        out[e, 0, 0, apart:] = np.einsum("uvi,uc,vd->icd", effects, by_code, by_code)
+        out[e, 0, 0, apart:] = np.einsum("uvi,uc,vd->icd", effects, before, after)
     return out
 
 

@@ -234,14 +234,16 @@ def perplexity_features(inputs: FeatureInputs) -> Features:
     return _stack(effects, [], [])
 
 
-def neighbour_features(inputs: FeatureInputs, apart: int) -> Features:
+def neighbour_features(inputs: FeatureInputs, apart: int, earlier: Sequence[str]) -> Features:
     """Features of pairs of layers some layers apart: products of their contrasts.
 
     Each product is one feature that all places share, then one for every place.
+
+    :param earlier: whose contrasts of the earlier layer, ``MLP`` and ``HEADS``
     """
-    mlp, heads = inputs.layer_contrasts
-    every = (*mlp, *heads)
-    products = [u[:, :-apart] * v[:, apart:] for u in every for v in every]
+    contrasts = dict(zip((MLP, HEADS), inputs.layer_contrasts, strict=True))
+    later = contrasts[MLP] + contrasts[HEADS]
+    products = [u[:, :-apart] * v[:, apart:] for k in earlier for u in contrasts[k] for v in later]
     return _stack([y for p in products for y in (p.sum(axis=1, keepdims=True), p)], [], [])
 
 

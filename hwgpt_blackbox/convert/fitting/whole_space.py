@@ -32,6 +32,8 @@ from hwgpt_blackbox.convert.fitting.expected_value import (
     make_folds,
 )
 from hwgpt_blackbox.convert.fitting.features import (
+    HEADS,
+    MLP,
     Architectures,
     Array,
     Features,
@@ -57,7 +59,6 @@ from hwgpt_blackbox.models.ideal_and_nadir import bounds
 from hwgpt_blackbox.models.surrogate import (
     ERROR,
     LEVELS,
-    MAX_APART,
     AdditiveModel,
     Surrogate,
     array_key,
@@ -78,6 +79,19 @@ ENOUGH_PERPLEXITIES = 2_000
 
 MIN_PERPLEXITIES = 20
 """Perplexities that an embed_dim needs."""
+
+Pairs = tuple[tuple[str, ...], ...]
+"""Of layers 1, 2, ... before a layer: which hyperparameters have effects together with its own."""
+
+PAIRS: tuple[Pairs, ...] = (
+    (),
+    ((MLP, HEADS),),
+    ((MLP, HEADS), (MLP,)),
+    ((MLP, HEADS), (HEADS,)),
+)
+"""To choose from. Of layers two apart it is one hyperparameter of the earlier: both gain little
+more, and three times the states slow exact fronts.
+"""
 
 PAIR_MARGIN = 0.01
 """Pairs of layers one layer farther apart must lower log RMSE + log MAE by more than this."""
@@ -112,12 +126,15 @@ def fit_least_squares(sample: Architectures, values: Array) -> AdditiveModel:
     return on_grid(AdditiveModel("identity", intercept, effect, None), space)
 
 
-def fit_perplexity(sample: Architectures, values: Array) -> AdditiveModel:
+def fit_perplexity(
+    sample: Architectures, values: Array, pairs: Sequence[Pairs] = PAIRS
+) -> AdditiveModel:
     """Log-additive model for each embed_dim, every block of effects shrunk by its own penalty.
 
-    Cross-validation decides whether there are effects of pairs of layers, and how far apart.
+    Cross-validation decides whether there are effects of pairs of layers, and of which.
 
     :param values: shape (n,), positive
+    :param pairs: to choose from
     :raises DataError: an embed_dim has too few architectures
     """
     space = sample.space
@@ -128,25 +145,28 @@ def fit_perplexity(sample: Architectures, values: Array) -> AdditiveModel:
                 f"only {len(rows)} perplexities with embed_dim {embed_dim}; a fit needs "
                 f"{MIN_PERPLEXITIES}: measure more"
             )
-    orders = [0, *(k for k in range(1, MAX_APART + 1) if may_look_back(space, k))]
-    scores = [_score(sample, values, members, k) + PAIR_MARGIN * k for k in orders]
-    best = orders[int(np.argmin(scores))]
+    known = [k for k in pairs if may_look_back(space, len(k))]
+    scores = [_score(sample, values, members, k) + PAIR_MARGIN * len(k) for k in known]
+    best = known[int(np.argmin(scores))]
     weights = []
     for rows in members:
         parts = _features(sample, rows, best)
         ends = np.cumsum([part.values.shape[1] for part in parts])[:-1]
         weights.append(np.split(_learned(joined(parts), values[rows]), ends))
-    own, *pairs = zip(*weights, strict=True)
+    own, *apart = zip(*weights, strict=True)
     model = additive_model(space, perplexity_features, own, "log")
-    tables = [neighbour_table(space, k, w) for k, w in enumerate(pairs, start=1)]
+    tables = [
+        neighbour_table(space, k, earlier, w)
+        for k, (earlier, w) in enumerate(zip(best, apart, strict=True), start=1)
+    ]
     return on_grid(replace(model, neighbours=tuple(tables)), space)
 
 
-def _features(sample: Architectures, rows: NDArray[np.intp], order: int) -> list[Features]:
-    """Features of layers, then of pairs of layers 1, 2, ... apart."""
+def _features(sample: Architectures, rows: NDArray[np.intp], pairs: Pairs) -> list[Features]:
+    """Features of layers, then of pairs of layers 1, 2, ... apart; see ``PAIRS``."""
     inputs = sample.inputs(rows)
-    pairs = [neighbour_features(inputs, apart) for apart in range(1, order + 1)]
-    return [perplexity_features(inputs), *pairs]
+    apart = [neighbour_features(inputs, k, earlier) for k, earlier in enumerate(pairs, start=1)]
+    return [perplexity_features(inputs), *apart]
 
 
 def _learned(features: Features, values: Array) -> Array:
@@ -162,7 +182,10 @@ def _learned(features: Features, values: Array) -> Array:
 
 
 def _score(
-    sample: Architectures, values: Array, members: Sequence[NDArray[np.intp]], order: int
+    sample: Architectures,
+    values: Array,
+    members: Sequence[NDArray[np.intp]],
+    pairs: Pairs,
 ) -> float:
     """Log RMSE + log MAE on architectures that a fit has not seen; infinite: too few to try it.
 
@@ -172,8 +195,8 @@ def _score(
     """
     errors = []
     for rows in members:
-        features = joined(_features(sample, rows, order))
-        if order and features.values.shape[1] > FEATURES_PER_ARCHITECTURE * len(rows):
+        features = joined(_features(sample, rows, pairs))
+        if pairs and features.values.shape[1] > FEATURES_PER_ARCHITECTURE * len(rows):
             return np.inf
         part = np.random.default_rng(FOLD_SEED).permutation(len(rows)) % FOLDS
         for k in range(FOLDS if len(rows) < MANY_PERPLEXITIES else 1):
@@ -380,5 +403,6 @@ def _perplexity(
             "seed": PUBLISHED_SEED,
             "measured": count,
         }
-        model = fit_perplexity(drawn, published(drawn.matrix))
+        # Its pairs of layers: they do not lower the error against the measurements.
+        model = fit_perplexity(drawn, published(drawn.matrix), PAIRS[:1])
     return model, source | {"pairs_of_layers_apart": len(model.neighbours)}
