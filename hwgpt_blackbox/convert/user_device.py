@@ -28,7 +28,8 @@ from hwgpt_blackbox.domain.spaces import SPACES, Space, get_space
 from hwgpt_blackbox.models.ideal_and_nadir import bounds
 from hwgpt_blackbox.models.surrogate import COUNTED, Surrogate
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, SURROGATE, artifact_name
-from hwgpt_blackbox.storage.spaces import find_space, space_entry
+from hwgpt_blackbox.storage.manifest import space_entry
+from hwgpt_blackbox.storage.spaces import find_space
 from hwgpt_blackbox.storage.user_devices import (
     Workload,
     check_name,

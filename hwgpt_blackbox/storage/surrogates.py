@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS, NOISY, Measured
-from hwgpt_blackbox.domain.spaces import Space, is_name
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, SPACES, Space, is_name
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, printable
 from hwgpt_blackbox.models.surrogate import (
     COUNTED,
@@ -29,8 +29,14 @@ from hwgpt_blackbox.models.surrogate import (
 )
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, SURROGATE, artifact_name
 from hwgpt_blackbox.storage.locations import artifacts, find, home, is_artifact
-from hwgpt_blackbox.storage.manifest import check_files, read_arrays, read_manifest, read_whole
-from hwgpt_blackbox.storage.spaces import find_measured, find_space, space_of
+from hwgpt_blackbox.storage.manifest import (
+    check_files,
+    read_arrays,
+    read_manifest,
+    read_whole,
+    space_of,
+)
+from hwgpt_blackbox.storage.spaces import find_measured, find_space
 from hwgpt_blackbox.storage.user_devices import (
     OwnDevice,
     Workload,
@@ -55,7 +61,8 @@ def load_surrogate(space: str | Path | Space, part: str = "") -> Surrogate:
     :raises DataError: the artifact is not sound, or of another space
     :raises MissingArtifactError: there is none on this machine
     """
-    row = find_measured(space)
+    published = isinstance(space, str) and space in MEASURED_SPACES
+    row = SPACES[str(space)] if published else find_measured(space)
     if not part and not has_models(row):
         return with_own_devices(counts_of(row))
     return with_own_devices(read_surrogate(find(artifact_name(row.name, part=part)).path, row.name))
