@@ -36,7 +36,7 @@ from hwgpt_blackbox.convert.source.user_table import (
     QUALITY,
     read_table,
 )
-from hwgpt_blackbox.domain.architecture_strings import Architectures
+from hwgpt_blackbox.domain.architecture_strings import ArchitectureStrings
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.objectives import NOISY
 from hwgpt_blackbox.domain.parameter_counts import count
@@ -198,7 +198,7 @@ def _read_raw(folder: Path, space: Space) -> TableMeasurements:
 
     Architectures that lack latency or energy are left out.
     """
-    architectures, files = Architectures(space), dict[str, Any]()
+    architectures, files = ArchitectureStrings(space), dict[str, Any]()
     found: dict[str, dict[bytes, list[Array]]] = {"latency": {}, "energy": {}}
 
     def entries(kind: str) -> Iterator[tuple[bytes, dict[str, Any], str]]:
