@@ -23,7 +23,7 @@ _MAPS = {"gated": _Maps(3, 2), "gelu-tied": _Maps(2, 1)}
 
 
 class Sizes(Protocol):
-    """What else determines counts: a space has it, and a model configuration."""
+    """What counts depend on beside the layers; spaces and model configurations have it."""
 
     @property
     def vocabulary(self) -> int:

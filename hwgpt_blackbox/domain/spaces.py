@@ -74,7 +74,7 @@ NAME = "[a-z][a-z0-9_-]{0,39}"
 """Names that a space may have, as a regular expression; see :func:`is_name`."""
 
 _TAKEN = re.compile(r".*-device-|.*-(?:repeats|tabular|published|autogluon)\Z", re.DOTALL)
-"""Parts that names of other artifacts of a space have."""
+"""Names that no space may have: ``hwgpt-<name>`` would be another kind of artifact."""
 
 
 @dataclass(frozen=True)

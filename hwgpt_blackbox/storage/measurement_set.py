@@ -35,6 +35,11 @@ DRIFT_BOUND = 0.1
 changed, and users are warned."""
 
 
+def is_set(path: Path) -> bool:
+    """Whether a folder is a measurement set."""
+    return (path / SPACE_FILE).is_file()
+
+
 def configuration_cells(space: Space, configuration: Mapping[str, Any]) -> list[str]:
     """The cells of a configuration, in the order of ``Space.choices``."""
     return [str(configuration[name]) for name in space.choices]

@@ -69,7 +69,7 @@ def load_surrogate(space: str | Path | Space, part: str = "") -> Surrogate:
 
 
 def has_models(space: Space) -> bool:
-    """Whether a space has an artifact of its own; of wide ones there may be devices alone."""
+    """Whether a space has an artifact of its own; a wide one may have users' devices alone."""
     return (
         space.measured
         or is_artifact(home() / artifact_name(space.name))
@@ -197,10 +197,10 @@ def _of_artifact(space: Space) -> list[str]:
 
 
 def holder(space: str, device: str | None) -> str:
-    """Name of the artifact that holds what depends on a device: the space's, or its own.
+    """Name of the artifact with the models of a device: the space's, or one of the device alone.
 
     :param space: name of the space
-    :param device: None: what depends on none
+    :param device: None: the models of metrics that depend on no device
     """
     theirs = {target.partition("@")[2] for target in _of_artifact(find_space(space))}
     return (
