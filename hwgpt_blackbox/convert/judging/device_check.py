@@ -197,7 +197,7 @@ def _target(metric: str, device: str) -> str:
 
 
 def _faster(quality: Array, latency: Array) -> Array:
-    """By how much the fastest of the points that dominate each is faster, relative; 0 if none does."""
+    """By how much the fastest point that dominates each is faster, relative; 0: none does."""
     out = np.zeros(len(quality))
     kept = nondominated(np.column_stack([quality, latency]))
     for i in np.setdiff1d(np.arange(len(quality)), kept):
