@@ -12,7 +12,7 @@ RESULTS ?= results/quickstart
 $(VENV)/.run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade pip
-	$(PIP) --editable '.[bayesian,optimizers,analysis,storage,clusters]'
+	$(PIP) --editable '.[optimizers,analysis,clusters]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run

@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "list": "blackboxes, and the artifacts in use",
     "query": "metrics of an architecture",
     "convert": "measurements to artifacts",
+    "supernet": "train a supernet on a text; evaluate and extract sub-networks",
     "verify": "soundness and accuracy of an artifact",
     "profile": "measure architectures on this machine",
     "pull": "fetch an artifact",

@@ -16,7 +16,7 @@ from hwgpt_blackbox.domain.objectives import (
     dataset_columns,
     parse_objective,
 )
-from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, Space
 from hwgpt_blackbox.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,14 +88,10 @@ def run(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.fronts.layer_sums import surrogate_for
     from hwgpt_blackbox.models.prediction import Predictor
     from hwgpt_blackbox.storage.spaces import find_space
-    from hwgpt_blackbox.storage.surrogates import measured_in, workload_notes
+    from hwgpt_blackbox.storage.surrogates import workload_notes
 
     space = find_space(args.space)
-    known = measured_in(space)
-    if not known.devices:  # without measurements: best says so
-        known = PUBLISHED
-    minimise = _column(args.minimise or DEFAULT_OBJECTIVE, args.device, known)
-    limits = _limits(args.limits or [], args.device, known)
+    minimise, limits = columns_of(space, args.minimise, args.limits, args.device)
     found = best(space, minimise.target, {c.target: v for c, v in limits.items()})
     surrogate = surrogate_for(space, [minimise, *limits])
     columns = _shown_columns(surrogate, args.device, [minimise, *limits])
@@ -119,6 +115,27 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("\n".join([*_table(found, architecture, limits, expected), *notes]))
     return 0
+
+
+def columns_of(
+    space: Space, minimise: str | None, limits: Sequence[str] | None, device: str = ALL_DEVICES
+) -> tuple[Column, dict[Column, float]]:
+    """What is minimised, and what is limited and by how much.
+
+    :param minimise: an objective; None: perplexity
+    :param limits: ``OBJECTIVE=NUMBER`` each
+    :param device: of objectives that name none
+    :raises InputError: an unknown objective, one that needs a device, or a word that is no limit
+    """
+    from hwgpt_blackbox.storage.surrogates import measured_in
+
+    known = measured_in(space)
+    if not known.devices:  # without measurements: best says so
+        known = PUBLISHED
+    return (
+        _column(minimise or DEFAULT_OBJECTIVE, device, known),
+        _limits(limits or [], device, known),
+    )
 
 
 def _column(text: str, device: str, known: Measured) -> Column:
@@ -154,10 +171,10 @@ def _limits(words: Sequence[str], device: str, known: Measured) -> dict[Column, 
 def _shown_columns(surrogate: Surrogate, device: str, objectives: Sequence[Column]) -> list[Column]:
     """What to print: everything on the device, or what depends on none; and the objectives."""
     known = surrogate.measured
-    if device in known.devices:
-        columns = list(dataset_columns(device, known).values())
-    else:
+    if device == ALL_DEVICES or not known.devices:
         columns = [Column(name) for name in known.metrics]
+    else:
+        columns = list(dataset_columns(device, known).values())
     return [*columns, *(c for c in dict.fromkeys(objectives) if c not in columns)]
 
 

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 CHECK_ARCHITECTURES = 20
 """Architectures of ``--check`` if no number is given."""
 
+_OF_A_SET = (
+    *("space", "out", "batch", "length", "dtype", "on", "threads", "repeats", "method", "compile"),
+    *("convert", "overwrite"),
+)
+"""Arguments that ``--check`` takes from the set, or that make no sense with it."""
+
 _MEDIAN_SAMPLE = 2_000
 """Random architectures of which the median latency is taken."""
 
@@ -57,14 +63,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="float32, bfloat16 or float16, these by autocast (default: float16 on GPUs, float32 "
         "on CPUs)",
     )
-    parser.add_argument("--on", default="cpu", help="cpu (default), cuda or cuda:<i>")
+    parser.add_argument("--on", help="cpu (default), cuda or cuda:<i>")
     parser.add_argument("--threads", type=int, metavar="N", help="of torch (default: its own)")
-    parser.add_argument(
-        "--repeats", type=int, default=10, metavar="N", help="latencies of each (default: 10)"
-    )
+    parser.add_argument("--repeats", type=int, metavar="N", help="latencies of each (default: 10)")
     parser.add_argument(
         "--method",
-        default="wall",
         help="latency is wall time (default), or self time of all kernels by torch's profiler, "
         "which HW-GPT-Bench took",
     )
@@ -113,10 +116,10 @@ def _profile(args: argparse.Namespace) -> int:
         batch=args.batch,
         length=args.length,
         dtype=args.dtype,
-        method=args.method,
-        on=args.on,
+        method="wall" if args.method is None else args.method,
+        on="cpu" if args.on is None else args.on,
         threads=args.threads,
-        repeats=args.repeats,
+        repeats=10 if args.repeats is None else args.repeats,
         compiled=args.compile,
         seed=args.seed,
         progress=not args.quiet,
@@ -204,14 +207,15 @@ def _check(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.domain.spaces import Space
     from hwgpt_blackbox.errors import require
     from hwgpt_blackbox.plotting.style import save
-    from hwgpt_blackbox.profiling.conditions import conditions_of
+    from hwgpt_blackbox.profiling.conditions import ConditionsFile, conditions_of
+    from hwgpt_blackbox.profiling.machine import find_place
     from hwgpt_blackbox.profiling.profile import measure
     from hwgpt_blackbox.storage.measurement_set import SPACE_FILE
 
     for name in ("scipy", "matplotlib"):
         require(name, extra="analysis")
     folder = Path(args.check).expanduser()
-    given = [n for n in ("space", "out", "batch", "length", "dtype", "threads") if getattr(args, n)]
+    given = [name for name in _OF_A_SET if getattr(args, name) not in (None, False)]
     if given:
         raise InputError(
             f"--check measures under the conditions of the set; leave --{given[0]} out"
@@ -219,7 +223,8 @@ def _check(args: argparse.Namespace) -> int:
     device = args.device or _only_device(folder)
     space = Space.from_file(folder / SPACE_FILE)
     conditions = conditions_of(folder / f"{device}.json")
-    number = args.architectures or CHECK_ARCHITECTURES
+    ConditionsFile(folder, space, conditions, find_place(conditions.on).facts())  # the same machine
+    number = CHECK_ARCHITECTURES if args.architectures is None else args.architectures
     chosen = architectures_to_check(space, device, number, args.seed)
     found = measure(
         space,

@@ -91,7 +91,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--seeds", type=int, nargs="+", help="default: 0")
     what.add_argument("--no-noise", action="store_true", help="let the methods see expected values")
     how = parser.add_argument_group("how to run it")
-    how.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1)")
+    how.add_argument(
+        "--jobs",
+        type=int,
+        help="runs at a time (default: 1, or the cores at hand from 3,000 trials in all on)",
+    )
     how.add_argument(
         "--cluster",
         metavar="ADDRESS",
@@ -120,6 +124,7 @@ def run(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.experiments.grid_execution import (
         FailedRunsError,
         check_runs,
+        default_jobs,
         make_runs,
         read_all,
     )
@@ -127,7 +132,8 @@ def run(args: argparse.Namespace) -> int:
 
     grids = _grids(args)
     runs = all_runs(grids)
-    check_runs(runs, jobs=args.jobs, cluster=args.cluster)
+    jobs = default_jobs(runs) if args.jobs is None else args.jobs
+    check_runs(runs, jobs=jobs, cluster=args.cluster)
     store = ResultStore(args.out)
     store.prepare()
     failed: FailedRunsError | None = None
@@ -136,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
             new = make_runs(
                 runs,
                 store,
-                jobs=args.jobs,
+                jobs=jobs,
                 cluster=args.cluster,
                 extend=args.extend,
                 progress=progress,

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hwgpt_blackbox.domain.model_config import ModelConfig
+from hwgpt_blackbox.domain.spaces import NETWORKS
 from hwgpt_blackbox.errors import InputError
 
-GATED = "gated"
+GATED = NETWORKS[0]
 """The network with a gated MLP and an output layer of its own."""
 
 ROTARY_BASE = 10_000.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -26,13 +27,18 @@ class Supernet(nn.Module):
     the shared weights.
 
     :param space: the space
+    :param changes: what of the model configurations differs from the space, if anything: the
+        published supernets have another network and may have another vocabulary than the networks
+        that were profiled
     :param device: of torch; on ``"meta"`` there are no weights yet
     """
 
-    def __init__(self, space: Space, *, device: str = "cpu") -> None:
+    def __init__(
+        self, space: Space, changes: Mapping[str, Any] | None = None, *, device: str = "cpu"
+    ) -> None:
         super().__init__()
-        self.space = space
-        self.largest = GPT(model_config(space, corner(space, -1)), device=device)
+        self.space, self._changes = space, dict(changes or {})
+        self.largest = GPT(self.config_of(corner(space, -1)), device=device)
         self._layers: dict[tuple[int, bool, int, int], Layer] = {}
 
     def initialise(self, seed: int) -> None:
@@ -60,7 +66,7 @@ class Supernet(nn.Module):
 
         :raises InputError: it is not of the space; names key, value and choices
         """
-        return model_config(self.space, configuration)
+        return replace(model_config(self.space, configuration), **self._changes)
 
     def forward(
         self, tokens: Tensor, configuration: Mapping[str, Any] | ModelConfig | str

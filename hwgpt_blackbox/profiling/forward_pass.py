@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from hwgpt_blackbox.domain.model_config import ModelConfig
 from hwgpt_blackbox.errors import DataError, HWGPTError
-from hwgpt_blackbox.profiling.machine import CUDA, Place
+from hwgpt_blackbox.profiling.machine import CPU, CUDA, Place, find_place
 from hwgpt_blackbox.profiling.meters.common import Clock
 
 if TYPE_CHECKING:
@@ -198,3 +199,27 @@ def _positive(repeat: Callable[[], float], repeats: int) -> list[float]:
             )
         found.append(value)
     return found
+
+
+def measure_latency(
+    config: ModelConfig,
+    *,
+    batch: int,
+    length: int,
+    dtype: str = DTYPES[0],
+    on: str = CPU,
+    repeats: int = 10,
+) -> float:
+    """Mean wall time of a forward pass of one architecture on this machine, in ms.
+
+    :param batch: sequences
+    :param length: tokens of each
+    :param dtype: of ``DTYPES``
+    :param on: ``cpu``, ``cuda`` or ``cuda:<i>``
+    :param repeats: of which the mean is taken, after warm-up passes
+    :raises InputError: there is no such device
+    :raises TooLargeError: the network does not fit into memory
+    :raises DataError: the clock stands still or runs backwards
+    """
+    with forward_pass(config, find_place(on), batch, length, dtype, compiled=False) as forward:
+        return fmean(wall_times(forward, repeats, warm_up(forward)))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from hwgpt_blackbox.domain.spaces import Space, get_space
 from hwgpt_blackbox.errors import InputError
@@ -20,8 +19,7 @@ from hwgpt_blackbox.profiling.memory import check_memory
 from hwgpt_blackbox.profiling.meters import Meter, NoMeter
 from hwgpt_blackbox.profiling.session import Profiled, Session
 from hwgpt_blackbox.profiling.visits import Row, Visits
-from hwgpt_blackbox.storage.atomic_writes import write_file, writing
-from hwgpt_blackbox.storage.measurement_set import SPACE_FILE, RowFile
+from hwgpt_blackbox.storage.measurement_set import RowFile, alone, write_space
 
 ARCHITECTURES = 200
 """Architectures that are measured if neither their number nor a time is given."""
@@ -139,52 +137,20 @@ def measure(
     check_memory(space, conditions, place)
     with ExitStack() as stack:
         stack.enter_context(threads(conditions.threads))
-        stack.enter_context(_alone(folder))
-        _check_space(folder, space)
+        stack.enter_context(alone(folder, ".profiling.lock", "measures"))
+        write_space(folder, space)
         file = ConditionsFile(folder, space, conditions, place.facts())
         visits = Visits(space, conditions, place)
         meter = visits.find_meter(tried=file.before is not None)
         energy = meter.name if isinstance(meter, Meter) else None
         file.set_energy(energy, meter.reason if isinstance(meter, NoMeter) else None)
         table = RowFile(folder / f"{conditions.device}.csv", visits.columns)
+        if file.before is None and table.rows():
+            raise InputError(
+                f"{table.path} has rows, but {file.path.name} is missing, so that their conditions "
+                f"are not known; {OTHER_SET}"
+            )
         result = Profiled(table.path, no_energy=None if energy else file.content["no_energy"])
         session = Session(table, visits, file)
         session.run(order, result, number, minutes, progress)
     return result
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Make a folder, and let no other process measure into it.
-
-    :raises InputError: another does
-    """
-    with writing(folder, OTHER_SET):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".profiling.lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise InputError(
-                f"another process measures into {folder}; wait for it: two at a time would "
-                "disturb each other"
-            ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _check_space(folder: Path, space: Space) -> None:
-    """Write the space of a set, or check that it is this one.
-
-    :raises InputError: it is another
-    """
-    path = folder / SPACE_FILE
-    if path.exists():
-        found = Space.from_file(path)
-        if found != space:
-            raise InputError(f"{folder} is of another space, {found.name}; {OTHER_SET}")
-        return
-    with writing(path, OTHER_SET):
-        write_file(path, space.as_toml())

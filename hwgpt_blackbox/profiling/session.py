@@ -29,7 +29,7 @@ many of them, whatever comes first; and first and last."""
 
 @dataclass
 class Profiled:
-    """What a call of :func:`profile` or :func:`measure` did.
+    """What a call of :func:`profile` did.
 
     :param path: the table of the device
     :param architectures: that the table holds, the reference architecture left out

@@ -28,7 +28,7 @@ from hwgpt_blackbox.models.surrogate import (
     read_models,
 )
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, SURROGATE, artifact_name
-from hwgpt_blackbox.storage.locations import artifacts, find, home, is_artifact
+from hwgpt_blackbox.storage.locations import MANIFEST, artifacts, find, home, is_artifact
 from hwgpt_blackbox.storage.manifest import (
     check_files,
     read_arrays,
@@ -91,16 +91,17 @@ def read_surrogate(folder: Path, space: str | None = None) -> Surrogate:
 
     def read(folder: Path) -> Surrogate:
         manifest = read_manifest(folder, kind=SURROGATE, space=space)
-        return _read_models(folder, manifest, _targets(manifest, space_of(manifest, folder)))
+        return _read_models(folder, manifest, _targets(folder, manifest))
 
     return read_whole(folder, read)
 
 
-def _targets(manifest: Mapping[str, Any], space: Space) -> list[str]:
+def _targets(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
     """The targets of which a space's artifact has models.
 
     :raises DataError: one of them is none of a space's
     """
+    space, place = space_of(manifest, folder), folder / MANIFEST
     links = manifest.get("links")
     stated = links if isinstance(links, dict) else {}
     if space.measured:
@@ -111,13 +112,13 @@ def _targets(manifest: Mapping[str, Any], space: Space) -> list[str]:
         modelled = row is not None and metric not in (*COUNTED, ELAPSED_TIME)
         if not modelled or bool(at) != METRICS[metric].per_device:
             raise DataError(
-                f"the manifest of space {space.name} has a model of {printable(target)!r:.80}, "
+                f"{place} has a model of {printable(target)!r:.80}, "
                 "which is no metric, or needs a device; convert or pull it again"
             )
         try:
             _ = at and check_name(device)
         except InputError as error:
-            raise DataError(f"the manifest of space {space.name}: {printable(error)}") from None
+            raise DataError(f"{place}, of space {space.name}: {printable(error)}") from None
     return list(stated)
 
 
@@ -193,7 +194,7 @@ def _of_artifact(space: Space) -> list[str]:
         folder = find(artifact_name(space.name)).path
     except MissingArtifactError:
         return []
-    return _targets(read_manifest(folder, kind=SURROGATE), space)
+    return _targets(folder, read_manifest(folder, kind=SURROGATE))
 
 
 def holder(space: str, device: str | None) -> str:

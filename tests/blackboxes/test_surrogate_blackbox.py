@@ -100,9 +100,9 @@ def test_measurements_of_one_configuration_given_as_a_dict():
     config = box.encoding.decode(architectures("s", 1))[0]
     np.testing.assert_array_equal(box.measurements(config, [3]), box(config, seed=3))
     np.testing.assert_array_equal(box.measurements([config], 3), box(config, seed=3))
-    assert box.measurements(config).shape == (1, 8)
-    assert box.measurements(iter([config, config])).shape == (2, 8)
-    assert box.measurements([]).shape == box.measurements([], []).shape == (0, 8)
+    assert box.measurements(config).shape == (1, 9)
+    assert box.measurements(iter([config, config])).shape == (2, 9)
+    assert box.measurements([]).shape == box.measurements([], []).shape == (0, 9)
 
 
 @pytest.mark.parametrize("form", [deque, pd.DataFrame, lambda dicts: dicts])
@@ -129,7 +129,7 @@ def test_scoring_imports_neither_pandas_nor_torch_for_an_integer_matrix(run_pyth
 
 def test_measurements_without_seed_draw_one_repeat_each():
     box = blackbox("s", "a100")
-    latency = box.measurements(np.repeat(architectures("s", 1), 100, axis=0))[:, 1]
+    latency = box.measurements(np.repeat(architectures("s", 1), 100, axis=0))[:, 2]
     assert len(set(latency)) > 90
 
 
@@ -347,7 +347,7 @@ def test_levels_of_the_sample_are_those_of_a_query_without_noise():
     for i in (0, 999):
         config = curves.iloc[i].to_dict()
         expected = box(config)
-        np.testing.assert_array_equal(values.iloc[i].to_numpy().reshape(10, 8), expected)
+        np.testing.assert_array_equal(values.iloc[i].to_numpy().reshape(10, 9), expected)
         rows = [i + 1000 * k for k in range(10)]
         assert x["repeats"][rows].tolist() == list(range(1, 11))
         np.testing.assert_array_equal(y.iloc[rows].to_numpy(), expected)
@@ -375,6 +375,6 @@ def test_unknown_dataset_and_fidelity():
 def test_a_seed_beyond_the_repeats_of_ten_levels_is_refused():
     box = blackbox("s", "a100", "repeats")
     config = box.encoding.decode(architectures("s", 1))[0]
-    assert box(config, seed=SESSIONS - 1).shape == (10, 8)
+    assert box(config, seed=SESSIONS - 1).shape == (10, 9)
     with pytest.raises(InputError, match="expected below 1099511627776"):
         box(config, seed=SESSIONS)

@@ -106,6 +106,11 @@ def test_profile_kill_go_on_convert_load_search_and_check(
     said = capsys.readouterr().out
     assert "points of the predicted front of perplexity and latency are dominated" in said
     assert (folder / "check" / "mine.svg").exists()
+    conditions = (folder / "mine.json").read_text()
+    (folder / "mine.json").write_text(conditions.replace('"torch": "', '"torch": "0.'))
+    said = failed(capsys, ["profile", "--check", str(folder), "--architectures", "8"])
+    assert "measured with torch 0." in said
+    (folder / "mine.json").write_text(conditions)
     checked = (folder / "check" / "mine.csv").read_bytes()
     assert main(["profile", "--check", str(folder), "--architectures", "8", "--quiet"]) == 0
     assert (folder / "check" / "mine.csv").read_bytes() == checked
@@ -167,5 +172,6 @@ def test_a_check_of_no_set_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     for name in ("a", "b"):
         (tmp_path / f"{name}.json").write_text("{}")
     assert "name one with --device" in failed(capsys, ["profile", "--check", str(tmp_path)])
-    said = failed(capsys, ["profile", "--check", str(tmp_path), "--batch", "2"])
-    assert "leave --batch out" in said
+    for word in ("--batch", "--repeats"):
+        said = failed(capsys, ["profile", "--check", str(tmp_path), word, "2"])
+        assert f"leave {word} out" in said

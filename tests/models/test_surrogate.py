@@ -30,7 +30,7 @@ def test_written_and_read_artifacts_are_the_same(tmp_path):
     assert read.space is SPACES["m"]
     np.testing.assert_array_equal(read.levels, written.levels)
     assert list(read.models) == list(written.models)
-    assert "error" in read.metrics
+    assert "error" in read.measured.metrics
     for target, model in written.models.items():
         again = read.models[target]
         assert (again.positions is None) == (model.positions is None)

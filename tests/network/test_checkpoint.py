@@ -54,7 +54,11 @@ class Hostile:
         return Path.touch, (self.target,)
 
 
-@pytest.mark.parametrize("save", [torch.save, lambda x, p: p.write_bytes(pickle.dumps(x))])
+def pickled(content: object, path: Path) -> None:
+    path.write_bytes(pickle.dumps(content, protocol=2))
+
+
+@pytest.mark.parametrize("save", [torch.save, pickled])
 def test_a_hostile_checkpoint_is_refused_and_nothing_executed(tmp_path: Path, save):
     target, path = tmp_path / "executed", tmp_path / "hostile.ckpt"
     save({"state_dict": weights() | {"model.x": Hostile(target)}}, path)
@@ -72,9 +76,11 @@ def test_a_file_that_is_no_checkpoint_is_an_error(tmp_path: Path, name: str, con
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path):
-    for path in (tmp_path / "absent.ckpt", tmp_path / "absent.safetensors", tmp_path):
+    for path in (tmp_path / "absent.ckpt", tmp_path / "absent.safetensors"):
         with pytest.raises(InputError, match="cannot be read"):
             load_supernet(path, SPACE)
+    with pytest.raises(InputError, match=r"holds no trained supernet .*make one with"):
+        load_supernet(tmp_path)
 
 
 @pytest.mark.parametrize(

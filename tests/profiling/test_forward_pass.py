@@ -9,7 +9,7 @@ import pytest
 from fakes import TINY, FakeClock
 
 from hwgpt_blackbox.domain.model_config import model_config
-from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.profiling.forward_pass import (
     DTYPES,
     METHODS,
@@ -18,6 +18,7 @@ from hwgpt_blackbox.profiling.forward_pass import (
     TooLargeError,
     forward_pass,
     kernel_time,
+    measure_latency,
     wall_times,
     warm_up,
 )
@@ -90,6 +91,13 @@ def test_real_networks_are_timed(dtype: str, method: str) -> None:
         assert next(forward.model.parameters()).dtype == torch.float32
         found = METHODS[method](forward, 2, warm_up(forward))
     assert len(found) == 2 and min(found) > 0.0
+
+
+def test_the_latency_of_one_architecture_is_measured() -> None:
+    config = model_config(TINY, {name: choices[0] for name, choices in TINY.choices.items()})
+    assert 0 < measure_latency(config, batch=1, length=4, repeats=2) < 1e4
+    with pytest.raises(InputError, match="cuda:99"):
+        measure_latency(config, batch=1, length=4, on="cuda:99")
 
 
 def test_what_does_not_fit_into_memory_is_told_from_other_errors() -> None:

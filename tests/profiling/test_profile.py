@@ -205,6 +205,13 @@ def test_conditions_that_are_none_are_named(tmp_path: Path, content: str) -> Non
         measured(tmp_path / "m")
 
 
+def test_rows_without_conditions_are_not_gone_on_with(tmp_path: Path) -> None:
+    measured(tmp_path / "m")
+    (tmp_path / "m" / "mine.json").unlink()
+    with pytest.raises(InputError, match=r"mine\.json is missing"):
+        measured(tmp_path / "m")
+
+
 def test_a_table_with_a_row_that_is_no_row_is_named(tmp_path: Path) -> None:
     measured(tmp_path / "m")
     with (tmp_path / "m" / "mine.csv").open("a") as file:

@@ -266,8 +266,8 @@ class Choice:
     """The chosen model of one target.
 
     :param fit: fitted on all architectures
-    :param scores: cross-validated log RMSE + log MAE by design; infinite: not positive, or
-        predictions that are no numbers
+    :param scores: cross-validated log RMSE + log MAE by design; infinite: not positive on the
+        space or out of fold, or predictions that are no numbers
     :param out_of_fold: predictions of each architecture without its own fold, shape (n,)
     """
 
@@ -311,7 +311,8 @@ def choose_design(
             score = float(
                 np.log(np.sqrt((error**2).mean()) + 1e-300) + np.log(np.abs(error).mean() + 1e-300)
             )
-            score = score if np.isfinite(score) else np.inf  # NaN is not above anything
+            # NaN is not above anything; and ratios to what is negative are no noise.
+            score = score if np.isfinite(score) and (out > 0.0).all() else np.inf
         scores[str(design)] = score
         margin = SIMPLE_MARGIN * design.drift + LOG_MARGIN * (design.link == "log")
         candidates.append((score + margin, fit, out))
