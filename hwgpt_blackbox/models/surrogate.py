@@ -49,7 +49,7 @@ class AdditiveModel:
     :param corrections: further effects, each shaped like ``effect``
     :param dependence: how measurements depend on one another
     :param positions: distribution of the levels of the repeats at each position of a session, see
-        :class:`.QuantileTables`: shape (embed_dims, num_layers, 2, POSITIONS, its levels), leading
+        ``QuantileTables``: shape (embed_dims, num_layers, 2, POSITIONS, its levels), leading
         axes full or 1; None: the position does not matter
     :param neighbours: effects of pairs of layers 1, 2, ... apart, at the place of the later: shape
         (embed_dims, num_layers, 2, max_layers, layer codes, layer codes), each axis full or 1; code
@@ -222,7 +222,7 @@ class Surrogate:
         return np.broadcast_to(ratio, full).reshape(self.num_groups, -1)
 
     def positions(self, targets: Sequence[str]) -> NDArray[np.float64] | None:
-        """Distributions by position of noisy targets, as :class:`.QuantileTables` takes them."""
+        """Distributions by position of noisy targets, as ``QuantileTables`` takes them."""
         if all(self.model(target).positions is None for target in targets):
             return None
         tables = []
