@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from hwgpt_blackbox.domain.architecture_forms import as_configuration
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.spaces import Space
@@ -97,6 +95,8 @@ def alone(folder: Path, lock: str, does: str) -> Iterator[None]:
     :raises InputError: another works there
     :raises OutputError: the folder cannot be made
     """
+    from filelock import FileLock, Timeout
+
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         held = FileLock(folder / lock, timeout=0)
