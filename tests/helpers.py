@@ -23,9 +23,8 @@ from hwgpt_blackbox.models.noise import POSITIONS
 from hwgpt_blackbox.models.surrogate import ERROR, AdditiveModel, Surrogate, modelled_targets
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import EMBEDDED
-from hwgpt_blackbox.storage.manifest import write_manifest
+from hwgpt_blackbox.storage.manifest import space_entry, write_manifest
 from hwgpt_blackbox.storage.measured_table import ARCHITECTURES, MATRIX, SIDE
-from hwgpt_blackbox.storage.spaces import space_entry
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 ROOT = Path(__file__).parent.parent

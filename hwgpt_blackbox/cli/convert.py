@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     if len(chosen) > 1:
         raise InputError(f"{' and '.join(chosen)} do not go together; give one of them")
     own = [flag for flag in _OF_TABLES if getattr(args, _word(flag)) not in (None, False)]
-    if is_set(args):
+    if _of_set(args):
         given = [*(["--space"] if args.space else []), *chosen, *own]
         if given:
             raise InputError(
@@ -147,11 +147,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def is_set(args: argparse.Namespace) -> bool:
+def _of_set(args: argparse.Namespace) -> bool:
     """Whether the source is a measurement set; with a device it is a table."""
-    from hwgpt_blackbox.storage.measurement_set import SPACE_FILE
+    from hwgpt_blackbox.storage.measurement_set import is_set
 
-    return not args.device and (Path(args.source).expanduser() / SPACE_FILE).is_file()
+    return not args.device and is_set(Path(args.source).expanduser())
 
 
 def _word(flag: str) -> str:
@@ -163,7 +163,7 @@ def _convert(args: argparse.Namespace) -> list[Path]:
     """Make what was asked for; folders of the artifacts."""
     how: dict[str, Any] = {"overwrite": args.overwrite, "progress": not args.quiet}
     source, space, out = args.source, args.space, _out(args)
-    if is_set(args):
+    if _of_set(args):
         from hwgpt_blackbox.convert.user_device import convert_set
 
         return convert_set(source, out, confirm_units=args.confirm_units, **how)

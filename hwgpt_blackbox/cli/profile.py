@@ -171,7 +171,7 @@ def _best(space: Space, device: str) -> str:
     """A line: the architecture of the best quality that is faster than half of the space."""
     import numpy as np
 
-    from hwgpt_blackbox.domain.architecture_strings import Architectures
+    from hwgpt_blackbox.domain.architecture_strings import ArchitectureStrings
     from hwgpt_blackbox.domain.encoding import Encoding
     from hwgpt_blackbox.domain.objectives import Column
     from hwgpt_blackbox.fronts import best
@@ -189,7 +189,7 @@ def _best(space: Space, device: str) -> str:
             f"{space.name}: hwgpt-blackbox supernet trains and evaluates one"
         )
     found = best(space, quality, {latency.target: median})
-    name = Architectures(space).to_string(found.row.tolist())
+    name = ArchitectureStrings(space).to_string(found.row.tolist())
     values: Mapping[str, Any] = found.values
     return (
         f"best {quality} under {median:.4g} ms, the median latency of the space: {name} "

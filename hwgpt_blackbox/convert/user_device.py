@@ -21,14 +21,15 @@ from hwgpt_blackbox.convert.judging.measures import predictor_of
 from hwgpt_blackbox.convert.judging.user_holdouts import user_evaluations
 from hwgpt_blackbox.convert.source.set_reader import UserMeasurements, join, read_set
 from hwgpt_blackbox.convert.source.user_measurements import DRIFT, read_device, read_quality
-from hwgpt_blackbox.convert.source.user_table import QUALITY
+from hwgpt_blackbox.convert.source.user_table import QUALITY_TABLE
 from hwgpt_blackbox.convert.write_table import complete_rows, write_user_table
 from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS
 from hwgpt_blackbox.domain.spaces import SPACES, Space, get_space
 from hwgpt_blackbox.models.ideal_and_nadir import bounds
 from hwgpt_blackbox.models.surrogate import COUNTED, Surrogate
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, SURROGATE, artifact_name
-from hwgpt_blackbox.storage.spaces import find_space, space_entry
+from hwgpt_blackbox.storage.manifest import space_entry
+from hwgpt_blackbox.storage.spaces import find_space
 from hwgpt_blackbox.storage.user_devices import (
     Workload,
     check_name,
@@ -204,7 +205,7 @@ def _parts(data: UserMeasurements) -> Iterator[Part]:
         if workload:
             of_device[WORKLOAD] = workload
         yield Part(device_artifact(space.name, device), data.measuring(targets), of_device)
-    quality = [target for target in QUALITY.metrics if target in data.values]
+    quality = [target for target in QUALITY_TABLE.metrics if target in data.values]
     if quality and space.measured:
         name = space.name
         logger.warning("perplexity and error of space %s are published: yours are left out", name)

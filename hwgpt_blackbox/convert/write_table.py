@@ -30,7 +30,7 @@ from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.models.surrogate import COUNTED, ERROR, Surrogate
 from hwgpt_blackbox.storage.artifact_kinds import TABULAR, artifact_name
-from hwgpt_blackbox.storage.manifest import write_manifest
+from hwgpt_blackbox.storage.manifest import space_entry, write_manifest
 from hwgpt_blackbox.storage.measured_table import (
     ARCHITECTURES,
     FIDELITIES,
@@ -38,7 +38,6 @@ from hwgpt_blackbox.storage.measured_table import (
     OBJECTIVES,
     SIDE,
 )
-from hwgpt_blackbox.storage.spaces import space_entry
 
 logger = logging.getLogger(__name__)
 

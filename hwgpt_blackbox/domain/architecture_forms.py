@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hwgpt_blackbox.domain.architecture_strings import Architectures
+from hwgpt_blackbox.domain.architecture_strings import ArchitectureStrings
 from hwgpt_blackbox.domain.encoding import Configuration
 from hwgpt_blackbox.domain.spaces import NORM_EPSILON, ROTARY_SHARE, SPACES, Space
 from hwgpt_blackbox.errors import DataError, InputError, unknown
@@ -105,7 +105,7 @@ def as_lists(given: Any) -> dict[str, Any]:
 def _named(space: Space, text: str) -> Configuration:
     """The configuration of an architecture string."""
     try:
-        row = Architectures(space).from_string(text, "architecture")
+        row = ArchitectureStrings(space).from_string(text, "architecture")
     except DataError as error:
         raise InputError(str(error)) from None
     return {name: choices[i] for (name, choices), i in zip(space.choices.items(), row, strict=True)}

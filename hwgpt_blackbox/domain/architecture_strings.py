@@ -12,7 +12,7 @@ from hwgpt_blackbox.errors import DataError
 _BIAS = {"False": 0, "True": 1}
 
 
-class Architectures:
+class ArchitectureStrings:
     """Reads and writes the architectures of one space.
 
     :param space: the space

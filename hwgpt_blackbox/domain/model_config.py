@@ -8,7 +8,7 @@ from typing import Any
 
 from hwgpt_blackbox.domain.architecture_forms import as_configuration, as_lists, shared_by
 from hwgpt_blackbox.domain.encoding import Encoding
-from hwgpt_blackbox.domain.parameter_counts import base_terms, layer_terms
+from hwgpt_blackbox.domain.layer_counts import base_terms, layer_terms
 from hwgpt_blackbox.domain.spaces import (
     HEAD_SIZE,
     NETWORKS,

@@ -95,7 +95,7 @@ class Measured:
 
     :param devices: each device, in order, with the noisy metrics that were measured on it
     :param metrics: those that depend on no device
-    :param timed: devices of which the slowest times an evaluation on all of them
+    :param timed: the devices whose slowest determines how long an evaluation on all takes
     """
 
     devices: Mapping[str, tuple[str, ...]]
@@ -108,7 +108,7 @@ class Measured:
 
         The published devices come first, in their order; then others in the order of the targets.
 
-        :param timed: see the class; None: all. Of these, those that have a latency
+        :param timed: see the class; None: all. Those without a latency are left out
         """
         devices: dict[str, tuple[str, ...]] = {}
         found = set()
@@ -134,7 +134,7 @@ class Measured:
         return ("latency" if metric == ELAPSED_TIME else metric) in self.devices[device]
 
     def beside(self, devices: Mapping[str, tuple[str, ...]]) -> Measured:
-        """The same with more devices, which do not time an evaluation."""
+        """The same with more devices; how long an evaluation on all takes stays as it is."""
         return replace(self, devices={**self.devices, **devices})
 
     @property
@@ -164,8 +164,8 @@ PUBLISHED = Measured(
 def dataset_columns(dataset: str, known: Measured = PUBLISHED) -> dict[str, Column]:
     """Objective name to column of the blackbox of one device, or of ``all``.
 
-    :param known: of the space; in ``all`` the columns of devices that do not time an evaluation
-        (users' own beside the 13) follow those of the others
+    :param known: of the space; in ``all`` the columns of devices that are not among ``known.timed``
+        (users' own beside the 13) come last
     :raises InputError: unknown device
     """
     if dataset != ALL_DEVICES:

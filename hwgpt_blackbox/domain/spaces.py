@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from hwgpt_blackbox.domain.layer_counts import base_terms, layer_terms
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError, printable, unknown
 
 SEQUENCE_LENGTH = 1024
@@ -73,7 +74,7 @@ NAME = "[a-z][a-z0-9_-]{0,39}"
 """Names that a space may have, as a regular expression; see :func:`is_name`."""
 
 _TAKEN = re.compile(r".*-device-|.*-(?:repeats|tabular|published|autogluon)\Z", re.DOTALL)
-"""Parts that names of other artifacts of a space have."""
+"""Names that no space may have: ``hwgpt-<name>`` would be another kind of artifact."""
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,6 @@ class Space:
 
         :raises DataError: they would not
         """
-        from hwgpt_blackbox.domain.parameter_counts import largest_flops
-
         groups = 2 * len(self.embed_dims) * len(self.num_layers)
         cells = groups * self.max_layers * self.layer_codes
         if cells > MAX_CELLS:
@@ -186,7 +185,10 @@ class Space:
                 f"num_heads) times {self.max_layers} layers are {cells}, more than {MAX_CELLS}; "
                 "give fewer choices"
             )
-        if largest_flops(self) >= MAX_COUNT:
+        embed_dim = self.embed_dims[-1]
+        layer = layer_terms(self, embed_dim, 1, self.mlp_ratios[-1], self.num_heads[-1])["flops"]
+        base = base_terms(self, embed_dim)["flops"]
+        if self.tokens * (base + self.max_layers * layer) >= MAX_COUNT:
             raise DataError(
                 f"{source}: a forward pass of the largest architecture has more than {MAX_COUNT} "
                 "FLOPs; make batch_size, sequence_length or the choices smaller"
@@ -208,6 +210,11 @@ class Space:
     def layer_codes(self) -> int:
         """Number of (MLP ratio, heads) choices of a layer."""
         return len(self.mlp_ratios) * len(self.num_heads)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of one forward pass."""
+        return self.sequence_length * self.batch_size
 
     @property
     def max_layers(self) -> int:

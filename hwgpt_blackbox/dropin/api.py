@@ -19,7 +19,7 @@ from hwgpt_blackbox.dropin.names import (
     EXACT,
     METRIC_NAMES,
     PER_DEVICE,
-    Settings,
+    PublishedSettings,
     as_names,
     as_row,
     check_metrics,
@@ -191,7 +191,7 @@ class HWGPT:
             "bias": sample["sample_bias"],
         }
 
-    def get_model_config(self) -> Settings:
+    def get_model_config(self) -> PublishedSettings:
         """The choices of the space under the published names, with no architecture set."""
         return model_settings(find_measured(self.search_space_name))
 

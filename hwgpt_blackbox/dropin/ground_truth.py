@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.domain.architecture_strings import Architectures
+from hwgpt_blackbox.domain.architecture_strings import ArchitectureStrings
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.domain.spaces import Space
@@ -42,7 +42,7 @@ class GroundTruth:
         self.folder = find(artifact_name(space.name, tabular=True)).path
         self.table = Table.read(self.folder, space.name)
         self.unit_system = unit_system
-        self._encoding, self._strings = Encoding(space), Architectures(space)
+        self._encoding, self._strings = Encoding(space), ArchitectureStrings(space)
         counts = self.table.manifest.get("counts")
         self._counts = counts if isinstance(counts, dict) else {}
         filled, self._accuracy = self.table.read_side()

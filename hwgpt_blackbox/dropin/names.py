@@ -102,7 +102,7 @@ def sample_of(space: Space, row: Sequence[int]) -> dict[str, Any]:
     }
 
 
-class Settings(dict[str, Any]):
+class PublishedSettings(dict[str, Any]):
     """Settings by key or attribute, as in the published package; what is not here says so."""
 
     def __getattr__(self, name: str) -> Any:
@@ -116,14 +116,14 @@ class Settings(dict[str, Any]):
         self[name] = value
 
 
-def model_settings(space: Space) -> Settings:
+def model_settings(space: Space) -> PublishedSettings:
     """``cfg_model``: choices of a space, and sizes that its networks share.
 
     The architecture is the largest one until another is set.
 
     :return: with one attribute, ``model``
     """
-    model = Settings({name: [*getattr(space, ours)] for ours, _, name, _ in _CHOICES})
+    model = PublishedSettings({name: [*getattr(space, ours)] for ours, _, name, _ in _CHOICES})
     model |= {
         "bias_choices": [True, False],
         "block_size": space.sequence_length,
@@ -134,4 +134,4 @@ def model_settings(space: Space) -> Settings:
         "norm_eps": NORM_EPSILON,
     }
     model |= {name: getattr(space, ours)[-1] for ours, *_, name in _CHOICES} | {"bias": True}
-    return Settings(model=model)
+    return PublishedSettings(model=model)

@@ -180,7 +180,7 @@ class Problem:
 
 
 def anywhere(devices: Sequence[str]) -> Measured:
-    """Every metric, on published devices and on others: what results from elsewhere may name."""
+    """Every metric, on the published devices and on these: results made elsewhere may name them."""
     return PUBLISHED.beside({name: NOISY for name in devices if name not in PUBLISHED.devices})
 
 

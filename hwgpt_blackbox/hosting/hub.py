@@ -181,7 +181,7 @@ class HubSource(Source):
         """Fetch a file into a cache of the library; one that is there is not fetched again."""
         from tqdm import tqdm
 
-        class Counted(tqdm):  # type: ignore[misc]
+        class CountingBar(tqdm):  # type: ignore[misc]
             def __init__(self, *args: Any, initial: int = 0, **kwargs: Any) -> None:
                 super().__init__(disable=True)
                 count(name, initial)
@@ -196,7 +196,7 @@ class HubSource(Source):
                 repo_type="dataset",
                 revision=self.revision,
                 cache_dir=folder,
-                tqdm_class=Counted,
+                tqdm_class=CountingBar,
             )
         return Path(path)
 

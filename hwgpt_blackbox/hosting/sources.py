@@ -183,13 +183,13 @@ class StoreSource(Source):
         """Fetch a file."""
         from fsspec.callbacks import Callback
 
-        class Counted(Callback):  # type: ignore[misc]
+        class CountingCallback(Callback):  # type: ignore[misc]
             def relative_update(self, inc: int = 1) -> None:
                 count(name, inc)
 
         target = folder / name
         with failures(f"{self.url}/{name}"):
-            self._store.get_file(f"{self._path}/{name}", str(target), callback=Counted())
+            self._store.get_file(f"{self._path}/{name}", str(target), callback=CountingCallback())
             if self._scheme == "file":  # which fsspec copies without counting
                 count(name, target.stat().st_size)
         return target

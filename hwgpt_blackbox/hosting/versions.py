@@ -303,7 +303,7 @@ class PulledArtifact:
         *,
         activate: bool = True,
     ) -> Version:
-        """Check a version, and put it in use in the place of what has the name: in one step.
+        """Check a version, and put it in use; it replaces the one in use in one step.
 
         :param origin: row of :attr:`Version.origins` to be noted
         :param get: puts its files into a folder; None: it is in use and sound

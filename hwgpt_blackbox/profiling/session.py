@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hwgpt_blackbox.domain.architecture_strings import Architectures
+from hwgpt_blackbox.domain.architecture_strings import ArchitectureStrings
 from hwgpt_blackbox.errors import DataError, InputError, printable
 from hwgpt_blackbox.profiling.conditions import OTHER_SET, ConditionsFile
 from hwgpt_blackbox.profiling.forward_pass import TooLargeError
@@ -114,7 +114,7 @@ class Session:
                 try:
                     self._visit(row, reference=False)
                 except TooLargeError as error:
-                    name = Architectures(self.visits.encoding.space).to_string(row.tolist())
+                    name = ArchitectureStrings(self.visits.encoding.space).to_string(row.tolist())
                     logger.warning("skipped %s: it does not fit into memory (%s)", name, error)
                     result.skipped.append(name)
                     continue

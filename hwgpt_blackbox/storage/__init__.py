@@ -1,1 +1,4 @@
-"""Artifacts on disk: names, places, reading without trust, whole writes; how hosts are reached."""
+"""Artifacts and measurement sets on disk: names, places, reading without trust, whole writes.
+
+How hosts are reached is here, too.
+"""

@@ -10,8 +10,8 @@ from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError, printable, unknown
 from hwgpt_blackbox.storage.artifact_kinds import BY_MANIFEST, blackbox_of, kind_of
 from hwgpt_blackbox.storage.locations import MANIFEST, find
-from hwgpt_blackbox.storage.manifest import check_files, read_manifest, read_whole
-from hwgpt_blackbox.storage.spaces import blackboxes, space_of
+from hwgpt_blackbox.storage.manifest import check_files, read_manifest, read_whole, space_of
+from hwgpt_blackbox.storage.spaces import blackboxes
 
 
 @dataclass(frozen=True)

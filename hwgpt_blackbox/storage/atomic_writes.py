@@ -329,7 +329,7 @@ class Outputs:
 
 
 def not_an_artifact(target: Path, other: str) -> OutputError:
-    """The error for what has an artifact's name and is none of ours to replace."""
+    """The error where something has the name of an artifact but is none."""
     return OutputError(
         f"{target} exists and is no artifact, so it is not replaced; move it away, or {other}"
     )

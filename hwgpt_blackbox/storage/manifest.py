@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hwgpt_blackbox.domain.spaces import SPACES, Space, get_space
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.storage.locations import MANIFEST, is_artifact
 
@@ -25,6 +26,9 @@ SCHEMA_VERSION = 1
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_ARRAYS_BYTES = 256 << 20
 """A manifest or the arrays of an artifact beyond this are refused unread."""
+
+DEFINITION = "space_definition"
+"""Key of a manifest that holds a space of one's own, as ``Space.as_dict`` has it."""
 
 _CURE = "convert or pull the artifact again"
 
@@ -159,6 +163,35 @@ def parse_manifest(content: bytes, where: str, *, kind: str | Collection[str]) -
         found = f"{manifest.get('kind')!r:.200}"
         raise DataError(f"{where} is of kind {found}, expected {expected}; {_CURE}")
     return manifest
+
+
+def space_entry(space: Space) -> dict[str, Any]:
+    """What the manifest of an artifact says of its space."""
+    own = {} if space.name in SPACES else {DEFINITION: space.as_dict()}
+    return {"space": space.name, **own}
+
+
+def space_of(manifest: Mapping[str, Any], source: object) -> Space:
+    """The space of which a manifest says that the artifact is.
+
+    :param source: the artifact, for messages
+    :raises DataError: there is none, or name and definition disagree
+    """
+    name, definition = manifest.get("space"), manifest.get(DEFINITION)
+    if definition is None and isinstance(name, str) and name in SPACES:
+        return get_space(name)
+    if not isinstance(definition, dict):
+        raise DataError(
+            f"{source} is of space {name!r:.100}, which is not published, and has no {DEFINITION}; "
+            "convert or pull it again"
+        )
+    space = Space.from_dict(definition, f"{DEFINITION} of {source}")
+    if space.name != name:
+        raise DataError(
+            f"{source} says it is of space {name!r:.100}, but its {DEFINITION} is of "
+            f"{space.name!r}; convert or pull it again"
+        )
+    return space
 
 
 def check_files(

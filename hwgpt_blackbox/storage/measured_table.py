@@ -27,8 +27,8 @@ from hwgpt_blackbox.storage.manifest import (
     read_manifest,
     read_small,
     read_whole,
+    space_of,
 )
-from hwgpt_blackbox.storage.spaces import space_of
 from hwgpt_blackbox.storage.user_devices import check_name
 
 if TYPE_CHECKING:

@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from hwgpt_blackbox.domain.architecture_forms import as_configuration
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.spaces import Space
@@ -40,6 +38,11 @@ its begin in seconds since the start of profiling. Repeats are ``latency_<i>`` (
 DRIFT_BOUND = 0.1
 """A machine whose reference architecture took this share longer at one time than at another has
 changed, and users are warned."""
+
+
+def is_set(path: Path) -> bool:
+    """Whether a folder is a measurement set."""
+    return (path / SPACE_FILE).is_file()
 
 
 def configuration_cells(space: Space, configuration: Mapping[str, Any]) -> list[str]:
@@ -92,6 +95,8 @@ def alone(folder: Path, lock: str, does: str) -> Iterator[None]:
     :raises InputError: another works there
     :raises OutputError: the folder cannot be made
     """
+    from filelock import FileLock, Timeout
+
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         held = FileLock(folder / lock, timeout=0)

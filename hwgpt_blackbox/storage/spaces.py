@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from hwgpt_blackbox.storage.artifact_kinds import (
     DEVICE,
     SURROGATE,
     TABULAR,
+    ArtifactKind,
     BlackboxName,
     artifact_name,
     blackbox_of,
@@ -22,42 +22,10 @@ from hwgpt_blackbox.storage.artifact_kinds import (
     kind_of,
 )
 from hwgpt_blackbox.storage.locations import artifacts, find, home, is_artifact
-from hwgpt_blackbox.storage.manifest import read_manifest
-
-DEFINITION = "space_definition"
-"""Key of a manifest that holds a space of one's own, as ``Space.as_dict`` has it."""
+from hwgpt_blackbox.storage.manifest import read_manifest, space_of
 
 SUFFIX = ".toml"
 """How the name of a space file ends."""
-
-
-def space_entry(space: Space) -> dict[str, Any]:
-    """What the manifest of an artifact says of its space."""
-    own = {} if space.name in SPACES else {DEFINITION: space.as_dict()}
-    return {"space": space.name, **own}
-
-
-def space_of(manifest: Mapping[str, Any], source: object) -> Space:
-    """The space of which a manifest says that the artifact is.
-
-    :param source: the artifact, for messages
-    :raises DataError: there is none, or name and definition disagree
-    """
-    name, definition = manifest.get("space"), manifest.get(DEFINITION)
-    if definition is None and isinstance(name, str) and name in SPACES:
-        return get_space(name)
-    if not isinstance(definition, dict):
-        raise DataError(
-            f"{source} is of space {name!r:.100}, which is not published, and has no {DEFINITION}; "
-            "convert or pull it again"
-        )
-    space = Space.from_dict(definition, f"{DEFINITION} of {source}")
-    if space.name != name:
-        raise DataError(
-            f"{source} says it is of space {name!r:.100}, but its {DEFINITION} is of "
-            f"{space.name!r}; convert or pull it again"
-        )
-    return space
 
 
 def find_space(given: str | Path | Space) -> Space:
@@ -119,16 +87,19 @@ def _unknown(given: str, published: Any) -> InputError:
 
 def own_spaces() -> list[str]:
     """Names of the spaces beside s, m and l of which an artifact is at hand, in order."""
-    return sorted({row.space for row in own_blackboxes().values()})
+    return sorted({kind.space for kind in _own_artifacts().values()})
+
+
+def _own_artifacts() -> dict[str, ArtifactKind]:
+    """Artifacts of users' spaces at hand, by name."""
+    kinds = {artifact: kind_of(artifact) for artifact in artifacts("hwgpt-*")}
+    return {a: kind for a, kind in kinds.items() if kind and kind.space not in MEASURED_SPACES}
 
 
 def own_blackboxes() -> dict[str, BlackboxName]:
     """The blackboxes of users' spaces whose artifact is at hand, by name."""
     found: dict[str, BlackboxName] = {}
-    for artifact in artifacts("hwgpt-*"):
-        kind = kind_of(artifact)
-        if kind is None or kind.space in MEASURED_SPACES:
-            continue
+    for artifact, kind in _own_artifacts().items():
         model, repeats, table = blackboxes_of_space(kind.space)
         row = table if kind.kind == TABULAR else model
         found[row.name] = row

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS, NOISY, Measured
-from hwgpt_blackbox.domain.spaces import Space, is_name
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, SPACES, Space, is_name
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, printable
 from hwgpt_blackbox.models.surrogate import (
     COUNTED,
@@ -29,8 +29,14 @@ from hwgpt_blackbox.models.surrogate import (
 )
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, SURROGATE, artifact_name
 from hwgpt_blackbox.storage.locations import MANIFEST, artifacts, find, home, is_artifact
-from hwgpt_blackbox.storage.manifest import check_files, read_arrays, read_manifest, read_whole
-from hwgpt_blackbox.storage.spaces import find_measured, find_space, space_of
+from hwgpt_blackbox.storage.manifest import (
+    check_files,
+    read_arrays,
+    read_manifest,
+    read_whole,
+    space_of,
+)
+from hwgpt_blackbox.storage.spaces import find_measured, find_space
 from hwgpt_blackbox.storage.user_devices import (
     OwnDevice,
     Workload,
@@ -55,14 +61,15 @@ def load_surrogate(space: str | Path | Space, part: str = "") -> Surrogate:
     :raises DataError: the artifact is not sound, or of another space
     :raises MissingArtifactError: there is none on this machine
     """
-    row = find_measured(space)
+    published = isinstance(space, str) and space in MEASURED_SPACES
+    row = SPACES[str(space)] if published else find_measured(space)
     if not part and not has_models(row):
         return with_own_devices(counts_of(row))
     return with_own_devices(read_surrogate(find(artifact_name(row.name, part=part)).path, row.name))
 
 
 def has_models(space: Space) -> bool:
-    """Whether a space has an artifact of its own; of wide ones there may be devices alone."""
+    """Whether a space has an artifact of its own; a wide one may have users' devices alone."""
     return (
         space.measured
         or is_artifact(home() / artifact_name(space.name))
@@ -191,10 +198,10 @@ def _of_artifact(space: Space) -> list[str]:
 
 
 def holder(space: str, device: str | None) -> str:
-    """Name of the artifact that holds what depends on a device: the space's, or its own.
+    """Name of the artifact with the models of a device: the space's, or one of the device alone.
 
     :param space: name of the space
-    :param device: None: what depends on none
+    :param device: None: the models of metrics that depend on no device
     """
     theirs = {target.partition("@")[2] for target in _of_artifact(find_space(space))}
     return (

@@ -34,7 +34,7 @@ class Workload:
 
     def share_of(self, space: Space) -> float:
         """Tokens of a pass over those of the space's own."""
-        return self.batch * self.length / (space.batch_size * space.sequence_length)
+        return self.batch * self.length / space.tokens
 
     def as_dict(self) -> dict[str, int]:
         """For JSON."""

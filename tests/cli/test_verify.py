@@ -102,7 +102,7 @@ def test_out_holds_card_and_figures(
     artifact: Path, root: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("matplotlib")
-    # Saving large figures takes long; test_card_figures.py does it.
+    # Saving large figures takes long; convert/judging/cards/test_plots.py does it.
     save = "hwgpt_blackbox.plotting.style.save"
     monkeypatch.setattr(save, lambda figure, path: path.write_text(figure.get_suptitle()))
     out = tmp_path / "new" / "report"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hwgpt_blackbox.convert.published import CHECKPOINTS, FILES
-from hwgpt_blackbox.domain.architecture_strings import Architectures
+from hwgpt_blackbox.domain.architecture_strings import ArchitectureStrings
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, FIRST_LAYER, Encoding
 from hwgpt_blackbox.domain.parameter_counts import count
@@ -121,7 +121,7 @@ def make_source(space: str = "s", n: int = 96, seed: int = 0, missing: float = 0
     matrix[:, BIAS] = np.arange(n) // 3 % 2
     matrix = np.unique(matrix, axis=0)
     matrix = matrix[rng.permutation(len(matrix))]
-    architectures = Architectures(row)
+    architectures = ArchitectureStrings(row)
     network = tiny_network(row, rng)
     perplexity = predict(row, network, matrix) * np.exp(-LOG_OFFSET)
     perplexity *= np.exp(1e-4 * rng.standard_normal(len(matrix)))

@@ -144,7 +144,7 @@ def test_bad_input_is_an_error_that_names_value_and_cure(monkeypatch):
             build_model(bad)  # type: ignore[arg-type]
     config = model_config("s", configuration)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"torch is not installed; .*\[bayesian\]"):
+    with pytest.raises(MissingExtraError, match=r"torch is not installed; .*\[network\]"):
         build_model(config)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from synthetic_checkout import STATS
 
-from hwgpt_blackbox.domain.architecture_strings import Architectures
+from hwgpt_blackbox.domain.architecture_strings import ArchitectureStrings
 from hwgpt_blackbox.domain.encoding import BIAS, Encoding
 from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.domain.parameter_counts import count
@@ -55,7 +55,7 @@ def test_numbers_of_flops_and_parameters():
 def test_numbers_of_our_models(name: str, source_data: Path):
     with (source_data / STATS.format(name)).open("rb") as file:
         stats = pickle.load(file)
-    architectures = Architectures(SPACES[name])
+    architectures = ArchitectureStrings(SPACES[name])
     matrix = np.array([architectures.from_string(k, "") for k in stats], dtype=np.uint8)
     columns = [Column("perplexity"), Column("memory_float16")]
     predicted = Predictor(load_surrogate(name), columns).expected(matrix)

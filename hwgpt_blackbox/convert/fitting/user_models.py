@@ -35,10 +35,9 @@ from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate
 WITH_LAYERS = ("perplexity", "error")
 """Metrics of which the effects of single layers are tried: hardware has next to none."""
 
-
 LAYERS_SHARE = 4
-"""They are, where there is an architecture of a width for every four of them: with fewer they cost
-time and do not help."""
+"""They are tried if every width has at least one architecture for this many effects: with fewer
+architectures they cost time and do not help."""
 
 
 def enough(data: UserMeasurements, target: str, least: int = MIN_CELL) -> bool:

@@ -65,8 +65,7 @@ from hwgpt_blackbox.models.surrogate import (
     may_look_back,
 )
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
-from hwgpt_blackbox.storage.manifest import write_manifest
-from hwgpt_blackbox.storage.spaces import space_entry
+from hwgpt_blackbox.storage.manifest import space_entry, write_manifest
 from hwgpt_blackbox.storage.surrogates import ARRAYS
 
 Published = Callable[[IntMatrix], NDArray[np.float64]]

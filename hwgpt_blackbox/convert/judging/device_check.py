@@ -18,7 +18,7 @@ from hwgpt_blackbox.convert.fitting.features import Array
 from hwgpt_blackbox.convert.judging.measures import location_measures, predictor_of
 from hwgpt_blackbox.convert.source.table_measurements import TableMeasurements
 from hwgpt_blackbox.convert.source.user_measurements import read_device
-from hwgpt_blackbox.domain.architecture_strings import Architectures
+from hwgpt_blackbox.domain.architecture_strings import ArchitectureStrings
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.objectives import METRICS, Column
 from hwgpt_blackbox.domain.spaces import Space
@@ -174,7 +174,7 @@ def compare(
         for metric in METRICS
         if metric in table.values and _target(metric, chosen.device) in chosen.surrogate.models
     )
-    names = Architectures(space)
+    names = ArchitectureStrings(space)
     columns: dict[str, object] = {
         "architecture": [names.to_string(row.tolist()) for row in matrix],
         "front": on_front,
@@ -197,7 +197,7 @@ def _target(metric: str, device: str) -> str:
 
 
 def _faster(quality: Array, latency: Array) -> Array:
-    """Of dominated points how much less time the fastest takes that dominates it; else 0."""
+    """By how much the fastest point that dominates each is faster, relative; 0: none does."""
     out = np.zeros(len(quality))
     kept = nondominated(np.column_stack([quality, latency]))
     for i in np.setdiff1d(np.arange(len(quality)), kept):

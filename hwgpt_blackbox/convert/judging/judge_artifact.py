@@ -28,7 +28,7 @@ from hwgpt_blackbox.convert.judging.user_holdouts import user_evaluations
 from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
-from hwgpt_blackbox.convert.source.set_reader import UserMeasurements, is_set, join, read_set
+from hwgpt_blackbox.convert.source.set_reader import UserMeasurements, join, read_set
 from hwgpt_blackbox.convert.source.user_measurements import read_device
 from hwgpt_blackbox.convert.write_table import complete_rows
 from hwgpt_blackbox.domain.devices import DEVICES
@@ -41,7 +41,7 @@ from hwgpt_blackbox.storage.artifact_check import CheckedArtifact
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, NETWORK, SURROGATE, TABULAR, artifact_name
 from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.measured_table import Table
-from hwgpt_blackbox.storage.measurement_set import QUALITY, SPACE_FILE
+from hwgpt_blackbox.storage.measurement_set import QUALITY, SPACE_FILE, is_set
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 DISTILLED = "distilled"

@@ -80,7 +80,7 @@ def parse_pickle(data: bytes, path: Path) -> Any:
     :param path: where they come from, for messages
     :raises DataError: the bytes are corrupt, truncated or hostile
     """
-    reader = _Reader(data)
+    reader = _PickleReader(data)
     try:
         return reader.read()
     except _RefusalError as refusal:
@@ -97,7 +97,7 @@ def parse_pickle(data: bytes, path: Path) -> Any:
         ) from None
 
 
-class _Reader:
+class _PickleReader:
     """The stack machine of the pickle format, without any operation that calls."""
 
     def __init__(self, data: bytes) -> None:
@@ -288,7 +288,7 @@ class _Reader:
             ) from None
 
 
-_Operation = Callable[[_Reader], None]
+_Operation = Callable[[_PickleReader], None]
 _STOP = ord(".")
 
 
@@ -302,16 +302,16 @@ def _number(form: str) -> _Operation:
 
 
 _OPERATIONS: dict[int, _Operation] = {
-    0x95: _Reader.frame,
-    ord("("): _Reader.mark,
+    0x95: _PickleReader.frame,
+    ord("("): _PickleReader.mark,
     ord("N"): _pushing(None),
     0x88: _pushing(True),
     0x89: _pushing(False),
-    ord("G"): _Reader.floats,
-    ord("K"): _Reader.small_ints,
+    ord("G"): _PickleReader.floats,
+    ord("K"): _PickleReader.small_ints,
     ord("M"): _number("<H"),
     ord("J"): _number("<i"),
-    0x8A: _Reader.long,
+    0x8A: _PickleReader.long,
     0x8C: lambda reader: reader.text(1),
     ord("X"): lambda reader: reader.text(4),
     0x8D: lambda reader: reader.text(8),
@@ -319,25 +319,25 @@ _OPERATIONS: dict[int, _Operation] = {
     ord("B"): lambda reader: reader.raw(4),
     0x8E: lambda reader: reader.raw(8),
     0x96: lambda reader: reader.raw(8),
-    0x94: _Reader.memoize,
+    0x94: _PickleReader.memoize,
     ord("q"): lambda reader: reader.put(1),
     ord("r"): lambda reader: reader.put(4),
     ord("h"): lambda reader: reader.get(1),
     ord("j"): lambda reader: reader.get(4),
     ord("]"): lambda reader: reader.contain([]),
-    ord("a"): _Reader.append,
-    ord("e"): _Reader.appends,
+    ord("a"): _PickleReader.append,
+    ord("e"): _PickleReader.appends,
     ord("}"): lambda reader: reader.contain({}),
-    ord("s"): _Reader.set_item,
-    ord("u"): _Reader.set_items,
+    ord("s"): _PickleReader.set_item,
+    ord("u"): _PickleReader.set_items,
     ord(")"): _pushing(()),
     0x85: lambda reader: reader.tuple_of(1),
     0x86: lambda reader: reader.tuple_of(2),
     0x87: lambda reader: reader.tuple_of(3),
-    ord("t"): _Reader.tuple_to_mark,
-    ord("c"): _Reader.name,
-    0x93: _Reader.stacked_name,
-    ord("R"): _Reader.reduce,
-    ord("b"): _Reader.build,
+    ord("t"): _PickleReader.tuple_to_mark,
+    ord("c"): _PickleReader.name,
+    0x93: _PickleReader.stacked_name,
+    ord("R"): _PickleReader.reduce,
+    ord("b"): _PickleReader.build,
 }
 """What is interpreted; every other operation of the format is refused."""

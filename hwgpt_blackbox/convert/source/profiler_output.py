@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hwgpt_blackbox.convert.source.checkout import ENERGY_FILES, LATENCY_FILES, Checkout
 from hwgpt_blackbox.convert.source.number_checks import PlausibleRange, check_range, number, numbers
 from hwgpt_blackbox.convert.source.stats_file import PERPLEXITY_RANGE, SERIES, Stats
-from hwgpt_blackbox.domain.architecture_strings import Architectures
+from hwgpt_blackbox.domain.architecture_strings import ArchitectureStrings
 from hwgpt_blackbox.domain.devices import DEVICES, Device
 from hwgpt_blackbox.domain.objectives import UNITS
 from hwgpt_blackbox.errors import DataError, unknown
@@ -44,7 +44,7 @@ class CrossCheck:
         self.stats = stats
         self.compared: dict[str, int] = {}
         """What was compared to the number of architectures."""
-        self._architectures = Architectures(checkout.space)
+        self._architectures = ArchitectureStrings(checkout.space)
         self._index = {bytes(row): i for i, row in enumerate(stats.matrix)}
 
     def run(self) -> None:

@@ -20,7 +20,7 @@ from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import SPACES, Space
 from hwgpt_blackbox.errors import DataError, InputError, printable
 from hwgpt_blackbox.storage.manifest import read_small
-from hwgpt_blackbox.storage.measurement_set import QUALITY, SPACE_FILE
+from hwgpt_blackbox.storage.measurement_set import QUALITY, SPACE_FILE, is_set
 from hwgpt_blackbox.storage.user_devices import Workload, check_name, workload_of
 
 logger = logging.getLogger(__name__)
@@ -119,11 +119,6 @@ def join(
     files = {key: row for table in tables.values() for key, row in table.source["files"].items()}
     about = {name: dict(table.source) for name, table in tables.items()}
     return UserMeasurements(space, matrix, values, order, {"files": files, "tables": about})
-
-
-def is_set(path: Path) -> bool:
-    """Whether a folder is a measurement set."""
-    return (path / SPACE_FILE).is_file()
 
 
 def read_set(folder: Path, *, confirm_units: bool = False) -> UserMeasurements:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import ENERGY_REPEATS, LATENCY_REPEATS
 from hwgpt_blackbox.convert.source.number_checks import PlausibleRange, check_range, number, numbers
-from hwgpt_blackbox.domain.architecture_strings import Architectures
+from hwgpt_blackbox.domain.architecture_strings import ArchitectureStrings
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.parameter_counts import count
@@ -86,7 +86,7 @@ def read_stats(checkout: Checkout) -> Stats:
 def _empty(checkout: Checkout, data: dict[str, Any], path: str) -> Stats:
     """Arrays of the right shapes, with the architectures filled in."""
     n, names = len(data), list(data)
-    architectures = Architectures(checkout.space)
+    architectures = ArchitectureStrings(checkout.space)
     rows = [architectures.from_string(name, path) for name in names]
     return Stats(
         names=names,

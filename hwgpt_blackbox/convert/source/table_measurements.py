@@ -26,8 +26,8 @@ _RANGES = {
     "perplexity": (1.0, 1e6),
     "error": (1e-9, 1.0),
 }
-"""Smallest and largest value of each metric that can be; others must be positive: what is smaller
-than 1e-12 ms or Wh was not measured."""
+"""Smallest and largest plausible value of these metrics; the others must be positive, and at least
+1e-12 ms or Wh."""
 
 
 @dataclass(frozen=True)

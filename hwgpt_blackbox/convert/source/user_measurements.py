@@ -31,12 +31,12 @@ from hwgpt_blackbox.convert.source.table_measurements import (
     joined_repeats,
 )
 from hwgpt_blackbox.convert.source.user_table import (
+    DEVICE_TABLE,
     ENDINGS,
-    HARDWARE,
-    QUALITY,
+    QUALITY_TABLE,
     read_table,
 )
-from hwgpt_blackbox.domain.architecture_strings import Architectures
+from hwgpt_blackbox.domain.architecture_strings import ArchitectureStrings
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.objectives import NOISY
 from hwgpt_blackbox.domain.parameter_counts import count
@@ -59,7 +59,7 @@ PUBLISHED_GPU_WATTS, GPU_RATE = (4e4, 3e6), 1e12
 not those of one pass), and the FLOP/s from which this is taken for plausible too."""
 
 OVERHEAD = 100.0
-"""Milliseconds that a pass may take for other things than arithmetic: of small networks, most."""
+"""Milliseconds that a pass may take beside arithmetic; in small networks this is the most of it."""
 
 DRIFT = "drift"
 """Key of the drift curves in what a table says of itself, by metric."""
@@ -95,7 +95,9 @@ def read_device(
     else:
         check_table(path)
         units = {"latency": latency_unit or "ms", "energy": energy_unit or "Wh"}
-        data = _without_drift(gather(read_table(path, space, units, HARDWARE), space, path), path)
+        data = _without_drift(
+            gather(read_table(path, space, units, DEVICE_TABLE), space, path), path
+        )
     if not confirm_units:
         _check_units(data, path, workload or workload_of(space))
     return data
@@ -109,7 +111,7 @@ def read_quality(source: str | Path, space: Space) -> TableMeasurements:
     """
     path = Path(source).expanduser()
     check_table(path)
-    return gather(read_table(path, space, {}, QUALITY), space, path)
+    return gather(read_table(path, space, {}, QUALITY_TABLE), space, path)
 
 
 def check_table(path: Path) -> None:
@@ -198,7 +200,7 @@ def _read_raw(folder: Path, space: Space) -> TableMeasurements:
 
     Architectures that lack latency or energy are left out.
     """
-    architectures, files = Architectures(space), dict[str, Any]()
+    architectures, files = ArchitectureStrings(space), dict[str, Any]()
     found: dict[str, dict[bytes, list[Array]]] = {"latency": {}, "energy": {}}
 
     def entries(kind: str) -> Iterator[tuple[bytes, dict[str, Any], str]]:

@@ -53,13 +53,15 @@ class TableKind:
     shown: str
 
 
-HARDWARE = TableKind(
+DEVICE_TABLE = TableKind(
     (*NOISY, "memory_float16", "memory_bfloat16"),
     ("latency",),
     True,
     "latency, latency_0 …, energy, energy_0 …, memory_float16, memory_bfloat16",
 )
-QUALITY = TableKind(("perplexity", "error"), ("perplexity", "error"), False, "perplexity, error")
+QUALITY_TABLE = TableKind(
+    ("perplexity", "error"), ("perplexity", "error"), False, "perplexity, error"
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class TableRows:
 
 
 def read_table(
-    path: Path, space: Space, units: Mapping[str, str], kind: TableKind = HARDWARE
+    path: Path, space: Space, units: Mapping[str, str], kind: TableKind = DEVICE_TABLE
 ) -> TableRows:
     """The rows of a table of measurements.
 
@@ -198,7 +200,7 @@ def _value_columns(
                 f"{space.name} and no measurement ({kind.shown}); rename or remove it"
             )
     if not any(found[metric] for metric in kind.needed):
-        if kind is HARDWARE:
+        if kind is DEVICE_TABLE:
             raise DataError(f"{path} has no column latency, nor latency_0, latency_1 …")
         raise DataError(f"{path} has no column {' or '.join(kind.needed)}")
     return {metric: [name for _, name in sorted(names)] for metric, names in found.items() if names}

@@ -20,7 +20,7 @@ from hwgpt_blackbox.models.portable_algebra import BLOCK, inverse_factor, produc
 from hwgpt_blackbox.models.portable_arithmetic import exp, log
 from hwgpt_blackbox.optimizers._canonical import different_rows
 from hwgpt_blackbox.optimizers._features import Features, Layout
-from hwgpt_blackbox.optimizers.bayesian.outcome import Family, OutcomeModel
+from hwgpt_blackbox.optimizers.bayesian.outcome import OutcomeFamily, OutcomeModel
 from hwgpt_blackbox.optimizers.bayesian.quasi_newton import minimise
 
 Vector = npt.NDArray[np.float64]
@@ -346,7 +346,7 @@ class AdditivePosterior:
 
 
 @dataclass
-class AdditiveModel(OutcomeModel):
+class AdditiveOutcomeModel(OutcomeModel):
     """Model of one outcome with an additive covariance.
 
     :param state: hyperparameters of the last fit, (hyperparameters,); None before the first
@@ -387,6 +387,8 @@ def _same_rows(a: Features, b: Features) -> int:
     return int(differ[0]) if len(differ) else n
 
 
-def additive(layout: Layout) -> Family:
+def additive(layout: Layout) -> OutcomeFamily:
     """Models of features laid out so."""
-    return Family(functools.partial(AdditivePoints, AdditivePrior(layout)), AdditiveModel)
+    return OutcomeFamily(
+        functools.partial(AdditivePoints, AdditivePrior(layout)), AdditiveOutcomeModel
+    )

@@ -12,7 +12,12 @@ import numpy.typing as npt
 from hwgpt_blackbox.optimizers._features import Features
 from hwgpt_blackbox.optimizers._pareto import Values, crowding_distances, front_rows
 from hwgpt_blackbox.optimizers._warping import EARLY, warp, warp_sign
-from hwgpt_blackbox.optimizers.bayesian.outcome import Family, OutcomeModel, Points, Posterior
+from hwgpt_blackbox.optimizers.bayesian.outcome import (
+    OutcomeFamily,
+    OutcomeModel,
+    Points,
+    Posterior,
+)
 
 _LEAST_FEASIBLE = 1e-3
 _RENEWED = 10  # times that a model of the largest size is added to before its rows are chosen anew
@@ -130,7 +135,7 @@ class ObjectiveModels:
     :param logarithms: whether objectives of one sign are modelled in logarithms
     """
 
-    family: Family
+    family: OutcomeFamily
     limit: int
     logarithms: bool
     models: list[OutcomeModel] = field(default_factory=list)

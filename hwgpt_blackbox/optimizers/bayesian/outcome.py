@@ -74,7 +74,7 @@ class OutcomeModel:
 
 
 @dataclass(frozen=True)
-class Family:
+class OutcomeFamily:
     """Models of one kind.
 
     :param points: makes points of features of known ones (n, columns) and pending ones (k, columns)

@@ -31,7 +31,7 @@ from linear_operator.utils.errors import NanError, NotPSDError
 from torch import Tensor
 
 from hwgpt_blackbox.optimizers._features import Features
-from hwgpt_blackbox.optimizers.bayesian.outcome import Family, OutcomeModel
+from hwgpt_blackbox.optimizers.bayesian.outcome import OutcomeFamily, OutcomeModel
 from hwgpt_blackbox.optimizers.bayesian.reproducible import one_thread
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class PlainModel(OutcomeModel):
             return PlainPosterior(model, torch.from_numpy(points.pending))
 
 
-PLAIN = Family(PlainPoints, PlainModel)
+PLAIN = OutcomeFamily(PlainPoints, PlainModel)
 """Models that see every hyperparameter on its own."""
 
 

@@ -31,7 +31,7 @@ from hwgpt_blackbox.optimizers.bayesian.local_search import (
     names,
 )
 from hwgpt_blackbox.optimizers.bayesian.models import Belief, ObjectiveModels
-from hwgpt_blackbox.optimizers.bayesian.outcome import Family
+from hwgpt_blackbox.optimizers.bayesian.outcome import OutcomeFamily
 
 KERNELS = ("auto", "plain", "additive")
 
@@ -183,7 +183,7 @@ class BayesianSearcher(MultiObjectiveSearcher):
         return pool[list(rows.values())]
 
 
-def _family(layout: Layout | None) -> Family:
+def _family(layout: Layout | None) -> OutcomeFamily:
     """Models of features laid out so; None: those that know of no groups.
 
     :raises MissingExtraError: BoTorch is needed and not installed

@@ -14,7 +14,7 @@ from synthetic_checkout import RAW, SUFFIX, Source, make_source
 from hwgpt_blackbox.convert import read_measurements
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
-from hwgpt_blackbox.domain.architecture_strings import Architectures
+from hwgpt_blackbox.domain.architecture_strings import ArchitectureStrings
 from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import DataError
 
@@ -241,7 +241,7 @@ def test_bias_is_a_boolean_or_its_text(write: Callable[[Any], Any]) -> None:
         "sample_mlp_ratio": [2] * 12,
         "sample_n_head": [4] * 12,
     }
-    rows = Architectures(get_space("s"))
+    rows = ArchitectureStrings(get_space("s"))
     found = [rows.from_sample(sample | {"sample_bias": write(b)}, "x")[2] for b in (False, True)]
     assert found == [0, 1]
     with pytest.raises(DataError, match="no architecture"):

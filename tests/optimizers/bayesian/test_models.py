@@ -14,7 +14,7 @@ from hwgpt_blackbox.optimizers._features import (
 from hwgpt_blackbox.optimizers._space import SearchSpace
 from hwgpt_blackbox.optimizers._warping import absurd, bounded, units, warp_sign
 from hwgpt_blackbox.optimizers.bayesian.additive import (
-    AdditiveModel,
+    AdditiveOutcomeModel,
     AdditivePoints,
     AdditivePosterior,
     AdditivePrior,
@@ -226,7 +226,7 @@ def test_additive_posterior_equals_botorchs():
     new, _, _ = _data(9, 1, "additive")
     prior, y = AdditivePrior(layout), _standard(y)
     points, state = AdditivePoints(prior, x, x[:0]), _random_state(prior)
-    model = AdditiveModel(fitted_at=40, state=state)
+    model = AdditiveOutcomeModel(fitted_at=40, state=state)
     posterior = model._posterior(points, y, refit=False)
     assert isinstance(posterior, AdditivePosterior)
     theirs = _reference(x, y, layout, prior, state).eval().posterior(torch.from_numpy(new))
@@ -266,11 +266,11 @@ def test_a_pending_trial_lowers_the_variance_and_leaves_the_mean(kernel):
 def test_a_model_that_grows_row_by_row_has_the_same_bits_as_one_made_at_once():
     x, y, layout = _data(80, 0, "additive")
     family, state = additive(layout), _random_state(AdditivePrior(layout))
-    grown = AdditiveModel(fitted_at=20, state=state)
+    grown = AdditiveOutcomeModel(fitted_at=20, state=state)
     for n in range(20, 81, 7):
         points = family.points(x[:n], x[n : n + 3])
         one = grown.posterior(points, y[:n], observations=n, refit=False)
-        fresh = AdditiveModel(fitted_at=20, state=state)
+        fresh = AdditiveOutcomeModel(fitted_at=20, state=state)
         other = fresh.posterior(points, y[:n], observations=n, refit=False)
         at = points.across(x)
         np.testing.assert_array_equal(one(at), other(at))
