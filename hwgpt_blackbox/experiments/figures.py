@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from hwgpt_blackbox.domain.architecture_strings import Architectures
+from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.domain.objectives import Column
+from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.experiments.architecture_sample import (
     MEASURED,
     RANDOM,
+    ArchitectureSample,
     sample_architectures,
 )
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.experiments.results.scores import by_method, labelled, nondominated
+from hwgpt_blackbox.experiments.runs import CONFIG
 from hwgpt_blackbox.fronts import ReferenceFront
 from hwgpt_blackbox.plotting.style import (
     GREY,
@@ -37,32 +42,23 @@ if TYPE_CHECKING:
 
 # Columns of the table beside the objectives, and the kinds of its rows.
 KIND, METHOD, SEEDS = "kind", "method", "seeds"
+ARCHITECTURE = "architecture"
 FRONT, EXACT = "front", "exact"
 
 CLOUD_SIZE, CLOUD_SEED = 5_000, 0
 _LEGEND_COLUMNS = 2
 
 
-def front_table(
-    problem: Problem, results: Sequence[StoredRun], reference: ReferenceFront | None = None
-) -> pd.DataFrame:
-    """The front that each method found, and a cloud of architectures to compare it with.
+def cloud(problem: Problem) -> ArchitectureSample | None:
+    """5,000 architectures to compare fronts with: random, or measured where a table is at hand.
 
-    :param problem: what was optimised
-    :param results: its runs, with their expected objectives
-    :param reference: the front of all architectures, if it shall be there
-    :return: columns ``kind`` (``random``: 5,000 uniform architectures, or ``measured``: as many of
-        the table, where one is at hand; ``exact``: the reference; ``front``), ``method`` (as
-        ``scores.labelled`` names it) and ``seeds`` (number of runs whose trials were pooled; both
-        for fronts only), and a column per objective: expected values in natural units
-    :raises InputError: a result is of another problem
+    :return: the same architectures for all problems of a space; None where this machine cannot
+        tell their values
     """
-    targets = list(problem.targets)
-    kind, values = RANDOM, pd.DataFrame(np.empty((0, len(targets))), columns=targets)
     # Results may come from another machine, with a user's device that this one does not know.
     if set(problem.own) <= set(measured_on_own(problem.space)):
         with suppress(DataError):  # its artifact is damaged: the log says so
-            cloud = sample_architectures(
+            return sample_architectures(
                 problem.space,
                 problem.dataset,
                 problem.objectives,
@@ -70,24 +66,77 @@ def front_table(
                 seed=CLOUD_SEED,
                 measured=not problem.own,
             )
-            kind, values = cloud.kind, cloud.values
-    parts = [_part(kind, "", 0, values)]
+    return None
+
+
+def front_table(
+    problem: Problem,
+    results: Sequence[StoredRun],
+    reference: ReferenceFront | None = None,
+    *,
+    architectures: bool = False,
+) -> pd.DataFrame:
+    """The front that each method found, and a cloud of architectures to compare it with.
+
+    :param problem: what was optimised
+    :param results: its runs, with their expected objectives
+    :param reference: the front of all architectures, if it shall be there
+    :param architectures: name the architecture of each row; the frames of the runs must have the
+        configurations
+    :return: columns ``kind`` (``random``: 5,000 uniform architectures, or ``measured``: as many of
+        the table, where one is at hand; ``exact``: the reference; ``front``), ``method`` (as
+        ``scores.labelled`` names it) and ``seeds`` (number of runs whose trials were pooled; both
+        for fronts only), ``architecture`` (``gpt-s-12-768-…``) if asked for, and a column per
+        objective: expected values in natural units
+    :raises InputError: a result is of another problem
+    """
+    targets = list(problem.targets)
+    named = Architectures(get_space(problem.space)) if architectures else None
+    empty = pd.DataFrame(np.empty((0, len(targets))), columns=targets)
+    found, parts = cloud(problem), [_part(RANDOM, "", 0, empty)]
+    if found is not None:
+        parts = [_part(found.kind, "", 0, found.values, found.matrix, named)]
     if reference is not None:
         exact = pd.DataFrame(reference.objectives, columns=list(reference.names))[targets]
-        parts.append(_part(EXACT, "", 0, exact))
+        parts.append(_part(EXACT, "", 0, exact, reference.matrix, named))
     for method, mine in by_method(labelled(results)).items():
         for result in mine:
             if result.run.problem.targets != problem.targets:
                 raise InputError(f"{result.path} is a run of {result.run.problem.name}")
         pooled = np.concatenate([result.expected for result in mine])
-        front = pd.DataFrame(pooled[nondominated(pooled)], columns=targets).sort_values(targets)
-        parts.append(_part(FRONT, method, len(mine), front))
+        front = pd.DataFrame(pooled[nondominated(pooled)], columns=targets)
+        matrix = front_matrix(problem, mine) if architectures else None
+        part = _part(FRONT, method, len(mine), front, matrix, named)
+        parts.append(part.sort_values(targets))
     return pd.concat(parts, ignore_index=True)
 
 
-def _part(kind: str, method: str, seeds: int, values: pd.DataFrame) -> pd.DataFrame:
+def _part(
+    kind: str,
+    method: str,
+    seeds: int,
+    values: pd.DataFrame,
+    matrix: IntMatrix | None = None,
+    named: Architectures | None = None,
+) -> pd.DataFrame:
+    """Rows of the table of fronts.
+
+    :param matrix: choice indices of the rows
+    :param named: what names them; None: no names
+    """
     labels = pd.DataFrame({KIND: kind, METHOD: method, SEEDS: seeds}, index=values.index)
+    if named is not None and matrix is not None:
+        labels[ARCHITECTURE] = [named.to_string(row) for row in matrix.tolist()]
     return pd.concat([labels, values], axis=1)
+
+
+def front_matrix(problem: Problem, results: Sequence[StoredRun]) -> IntMatrix:
+    """Canonical choice indices of the front of all trials of some runs, shape (n, columns)."""
+    encoding = Encoding(get_space(problem.space))
+    keep = nondominated(np.concatenate([result.expected for result in results]))
+    names = [CONFIG + name for name in encoding.names]
+    front = pd.concat([result.frame[names] for result in results])[keep]
+    return encoding.canonical(encoding.encode(front.set_axis(encoding.names, axis=1)))
 
 
 def draw_front(problem: Problem, table: pd.DataFrame) -> Figure:
