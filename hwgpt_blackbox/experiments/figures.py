@@ -24,7 +24,7 @@ from hwgpt_blackbox.experiments.architecture_sample import (
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.experiments.results.scores import by_method, labelled, nondominated
-from hwgpt_blackbox.experiments.runs import CONFIG
+from hwgpt_blackbox.experiments.runs import CONFIG, TRIAL_ID
 from hwgpt_blackbox.fronts import ReferenceFront
 from hwgpt_blackbox.plotting.style import (
     GREY,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 # Columns of the table beside the objectives, and the kinds of its rows.
 KIND, METHOD, SEEDS = "kind", "method", "seeds"
-ARCHITECTURE = "architecture"
+ARCHITECTURE, SEED = "architecture", "seed"
 FRONT, EXACT = "front", "exact"
 
 CLOUD_SIZE, CLOUD_SEED = 5_000, 0
@@ -81,17 +81,18 @@ def front_table(
     :param problem: what was optimised
     :param results: its runs, with their expected objectives
     :param reference: the front of all architectures, if it shall be there
-    :param architectures: name the architecture of each row; the frames of the runs must have the
-        configurations
+    :param architectures: name the architecture of each row, seed and trial; the frames of the runs
+        must have the configurations
     :return: columns ``kind`` (``random``: 5,000 uniform architectures, or ``measured``: as many of
         the table, where one is at hand; ``exact``: the reference; ``front``), ``method`` (as
         ``scores.labelled`` names it) and ``seeds`` (number of runs whose trials were pooled; both
-        for fronts only), ``architecture`` (``gpt-s-12-768-…``) if asked for, and a column per
-        objective: expected values in natural units
+        for fronts only), a column per objective: expected values in natural units; if asked for,
+        ``architecture`` (``gpt-s-12-768-…``), and ``seed`` and ``trial_id`` of fronts
     :raises InputError: a result is of another problem
     """
     targets = list(problem.targets)
-    named = Architectures(get_space(problem.space)) if architectures else None
+    space = get_space(problem.space)
+    named, encoding = Architectures(space) if architectures else None, Encoding(space)
     empty = pd.DataFrame(np.empty((0, len(targets))), columns=targets)
     found, parts = cloud(problem), [_part(RANDOM, "", 0, empty)]
     if found is not None:
@@ -103,10 +104,13 @@ def front_table(
         for result in mine:
             if result.run.problem.targets != problem.targets:
                 raise InputError(f"{result.path} is a run of {result.run.problem.name}")
-        pooled = np.concatenate([result.expected for result in mine])
-        front = pd.DataFrame(pooled[nondominated(pooled)], columns=targets)
-        matrix = front_matrix(problem, mine) if architectures else None
+        rows = front_rows(mine)
+        front = rows[mine[0].run.expected_columns].set_axis(targets, axis=1)
+        matrix = configuration_matrix(encoding, rows) if named else None
         part = _part(FRONT, method, len(mine), front, matrix, named)
+        if named:
+            labels = [rows[SEED].astype("Int64"), rows[TRIAL_ID].astype("Int64")]
+            part = pd.concat([part, *labels], axis=1)
         parts.append(part.sort_values(targets))
     return pd.concat(parts, ignore_index=True)
 
@@ -130,13 +134,20 @@ def _part(
     return pd.concat([labels, values], axis=1)
 
 
-def front_matrix(problem: Problem, results: Sequence[StoredRun]) -> IntMatrix:
-    """Canonical choice indices of the front of all trials of some runs, shape (n, columns)."""
-    encoding = Encoding(get_space(problem.space))
-    keep = nondominated(np.concatenate([result.expected for result in results]))
-    names = [CONFIG + name for name in encoding.names]
-    front = pd.concat([result.frame[names] for result in results])[keep]
-    return encoding.canonical(encoding.encode(front.set_axis(encoding.names, axis=1)))
+def front_rows(results: Sequence[StoredRun]) -> pd.DataFrame:
+    """The trials on the front of all trials of some runs: rows of their frames, and ``seed``."""
+    parts = []
+    for result in results:
+        keep = nondominated(result.expected)
+        parts.append(result.frame[keep].assign(**{SEED: result.run.seed}))
+    rows = pd.concat(parts, ignore_index=True)
+    return rows[nondominated(rows[results[0].run.expected_columns])]
+
+
+def configuration_matrix(encoding: Encoding, rows: pd.DataFrame) -> IntMatrix:
+    """Canonical choice indices of rows of the frames of runs, shape (n, columns)."""
+    columns = [CONFIG + name for name in encoding.names]
+    return encoding.canonical(encoding.encode(rows[columns].set_axis(encoding.names, axis=1)))
 
 
 def draw_front(problem: Problem, table: pd.DataFrame) -> Figure:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
 from hwgpt_blackbox.domain.spaces import get_space
-from hwgpt_blackbox.experiments.figures import front_matrix
+from hwgpt_blackbox.experiments.figures import configuration_matrix, front_rows
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.experiments.results.scores import by_method
@@ -64,7 +64,8 @@ def choices_table(
     fronts: list[tuple[str, IntMatrix]] = []
     if reference is not None:
         fronts.append((EXACT, reference.matrix))
-    fronts += [(name, front_matrix(problem, mine)) for name, mine in by_method(results).items()]
+    for name, mine in by_method(results).items():
+        fronts.append((name, configuration_matrix(encoding, front_rows(mine))))
     parts = []
     for name, matrix in fronts:
         part = shares(encoding, matrix)

@@ -129,6 +129,8 @@ def write_problem(writer: Writer, found: ProblemResults, methods: Sequence[str])
     problem = found.problem
     tables = {}
     for plot in _PLOTS:
+        if plot.data == "differences" and not writer.formats:
+            continue  # large, and the page computes those of the pair that one chooses
         table = tables[plot.data] = plot.compute(found)
         name = f"{plot.data}-{problem.name}"
         writer.data(name, table)
@@ -151,7 +153,7 @@ def write_problem(writer: Writer, found: ProblemResults, methods: Sequence[str])
             {
                 "method": methods.index(method),
                 "curves": curve[method],
-                "runs": page_data.run_fronts(encoding, mine),
+                **page_data.method_fronts(encoding, mine),
             }
             for method, mine in by_method(found.results).items()
         ],
@@ -217,8 +219,8 @@ def problems_section(problems: Sequence[Mapping[str, Any]], results: Results) ->
             "Empirical attainment surfaces of each method",
             "What the one run of each method attains; surfaces need several seeds."
             if single
-            else "Empirical attainment surfaces: what 25 % (dotted), 50 % (solid) and 75 % (dashed) "
-            "of the runs attain.",
+            else "Empirical attainment surfaces: what 25 (dotted), 50 (solid) and 75 % (dashed) of "
+            "the runs attain.",
         ),
         page.plot(
             "plot-differences",

@@ -54,7 +54,8 @@ def _significance(ranking: Ranking, winner: str) -> str:
     """From which methods the winner differs significantly."""
     if ranking.pairs.empty:
         return ranking.note
-    mine = ranking.pairs[ranking.pairs[["method_a", "method_b"]].eq(winner).any(axis=1)]
+    pairs = ranking.pairs
+    mine = pairs[(pairs["method_a"] == winner) | (pairs["method_b"] == winner)]
     other = mine["method_a"].where(mine["method_a"] != winner, mine["method_b"])
     sure = [f"{m} (p = {p:.2g})" for m, p in zip(other, mine["p_holm"], strict=True) if p < LEVEL]
     open_ = [f"{m} (p = {p:.2g})" for m, p in zip(other, mine["p_holm"], strict=True) if p >= LEVEL]

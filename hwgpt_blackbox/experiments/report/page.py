@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-MAX_ROWS = 2000
+MAX_ROWS = 500
 """Rows of a table that the page shows; the data file has all."""
 
 
@@ -132,7 +132,7 @@ class _Cell:
 def table(frame: pd.DataFrame, anchor: str, caption: str) -> Markup:
     """A table that sorts and filters.
 
-    :param frame: rows to show; beyond 2,000 they are left to the data file, and the caption says so
+    :param frame: rows to show; beyond 500 they are left to the data file, and the caption says so
     :param anchor: its id
     :param caption: plain text, also the label of the filter
     """

@@ -12,20 +12,20 @@ from numpy.typing import ArrayLike, NDArray
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
 from hwgpt_blackbox.domain.spaces import Space, get_space
 from hwgpt_blackbox.experiments.architecture_sample import ArchitectureSample
-from hwgpt_blackbox.experiments.figures import cloud
+from hwgpt_blackbox.experiments.figures import SEED, cloud, configuration_matrix, front_rows
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.report.power_law import predicted
 from hwgpt_blackbox.experiments.report.ranks import Ranking
 from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.experiments.results.scores import nondominated
-from hwgpt_blackbox.experiments.runs import CONFIG, TRIAL_ID
+from hwgpt_blackbox.experiments.runs import TRIAL_ID
 from hwgpt_blackbox.fronts import ReferenceFront
 from hwgpt_blackbox.plotting.style import axis_label, method_styles, plain
 
 CLOUD_SHOWN, EXACT_SHOWN = 500, 400
 """Architectures of a cloud, and points of an exact front, that a figure of the page shows."""
 
-_DIGITS = 6
+_DIGITS = 5
 
 
 def report_data(
@@ -150,29 +150,30 @@ def ranks_data(ranking: Ranking) -> dict[str, Any] | None:
     return {"ranks": rounded(table["rank"]), "critical_difference": distance}
 
 
-def run_fronts(encoding: Encoding, results: Sequence[StoredRun]) -> list[dict[str, Any]]:
-    """The front of each run: what the page makes fronts and attainment surfaces of.
+def method_fronts(encoding: Encoding, results: Sequence[StoredRun]) -> dict[str, Any]:
+    """What the runs of a method found.
 
-    :return: of each run ``seed``, and of the points on its front, ascending by the first objective,
-        ``trials`` (their numbers), ``architectures`` and ``values`` (a list per objective)
+    :return: ``seeds``; ``runs``: of each the values on its front, a list per objective, ascending
+        by the first; and ``front``: the points on the front of all of them, with ``values``,
+        ``architectures``, and ``seeds`` and ``trials`` where they were found
     """
-    found = []
-    columns = [CONFIG + name for name in encoding.names]
-    for result in results:
-        values = result.expected
-        keep = np.flatnonzero(nondominated(values))
-        keep = keep[np.argsort(values[keep, 0], kind="stable")]
-        configurations = result.frame[columns].iloc[keep].set_axis(encoding.names, axis=1)
-        matrix = encoding.canonical(encoding.encode(configurations))
-        found.append(
-            {
-                "seed": result.run.seed,
-                "trials": result.frame[TRIAL_ID].to_numpy()[keep].tolist(),
-                "architectures": architecture_texts(encoding, matrix),
-                "values": [rounded(column) for column in values[keep].T],
-            }
-        )
-    return found
+    columns = results[0].run.expected_columns
+    rows = front_rows(results).sort_values(columns)
+    fronts = [result.expected[nondominated(result.expected)] for result in results]
+    return {
+        "seeds": [result.run.seed for result in results],
+        "runs": [_columns(values[values[:, 0].argsort(kind="stable")]) for values in fronts],
+        "front": {
+            "seeds": rows[SEED].tolist(),
+            "trials": rows[TRIAL_ID].tolist(),
+            "architectures": architecture_texts(encoding, configuration_matrix(encoding, rows)),
+            "values": _columns(rows[columns].to_numpy()),
+        },
+    }
+
+
+def _columns(values: NDArray[np.float64]) -> list[list[float | None]]:
+    return [rounded(column) for column in values.T]
 
 
 def curves(table: pd.DataFrame) -> dict[str, dict[str, dict[str, list[float | None]]]]:
@@ -181,7 +182,7 @@ def curves(table: pd.DataFrame) -> dict[str, dict[str, dict[str, list[float | No
     :param table: what ``convergence_table`` returned
     :return: by method and axis: ``at``, ``q25``, ``median`` and ``q75``
     """
-    found: dict[str, Any] = {}
+    found: dict[Any, Any] = {}
     levels = ["q25", "median", "q75"]
     for (method, axis), part in table.groupby(["method", "axis"], sort=False):
         values = part[[f"hypervolume_{level}" for level in levels]].round(5).to_numpy()
@@ -205,7 +206,7 @@ def exact_front(front: ReferenceFront | None, targets: Sequence[str]) -> dict[st
     return {
         "size": len(front),
         "architectures": architecture_texts(front.encoding, front.matrix[places]),
-        "values": [rounded(column) for column in values[places].T],
+        "values": _columns(values[places]),
     }
 
 
@@ -223,8 +224,8 @@ def choices_data(table: pd.DataFrame, methods: Sequence[str]) -> dict[str, Any]:
     """Shares of each hyperparameter's values on each front.
 
     :param table: what ``choices_table`` returned
-    :return: ``fronts`` (places in ``methods``; -1 for the exact one), ``sizes``, and under ``shares`` by hyperparameter ``values``
-        and ``of`` (a list per front)
+    :return: ``fronts`` (places in ``methods``; -1 for the exact one), ``sizes``, and under
+        ``shares`` by hyperparameter ``values`` and ``of`` (a list per front)
     """
     sizes = table.groupby("front", sort=False)["size"].first()
     shares = {}
@@ -232,7 +233,7 @@ def choices_data(table: pd.DataFrame, methods: Sequence[str]) -> dict[str, Any]:
         wide = part.pivot_table(index="front", columns="value", values="share", sort=False)
         wide = wide.loc[sizes.index]
         rows = [rounded(row, 3) for row in wide.to_numpy()]
-        shares[name] = {"values": [float(v) for v in wide], "of": rows}
+        shares[name] = {"values": rounded(wide.columns), "of": rows}
     fronts = [methods.index(name) if name in methods else -1 for name in sizes.index]
     return {"fronts": fronts, "sizes": sizes.tolist(), "shares": shares}
 
@@ -242,7 +243,7 @@ def distribution_data(table: pd.DataFrame) -> dict[str, Any]:
 
     :param table: what ``distribution_table`` returned
     """
-    found: dict[str, Any] = {}
+    found: dict[Any, Any] = {}
     keys = ["objective", "hyperparameter", "value"]
     for (objective, name, value), part in table.groupby(keys, sort=False):
         of_objective = found.setdefault(objective, {})

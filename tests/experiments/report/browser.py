@@ -46,9 +46,7 @@ class Browser:
         self._rest, self._last, self._session = b"", 0, ""
         self.console: list[str] = []
         """What the page has complained of: exceptions, and errors and warnings in its log"""
-        (page,) = [
-            t for t in self.ask("Target.getTargets")["targetInfos"] if t["type"] == "page"
-        ]
+        (page,) = [t for t in self.ask("Target.getTargets")["targetInfos"] if t["type"] == "page"]
         attached = self.ask("Target.attachToTarget", targetId=page["targetId"], flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log"):

@@ -173,7 +173,12 @@ const Page = (function () {
       dragmode: touch.matches ? false : 'zoom',
       hoverlabel: {align: 'left', bgcolor: style('--card'), font: {color: fg}},
       ...layout,
-    }, {responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d']});
+    }, {
+      responsive: true,
+      displaylogo: false,
+      displayModeBar: touch.matches || layout.margin ? false : 'hover',
+      modeBarButtonsToRemove: ['lasso2d', 'select2d'],
+    });
   }
 
   const [ABOVE, BELOW, RIGHT] = [24, 36, 14];
@@ -276,6 +281,6 @@ const Page = (function () {
     select.closest('.control').hidden = options.length < 2;
   }
 
-  return {element, read, decode, configuration, number, plain, style, ink, axis, draw, panels, show,
+  return {element, read, decode, configuration, number, plain, style, ink, axis, draw, panels, show, ticksFrom,
     fill, current: () => chosen, dark: matchMedia('(prefers-color-scheme: dark)')};
 }());

@@ -36,24 +36,12 @@ Page.read().then((data) => {
       problem, titles(i), text, columns.map((column) => column[i])));
   }
 
-  // The points on the front of each run of a method.
-  function runs(problem, entry) {
-    entry.points ??= entry.runs.map((run) => points(
-      problem, (i) => `${name(entry)}, seed ${run.seed}, trial ${run.trials[i]}`,
-      run.architectures, run.values));
-    return entry.points;
-  }
-
-  function dominates(a, b) {
-    return a.every((value, k) => value <= b[k]) && a.some((value, k) => value < b[k]);
-  }
-
-  // The front of all runs of a method, ascending by the objective that runs across.
+  // The front of all runs of a method.
   function pooled(problem, entry) {
-    const all = runs(problem, entry).flat();
-    const kept = all.filter((p, i) => all.every((q, j) => !dominates(q.numbers, p.numbers) &&
-      !(j < i && q.numbers.every((value, k) => value === p.numbers[k]))));
-    return kept.sort((p, q) => p.numbers[1] - q.numbers[1]);
+    const {seeds, trials, architectures, values} = entry.front;
+    entry.points ??= points(
+      problem, (i) => `${name(entry)}, seed ${seeds[i]}, trial ${trials[i]}`, architectures, values);
+    return entry.points;
   }
 
   function pair() {
@@ -74,15 +62,12 @@ Page.read().then((data) => {
 
   // A trace of points that can be chosen.
   function trace(found, [up, across], look) {
-    return {
-      x: found.map((p) => p.numbers[across]),
-      y: found.map((p) => p.numbers[up]),
-      customdata: found,
-      text: found.map(hover),
-      hovertemplate: '%{text}<extra></extra>',
-      ...look,
-    };
+    return {x: found.map((p) => p.numbers[across]), y: found.map((p) => p.numbers[up]),
+      customdata: found, ...look};
   }
+
+  const explained = (t) => ({
+    ...t, text: t.customdata.map(hover), hovertemplate: '%{text}<extra></extra>'});
 
   const exactOf = (problem) => (problem.exact ? points(
     problem, () => EXACT, problem.exact.architectures, problem.exact.values) : []);
@@ -91,14 +76,15 @@ Page.read().then((data) => {
     const steps = problem.targets.length === 2;
     const line = {shape: 'hv', width: 1};
     const mode = small && steps ? 'lines' : steps ? 'lines+markers' : 'markers';
-    const traces = shown(problem.methods).map((entry) => trace(pooled(problem, entry), axes, {
+    const along = (p, q) => p.numbers[axes[1]] - q.numbers[axes[1]];
+    const sorted = (found) => [...found].sort(along);
+    const traces = shown(problem.methods).map((entry) => trace(sorted(pooled(problem, entry)), axes, {
       name: plain(name(entry)),
       mode,
       line: {...line, color: colour(entry)},
       marker: {color: colour(entry), symbol: symbol(entry), size: small ? 4 : 7},
     }));
-    const exact = exactOf(problem).sort((p, q) => p.numbers[axes[1]] - q.numbers[axes[1]]);
-    traces.push(trace(exact, axes, {
+    traces.push(trace(sorted(exactOf(problem)), axes, {
       name: EXACT,
       mode: steps ? 'lines' : 'markers',
       line: {...line, width: 1.5, color: style('--fg')},
@@ -124,8 +110,8 @@ Page.read().then((data) => {
         ...small, domain: x, anchor: 'y' + suffix});
       layout['yaxis' + suffix] = Page.axis('', every(found, 'y'), {
         ...small, domain: y, anchor: 'x' + suffix});
-      return found.map((t) => ({
-        ...t, xaxis: 'x' + suffix, yaxis: 'y' + suffix, meta: data.problems.indexOf(problem)}));
+      return found.map(({customdata, ...t}) => ({...t, hoverinfo: 'name', xaxis: 'x' + suffix,
+        yaxis: 'y' + suffix, meta: data.problems.indexOf(problem)}));
     });
     Page.draw('plot-overview', traces, layout);
   }
@@ -155,8 +141,8 @@ Page.read().then((data) => {
     }
     const layout = {
       xaxis: Page.axis(over === 'trials' ? 'trials' : 'simulated time (h)', [], {}),
-      yaxis: Page.axis(regret ? 'regret' : 'normalised hypervolume', [], {
-        type: regret ? 'log' : 'linear', dtick: regret ? 'D2' : undefined}),
+      yaxis: Page.axis(regret ? 'regret' : 'normalised hypervolume', [], regret ? {
+        type: 'log', tickvals: Page.ticksFrom(1e-5, problem.optimum)} : {}),
     };
     if (!regret && problem.optimum !== null) {
       const y = problem.optimum;
@@ -192,12 +178,12 @@ Page.read().then((data) => {
         hoverinfo: 'skip',
         marker: {size: 16, symbol: 'circle-open', line: {width: 3}, color: style('--accent')}});
     }
-    Page.draw('plot-fronts', traces, layout);
+    Page.draw('plot-fronts', traces.map((t) => (t.customdata ? explained(t) : t)), layout);
   }
 
   // What a run attains: pairs [across, upright], the one ascending, the other descending.
-  function stairs(found, [up, across]) {
-    const sorted = found.map((p) => [p.numbers[across], p.numbers[up]])
+  function stairs(columns, [up, across]) {
+    const sorted = columns[up].map((value, i) => [columns[across][i], value])
       .sort((a, b) => a[0] - b[0] || a[1] - b[1]);
     const kept = [];
     for (const step of sorted) {
@@ -239,7 +225,7 @@ Page.read().then((data) => {
   function drawAttainment(problem) {
     const axes = pair();
     const traces = shown(problem.methods).flatMap((entry) => {
-      const sets = runs(problem, entry).map((found) => stairs(found, axes));
+      const sets = entry.runs.map((columns) => stairs(columns, axes));
       const levels = sets.length > 1 ? [25, 50, 75] : [50];
       return levels.map((level) => {
         const found = surface(sets, Math.ceil(sets.length * level / 100));
@@ -267,8 +253,8 @@ Page.read().then((data) => {
       (entry) => entry.method === Number(element(id).value)));
     if (chosen.includes(undefined)) { return; }
     const seeds = Math.min(...chosen.map((entry) => entry.runs.length));
-    const sets = chosen.map((entry) => runs(problem, entry).slice(0, seeds)
-      .map((found) => stairs(found, axes)));
+    const sets = chosen.map((entry) => entry.runs.slice(0, seeds)
+      .map((columns) => stairs(columns, axes)));
     const steps = sets.flat(2);
     const [xs, ys] = [0, 1].map((k) => ascending(steps.map((step) => step[k])));
     const best = sets.map((mine) => sweep(mine, xs));
@@ -463,12 +449,6 @@ Page.read().then((data) => {
     if (!known) { element('measure').value = 'hypervolume'; }
   }
 
-  function chooseProblem(place) {
-    element('problem').value = String(place);
-    fillPairs();
-    drawProblem();
-  }
-
   function fillProblems() {
     const mine = data.problems.map((problem, i) => [String(i), problem.name, problem.space])
       .filter(([, , space]) => space === element('space').value);
@@ -537,15 +517,14 @@ Page.read().then((data) => {
     }
   }
   drawAll();
-  for (const id of ['plot-overview', 'plot-fronts']) {
-    element(id).on('plotly_click', (event) => {
-      const [{data: clicked, pointIndex}] = event.points;
-      if (!clicked.customdata) { return; }
-      if (clicked.meta !== undefined && clicked.meta !== Number(element('problem').value)) {
-        chooseProblem(clicked.meta);
-      }
-      Page.show(clicked.customdata, pointIndex, () => drawFronts(problemOf()));
-    });
-  }
+  element('plot-overview').on('plotly_click', (event) => {
+    element('problem').value = String(event.points[0].data.meta);
+    fillPairs();
+    drawProblem();
+  });
+  element('plot-fronts').on('plotly_click', (event) => {
+    const [{data: {customdata}, pointIndex}] = event.points;
+    if (customdata) { Page.show(customdata, pointIndex, () => drawFronts(problemOf())); }
+  });
   Page.dark.addEventListener('change', drawAll);
 });
