@@ -25,6 +25,8 @@ def run(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.storage.atomic_writes import write_file, writing
 
     out = args.out or Path(f"explore-{args.space}.html")
+    with writing(out):  # now, not after minutes
+        out.parent.mkdir(parents=True, exist_ok=True)
     with tqdm(unit="step", disable=None, delay=1e-3) as bar:
 
         def progress(name: str) -> None:

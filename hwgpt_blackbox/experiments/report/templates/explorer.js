@@ -106,7 +106,7 @@ Page.read().then((data) => {
     const step = Number(slider.value);
     if (!select.value || step === STEPS) { return null; }
     const [low, high] = range(select.value);
-    return low * (high / low) ** (step / STEPS);
+    return Number((low * (high / low) ** (step / STEPS)).toPrecision(4)); // as it is shown
   }
 
   const ranges = {};
@@ -288,9 +288,8 @@ Page.read().then((data) => {
   element('plot-front').on('plotly_click', (event) => {
     const [{data: {customdata}, pointIndex}] = event.points;
     if (customdata) {
-      const points = customdata.map((row) => row);
-      Page.show(points.map((row, i) => point(row, `Point ${i + 1} of ${points.length} on the front`)),
-        pointIndex, draw);
+      const title = (i) => `Point ${i + 1} of ${customdata.length} on the exact front`;
+      Page.show(customdata.map((row, i) => point(row, title(i))), pointIndex, draw);
     }
   });
   Page.dark.addEventListener('change', draw);
