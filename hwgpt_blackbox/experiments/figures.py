@@ -206,7 +206,7 @@ def _draw_pair(
     _draw_exact(axes, table[table[KIND] == EXACT], across, upright, steps)
     fronts = table[table[KIND] == FRONT]
     styles = method_styles(fronts[METHOD])
-    for method, front in fronts.groupby(METHOD, sort=True):
+    for method, front in fronts.groupby(METHOD, sort=True, observed=True):
         colour, marker = styles[str(method)]
         seeds = int(front[SEEDS].iloc[0])
         name = plain(method)

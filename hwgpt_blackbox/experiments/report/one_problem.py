@@ -123,7 +123,7 @@ _PLOTS = (
 def write_problem(writer: Writer, found: ProblemResults, methods: Sequence[str]) -> dict[str, Any]:
     """Write tables and figures of one problem.
 
-    :param methods: all that the page shows; its data name them by their places here
+    :param methods: all that the page shows, best first; its data name them by their places here
     :return: what the page draws of the problem
     """
     problem = found.problem
@@ -135,6 +135,8 @@ def write_problem(writer: Writer, found: ProblemResults, methods: Sequence[str])
         name = f"{plot.data}-{problem.name}"
         writer.data(name, table)
         if writer.formats and len(table):
+            if "method" in table:  # legends are in the order of the score
+                table = table.assign(method=pd.Categorical(table["method"], list(methods)))
             writer.figure(f"{plot.figure}-{problem.name}", plot.draw(found, table))
     encoding = Encoding(get_space(problem.space))
     curve = page_data.curves(tables["convergence"])
