@@ -42,7 +42,8 @@ def verdict(ranking: Ranking, scores: pd.DataFrame) -> list[str]:
     best = int((lead >= 0).sum())
     much = (
         f"Its median hypervolume is the largest on {best} of {counted(problems, 'problem')}; it "
-        f"leads the best other method by {lead.median():.4f} in the median"
+        f"{'leads' if lead.median() >= 0 else 'lags behind'} the best other method by "
+        f"{abs(lead.median()):.4f} in the median"
     )
     regret = scores[scores["method"] == winner]["regret_median"].median()
     if pd.notna(regret):
