@@ -157,7 +157,8 @@ def _sections(fronts: dict[str, ReferenceFront]) -> list[page.Section]:
             "plot-front",
             "The exact front of two objectives, the limits, and the best architecture within them",
             "The exact front: no architecture of the space is better in both. Choose a point to "
-            "see its architecture; the ring is the best within the limits.",
+            "see its architecture (by keyboard: Enter, then the arrows); the ring is what is "
+            "chosen, or the best within the limits.",
         ),
     )
     devices = page.Section("devices", "The same architecture on each device")

@@ -213,7 +213,7 @@ def problems_section(problems: Sequence[Mapping[str, Any]], results: Results) ->
             "plot-fronts",
             "Fronts of the methods over a cloud of architectures",
             "Fronts of all trials over architectures of the space, and the exact front. Choose a "
-            "point to see its architecture.",
+            "point to see its architecture; by keyboard: Enter, then the arrows.",
             [page.Control("pair", "Objectives")],
         ),
         page.plot(

@@ -149,6 +149,18 @@ def test_points_are_walked_by_buttons(page, open_page):
     assert first[0] > second[0] and first[1] < second[1]
 
 
+def test_points_are_chosen_by_keyboard(page, open_page):
+    browser = open_page(page)
+    browser.evaluate("document.getElementById('plot-fronts').focus()")
+    for key in ("Enter", "ArrowRight", "ArrowRight", "ArrowLeft"):
+        browser.key(key)
+    found = browser.evaluate("Page.current()")
+    assert found["place"] == 1
+    assert browser.evaluate("document.activeElement.id") == "plot-fronts"
+    browser.key("Escape")
+    assert browser.evaluate("Page.current()") is None
+
+
 def traces(browser: Browser, figure: str) -> list[dict]:
     return browser.evaluate(
         f"document.getElementById('{figure}').data.map(({{x, y, z, name}}) => ({{x, y, z, name}}))"

@@ -285,12 +285,11 @@ Page.read().then((data) => {
   element('pair').addEventListener('change', reset);
   element('device').addEventListener('change', reset);
   reset();
-  element('plot-front').on('plotly_click', (event) => {
-    const [{data: {customdata}, pointIndex}] = event.points;
-    if (customdata) {
-      const title = (i) => `Point ${i + 1} of ${customdata.length} on the exact front`;
-      Page.show(customdata.map((row, i) => point(row, title(i))), pointIndex, draw);
-    }
-  });
+  function choose(found, place) {
+    const title = (i) => `Point ${i + 1} of ${found.length} on the exact front`;
+    Page.show(found.map((row, i) => point(row, title(i))), place, draw);
+  }
+
+  Page.choosable('plot-front', () => choose(front(pair()).map((p) => p.row), 0), choose);
   Page.dark.addEventListener('change', draw);
 });

@@ -65,6 +65,10 @@ const Page = (function () {
 
   // The data: JSON, compressed, in base 64.
   function read() {
+    if (!('DecompressionStream' in window)) {
+      element('too-old').hidden = false;
+      return new Promise(() => {});
+    }
     const bytes = Uint8Array.from(atob(element('data').textContent), (c) => c.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'));
     return new Response(stream).json();
@@ -236,6 +240,28 @@ const Page = (function () {
     changed(point);
   }
 
+  function step(by) {
+    const {points, place, changed} = chosen;
+    if (points[place + by]) { show(points, place + by, changed); }
+  }
+
+  // Points of a figure are chosen by a click, or by Enter and the arrows; `open` shows the first.
+  function choosable(id, open, clicked) {
+    element(id).tabIndex = 0;
+    element(id).addEventListener('keydown', (event) => {
+      const by = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+      if (event.key === 'Enter') { open(); }
+      if (by && chosen) {
+        event.preventDefault();
+        step(by);
+      }
+    });
+    element(id).on('plotly_click', (event) => {
+      const [{data: {customdata}, pointIndex}] = event.points;
+      if (customdata) { clicked(customdata, pointIndex); }
+    });
+  }
+
   function close() {
     element('detail').hidden = true;
     const {changed} = chosen;
@@ -263,8 +289,8 @@ const Page = (function () {
     element(id).addEventListener('click', () => action(element(id)));
   }
 
-  onClick('detail-before', () => show(chosen.points, chosen.place - 1, chosen.changed));
-  onClick('detail-after', () => show(chosen.points, chosen.place + 1, chosen.changed));
+  onClick('detail-before', () => step(-1));
+  onClick('detail-after', () => step(1));
   onClick('detail-close', close);
   onClick('copy-json', (button) => copy(
     button, JSON.stringify(configuration(chosen.choices, chosen.decoded))));
@@ -281,6 +307,6 @@ const Page = (function () {
     select.closest('.control').hidden = options.length < 2;
   }
 
-  return {element, read, decode, configuration, number, plain, style, ink, axis, draw, panels, show, ticksFrom,
+  return {element, read, decode, configuration, number, plain, style, ink, axis, draw, panels, show, choosable, ticksFrom,
     fill, current: () => chosen, dark: matchMedia('(prefers-color-scheme: dark)')};
 }());

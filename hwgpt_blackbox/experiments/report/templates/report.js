@@ -522,9 +522,10 @@ Page.read().then((data) => {
     fillPairs();
     drawProblem();
   });
-  element('plot-fronts').on('plotly_click', (event) => {
-    const [{data: {customdata}, pointIndex}] = event.points;
-    if (customdata) { Page.show(customdata, pointIndex, () => drawFronts(problemOf())); }
-  });
+  const choose = (found, place) => Page.show(found, place, () => drawFronts(problemOf()));
+  Page.choosable('plot-fronts', () => {
+    const [first] = element('plot-fronts').data.filter((t) => t.mode.includes('lines') && t.customdata);
+    choose(first.customdata, 0);
+  }, choose);
   Page.dark.addEventListener('change', drawAll);
 });
