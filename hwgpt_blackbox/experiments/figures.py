@@ -146,8 +146,10 @@ def front_rows(results: Sequence[StoredRun]) -> pd.DataFrame:
 
 def configuration_matrix(encoding: Encoding, rows: pd.DataFrame) -> IntMatrix:
     """Canonical choice indices of rows of the frames of runs, shape (n, columns)."""
-    columns = [CONFIG + name for name in encoding.names]
-    return encoding.canonical(encoding.encode(rows[columns].set_axis(encoding.names, axis=1)))
+    matrix = np.empty((len(rows), encoding.num_columns), dtype=np.uint8)
+    for j, (name, choices) in enumerate(encoding.space.choices.items()):
+        matrix[:, j] = np.searchsorted(np.array(choices), rows[CONFIG + name].to_numpy())
+    return encoding.canonical(matrix)
 
 
 def draw_front(problem: Problem, table: pd.DataFrame) -> Figure:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
+from hwgpt_blackbox.experiments.architecture_sample import ArchitectureSample
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.report import page, page_data
 from hwgpt_blackbox.experiments.report.landscape import (
@@ -31,34 +34,28 @@ def space_section(
     :return: the section, and what the page draws in it
     """
     sample = space_sample(space)
-    correlations, law = correlation_table(sample), power_law_table(sample)
+    correlations = correlation_table(sample)
     targets = sorted({t for p in problems if p.space == space for t in p.targets})
     targets = [target for target in targets if target in sample.values]
     distributions = distribution_table(sample, targets)
     writer.data(f"correlations-{space}", correlations)
     writer.data(f"distributions-{space}", distributions)
-    writer.data(f"power_law-{space}", law)
     if writer.formats:
-        writer.figure(f"power_law-{space}", draw_power_law(sample, law))
         writer.figure(f"correlations-{space}", draw_correlations(correlations))
         if len(distributions):
             shown = distributions[distributions["objective"].isin(targets[:MAX_DISTRIBUTIONS])]
             writer.figure(f"distributions-{space}", draw_distributions(shown))
     size = f"{len(sample.matrix):,} {sample.kind} architectures"
     section = Section(f"space-{space}", f"Space {space}")
+    drawn = {
+        "correlations": page_data.correlation_data(correlations),
+        "distributions": page_data.distribution_data(distributions),
+    }
+    if "perplexity" in sample.values:
+        law = power_law_table(sample)
+        drawn["law"] = page_data.law_data(sample, law)
+        _add_power_law(writer, section, sample, law)
     section.add(
-        page.heading("Power law of perplexity"),
-        page.paragraph(
-            "perplexity = c · l^x1 · e^x2 · m^x3 · h^x4 · b^x5, least squares on logarithms, of "
-            f"{size}; R² {law['r2'].iloc[0]:.4f}. l: layers, e: embedding width; m and h: "
-            "means of MLP ratio and heads over active layers; b: 2.718 with a bias, 1 without."
-        ),
-        page.table(law[SHOWN], f"power-law-table-{space}", f"Coefficients on space {space}"),
-        page.plot(
-            f"power-law-{space}",
-            f"Perplexity by the power law over that of architectures of {space}",
-            "Perplexity by the law over perplexity; the dotted line is equality.",
-        ),
         page.heading("Correlations between metrics and devices"),
         page.plot(
             f"correlations-{space}",
@@ -77,8 +74,32 @@ def space_section(
                 [page.Control(f"objective-{space}", "Objective", [(t, t) for t in targets])],
             )
         )
-    return section, {
-        "law": page_data.law_data(sample, law),
-        "correlations": page_data.correlation_data(correlations),
-        "distributions": page_data.distribution_data(distributions),
-    }
+    return section, drawn
+
+
+def _add_power_law(
+    writer: Writer, section: Section, sample: ArchitectureSample, law: pd.DataFrame
+) -> None:
+    """What the page says of the power law of perplexity.
+
+    :param law: what ``power_law_table`` returned
+    """
+    space = sample.space
+    writer.data(f"power_law-{space}", law)
+    if writer.formats:
+        writer.figure(f"power_law-{space}", draw_power_law(sample, law))
+    section.add(
+        page.heading("Power law of perplexity"),
+        page.paragraph(
+            "perplexity = c · l^x1 · e^x2 · m^x3 · h^x4 · b^x5, least squares on logarithms, of "
+            f"{len(sample.matrix):,} {sample.kind} architectures; R² {law['r2'].iloc[0]:.4f}. "
+            "l: layers, e: embedding width; m and h: means of MLP ratio and heads over active "
+            "layers; b: 2.718 with a bias, 1 without."
+        ),
+        page.table(law[SHOWN], f"power-law-table-{space}", f"Coefficients on space {space}"),
+        page.plot(
+            f"power-law-{space}",
+            f"Perplexity by the power law over that of architectures of {space}",
+            "Perplexity by the law over perplexity; the dotted line is equality.",
+        ),
+    )
