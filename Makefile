@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+EXTRAS := bayesian,network,profiling,optimizers,analysis,storage,clusters,interop,docs,dev
 RESULTS ?= results/quickstart
 
 .PHONY: run test test-all test-versions test-minimum test-newest lint docs clean
@@ -11,16 +12,16 @@ RESULTS ?= results/quickstart
 $(VENV)/.run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade pip
-	$(PIP) --editable '.[bayesian,optimizers,analysis,storage,clusters]'
+	$(PIP) --editable '.[optimizers,analysis,clusters]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(PIP) --editable '.[bayesian,optimizers,analysis,storage,clusters,interop,docs,dev]'
+	$(PIP) --editable '.[$(EXTRAS)]'
 	touch $@
 
 # What long tests alone need: other families of surrogates.
 $(VENV)/.all: $(VENV)/.test
-	$(PIP) --editable '.[bayesian,optimizers,analysis,storage,clusters,interop,docs,dev,comparison,autogluon]'
+	$(PIP) --editable '.[$(EXTRAS),comparison,autogluon]'
 	touch $@
 
 run: $(VENV)/.run
@@ -52,7 +53,7 @@ test-minimum test-newest: test-%: .venv-%/.test
 	.venv-$*/bin/python -m pip install --quiet --upgrade pip
 	$(PINS) > .venv-$*/pins.txt
 	.venv-$*/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --constraint .venv-$*/pins.txt \
-		--editable '.[bayesian,optimizers,analysis,storage,clusters,interop,docs,dev]'
+		--editable '.[$(EXTRAS)]'
 	touch $@
 
 docs: $(VENV)/.test

@@ -2,20 +2,23 @@ r"""The eight methods on the embedded blackboxes: normalised hypervolume and dec
 
     python benchmarking/optimizers.py --space s --objectives perplexity energy@rtx2080 \
         --methods RS RE NSGA2 LS --trials 1000 --seeds 10 [--noise]
-    python benchmarking/optimizers.py --space l --growth
+    python benchmarking/optimizers.py --space l --methods EHVI --growth [--workers 64]
 
 Search as the harness runs it (4 simulated workers); beside every figure the optimum of the same
 surrogate, from its reference front. MOASHA is run on for as long, in simulated time, as RS takes
-for the trials. ``--growth`` measures the time of a suggestion by the number of results instead,
-in one sequential search.
+for the trials. ``--growth`` measures the time of a suggestion by the number of results instead:
+those of one search by RE are told to the method, and twenty suggestions follow the first, in which
+models are fitted. The versions of two commits compare in one run by ``PYTHONPATH``.
 Times are processor time.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +35,8 @@ from hwgpt_blackbox.optimizers import METHODS, make_scheduler
 VARIANTS = {"EHVI-plain": "optimizers:plain_ehvi"}
 """Variants of methods, by import path (this file's folder is on the path when it runs)."""
 
-GROWTH = (50, 100, 200, 500, 1000)
-WINDOW = 0.1  # more results, over which the time is averaged: models are refitted once in it
+GROWTH = (50, 200, 1000, 5000)
+WINDOW = 20  # suggestions over which the time is averaged
 
 
 def plain_ehvi(config_space: Any, metrics: Any, **options: Any) -> Any:
@@ -79,33 +82,46 @@ def measure(problem: Problem, method: str, args: argparse.Namespace) -> dict[str
     }
 
 
-def growth(method: str, space: str) -> dict[int, tuple[float, float]]:
+def growth(method: str, args: argparse.Namespace) -> dict[int, tuple[float, float]]:
     """Mean and largest time of a suggestion in seconds, by number of results."""
-    blackbox = load(space, "rtx2080", noise=False)
-    names = ["metric_perplexity", "metric_energy"]
-    columns = [list(blackbox.objectives_names).index(name) for name in names]
-    options = {"canonical_form": blackbox.canonical_form, "random_seed": 0}
-    scheduler = (
-        plain_ehvi(blackbox.configuration_space, names, **options)
-        if method in VARIANTS
-        else make_scheduler(method, blackbox.configuration_space, names, **options)
-    )
-    spent = []
-    for trial in range(round(GROWTH[-1] * (1 + WINDOW))):
-        start = time.process_time()
-        config = scheduler.searcher.suggest()
-        spent.append(time.process_time() - start)
-        (row,) = blackbox.expected_values([config])
-        scheduler.searcher.on_trial_complete(trial, config, row[columns])
-    windows = {n: spent[n : round(n * (1 + WINDOW))] for n in GROWTH}
-    return {n: (float(np.mean(times)), max(times)) for n, times in windows.items()}
+    problem = Problem.parse(args.space, args.objectives)
+    blackbox, metrics = load(args.space, problem.dataset), list(problem.attributes)
+
+    def searcher(name: str) -> Any:
+        options = {"canonical_form": blackbox.canonical_form, "random_seed": 0}
+        make = plain_ehvi if name in VARIANTS else functools.partial(make_scheduler, name)
+        return make(blackbox.configuration_space, metrics, **options).searcher
+
+    def told(search: Any, trial: int, config: Any) -> None:
+        values = problem.measure([config], 0) if args.noise else problem.expected([config])
+        search.on_trial_complete(trial, config, values[0])
+
+    source, results = searcher("RE"), []
+    for trial in range(GROWTH[-1]):
+        results.append(source.suggest())
+        told(source, trial, results[-1])
+    found = {}
+    for count in GROWTH:
+        search, spent = searcher(method), []
+        for trial, config in enumerate(results[:count]):
+            told(search, trial, config)
+        running: deque[tuple[int, Any]] = deque()
+        for trial in range(count, count + args.workers + WINDOW):
+            start = time.process_time()
+            running.append((trial, search.suggest()))
+            spent.append(time.process_time() - start)
+            search.on_trial_add(*running[-1])
+            if len(running) == args.workers:
+                told(search, *running.popleft())
+        found[count] = float(np.mean(spent[-WINDOW:])), max(spent[-WINDOW:])
+    return found
 
 
-def print_growth(methods: list[str], space: str) -> dict[str, Any]:
-    print(f"{space}: seconds of a suggestion, mean (largest), after so many results", flush=True)
+def print_growth(args: argparse.Namespace) -> dict[str, Any]:
+    print(f"{args.space}: seconds of a suggestion, mean (largest), after so many results")
     report = {}
-    for method in methods:
-        report[method] = growth(method, space)
+    for method in args.methods:
+        report[method] = growth(method, args)
         cells = (f"{n}: {mean:.4f} ({top:.4f})" for n, (mean, top) in report[method].items())
         print(f"  {method:10}", "  ".join(cells), flush=True)
     return report
@@ -143,7 +159,7 @@ def main() -> None:
     parser.add_argument("--growth", action="store_true", help="decision time by number of results")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    report = print_growth(args.methods, args.space) if args.growth else print_quality(args)
+    report = print_growth(args) if args.growth else print_quality(args)
     if args.out:
         args.out.write_text(json.dumps(report, indent=1) + "\n")
 

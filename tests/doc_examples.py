@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import re
 import shlex
@@ -248,7 +249,8 @@ def _check_options(line: str, where: str) -> None:
     if not words or words[0] not in ("hwgpt-blackbox", "dask"):
         return
     program = str(Path(sys.executable).parent / words[0])
-    text = subprocess.run([program, words[1], "--help"], capture_output=True, text=True, check=True)
+    named = itertools.takewhile(lambda word: not word.startswith("-"), words[1:])
+    text = subprocess.run([program, *named, "--help"], capture_output=True, text=True, check=True)
     known = set(re.findall(r"--[\w-]+", text.stdout))
     unknown = {word for word in words if word.startswith("--")} - known
     assert not unknown, f"{where}: {words[0]} {words[1]} has no options {unknown}"

@@ -14,7 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = ("bayesian", "optimizers", "analysis", "storage", "clusters", "interop")
+EXTRAS = (
+    *("bayesian", "network", "profiling", "optimizers"),
+    *("analysis", "storage", "clusters", "interop"),
+)
 
 FOUND = ("aiobotocore==2.26.0", "boto3==1.41.5", "botocore==1.41.5")
 """The newest that the oldest s3fs admits: pip finds them too, after a search of many minutes."""

@@ -7,7 +7,8 @@ import functools
 import json
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.objectives import METRICS, PREFIX
 from hwgpt_blackbox.domain.spaces import SPACES, Space
-from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate, modelled_targets
+from hwgpt_blackbox.models.ideal_and_nadir import bounds
+from hwgpt_blackbox.models.noise import POSITIONS
+from hwgpt_blackbox.models.surrogate import ERROR, AdditiveModel, Surrogate, modelled_targets
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import EMBEDDED
 from hwgpt_blackbox.storage.manifest import write_manifest
 from hwgpt_blackbox.storage.measured_table import ARCHITECTURES, MATRIX, SIDE
+from hwgpt_blackbox.storage.spaces import space_entry
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +44,25 @@ SHORT_OPTIONS: dict[str, dict[str, Any]] = {
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 """The fixture ``run_python``"""
+
+# -- spaces ----------------------------------------------------------------------------------
+
+
+def own_space(**changes: Any) -> Space:
+    """A small space of one's own, with 4, 2, 5 and 3 choices."""
+    fields: dict[str, Any] = {
+        "name": "mine",
+        "embed_dims": (16, 24, 32, 64),
+        "num_layers": (2, 4),
+        "mlp_ratios": (1, 2, 3, 4, 8),
+        "num_heads": (1, 2, 4),
+        "batch_size": 2,
+        "sequence_length": 128,
+        "vocabulary": 1000,
+        "head_size": 8,
+    }
+    return Space(**fields | changes)
+
 
 # -- surrogates ------------------------------------------------------------------------------
 
@@ -62,23 +85,28 @@ def random_surrogate(space: Space, seed: int = 0) -> Surrogate:
     group = (len(space.embed_dims), len(space.num_layers), 2)
     layers = space.max_layers
     models = {}
-    for i, target in enumerate(modelled_targets()):
+    for i, target in enumerate([*modelled_targets(), ERROR]):
         mask = rng.random(6) < 0.6
         full = (*group, space.max_layers, 3, 3)
         shape = tuple(n if keep else 1 for n, keep in zip(full, mask, strict=True))
         small = tuple(n if keep else 1 for n, keep in zip(group, mask[::-1][:3], strict=True))
         link = ("identity", "log")[i % 2]
         effect = rng.uniform(0.1, 2.0, size=shape) / (1 if link == "identity" else 30)
-        ratio = None
+        ratio = positions = None
         if METRICS[target.partition("@")[0]].noisy:
             ratio = np.sort(rng.uniform(0.5, 2.0, size=(*small, len(levels))), axis=-1)
             ratio = ratio.astype(np.float32).astype(np.float64)
+            if i % 3:
+                positions = position_tables(np.random.default_rng(i).random((99, POSITIONS)))
         corrections = tuple(
             rng.uniform(0.0, 0.02, size=(1, 1, 1, *some)) for some in ((1, 3, 3), (layers, 1, 3))
         )[: i % 3]
         intercept = rng.uniform(1.0, 3.0, size=small)
-        model = AdditiveModel(link, intercept, effect, ratio, corrections)
-        models[target] = on_grid(model, space)
+        pairs = (rng.uniform(-0.02, 0.02, size=(3, 1, 1, layers, 9, 9)),) * (
+            2 if target == "perplexity" else 0
+        )
+        model = AdditiveModel(link, intercept, effect, ratio, corrections, neighbours=pairs)
+        models[target] = replace(on_grid(model, space), positions=positions)
     manifest = {
         "kind": "surrogate",
         "name": artifact_name(space.name),
@@ -90,6 +118,14 @@ def random_surrogate(space: Space, seed: int = 0) -> Surrogate:
     return Surrogate(space, models, levels, manifest)
 
 
+def position_tables(ranks: np.ndarray) -> np.ndarray:
+    """Distributions by position, the same in every group: how ``AdditiveModel`` has them."""
+    from hwgpt_blackbox.convert.fitting import repeat_positions
+
+    one_width = np.zeros(len(ranks), dtype=np.intp)
+    return repeat_positions.position_tables(ranks, one_width, 1)[:, None, None]
+
+
 def write_random_surrogate(folder: Path, space: str = "s", seed: int = 0) -> Surrogate:
     """Write a random surrogate artifact into a new folder; return what was written."""
     from hwgpt_blackbox.convert.fitting.whole_space import write_surrogate
@@ -98,6 +134,46 @@ def write_random_surrogate(folder: Path, space: str = "s", seed: int = 0) -> Sur
     folder.mkdir(parents=True)
     write_surrogate(surrogate, folder, dict(surrogate.manifest))
     return surrogate
+
+
+OWN_TARGETS = ("perplexity", "latency@laptop", "energy@laptop", "latency@board")
+"""Targets of the artifacts of own spaces that tests write, unless they say which."""
+
+
+def write_own_space(
+    home: Path, space: Space | None = None, targets: Sequence[str] = OWN_TARGETS, seed: int = 0
+) -> Path:
+    """Write the artifact of a space of one's own, with random models; its folder.
+
+    :param space: default: :func:`own_space`
+    """
+    from hwgpt_blackbox.convert.fitting.whole_space import on_grid, write_surrogate
+
+    space = space or own_space()
+    rng, levels = np.random.default_rng(seed), np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+    full = (len(space.embed_dims), len(space.num_layers), 2, space.max_layers)
+    full += (len(space.mlp_ratios), len(space.num_heads))
+    models = {}
+    for target in targets:
+        ratio = None
+        if METRICS[target.partition("@")[0]].noisy:
+            ratio = np.sort(rng.uniform(0.8, 1.2, size=(*full[:3], len(levels))), axis=-1)
+            ratio = ratio.astype(np.float32).astype(np.float64)
+        intercept, effect = rng.uniform(1.0, 2.0, full[:3]), rng.uniform(0.05, 0.3, full)
+        models[target] = on_grid(AdditiveModel("log", intercept, effect, ratio), space)
+    surrogate = Surrogate(space, models, levels, {})
+    manifest = {
+        "kind": "surrogate",
+        "name": artifact_name(space.name),
+        **space_entry(space),
+        "links": dict.fromkeys(targets, "log"),
+        "bounds": bounds(surrogate),
+        "source": {},
+    }
+    folder = home / artifact_name(space.name)
+    folder.mkdir(parents=True)
+    write_surrogate(surrogate, folder, manifest)
+    return folder
 
 
 # -- tables ----------------------------------------------------------------------------------

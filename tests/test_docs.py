@@ -64,7 +64,7 @@ def test_site(site: Path) -> None:
         outside = re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", style.read_text("utf-8"))
         assert outside == [], style
     documented = {name.rsplit(".", 1)[-1] for page in pages.values() for name in page.identifiers}
-    for module in ("", ".optimizers", ".fronts", ".convert", ".experiments.report"):
+    for module in ("", ".optimizers", ".fronts", ".convert", ".profiling", ".experiments.report"):
         public = set(importlib.import_module(f"hwgpt_blackbox{module}").__all__)
         assert public - documented <= {"__version__"}, module
     text = "".join(path.read_text("utf-8") for path in pages)

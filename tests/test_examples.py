@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import own_space, write_own_space
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -40,3 +41,27 @@ def test_a_budget_below_all_says_what_can_be_attained(isolated_home: Path):
     done = run("best_under_budget.py", isolated_home, "--space", "l", "--latency", "1")
     assert done.returncode == 1
     assert "the smallest value that one attains is" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_live_search_is_compared_with_what_the_blackbox_promised(
+    isolated_home: Path, artifacts: Path
+):
+    for module in ("torch", "safetensors", "lightning_fabric"):
+        pytest.importorskip(module)
+    from hwgpt_blackbox.network.text import read_text
+    from hwgpt_blackbox.network.training import Settings, train
+
+    space = own_space(vocabulary=256, sequence_length=16)
+    write_own_space(artifacts, space)
+    text = isolated_home / "text.txt"
+    text.write_text("A class can be made of other classes. " * 40)
+    stream = read_text([text], vocabulary=256)
+    train(space, stream, isolated_home / "net", Settings(steps=2), accelerator="cpu")
+    words = ["net", "--text", "text.txt", "--space", space.name, "--device", "laptop"]
+    done = run(
+        "live_search.py", isolated_home, *words, "--methods", "RE", "--trials", "2", "--batch", "1"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "metric_latency: measured / promised" in done.stdout
+    assert "lowest perplexity" in done.stdout

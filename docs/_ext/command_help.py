@@ -30,14 +30,24 @@ class CommandHelp(SphinxDirective):
 
 def _help(name: str) -> str:
     """Help of one subcommand, the same on every terminal."""
-    parser = make_parser(name)
-    commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-    chosen = commands.choices[name]
-    raw = issubclass(chosen.formatter_class, argparse.RawDescriptionHelpFormatter)
+    chosen = _subparsers(make_parser(name))[name]
+    return "\n".join(map(_formatted, (chosen, *_subparsers(chosen).values())))
+
+
+def _subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Parsers of the subcommands of a parser, by name."""
+    found: dict[str, argparse.ArgumentParser] = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found |= action.choices
+    return found
+
+
+def _formatted(parser: argparse.ArgumentParser) -> str:
+    raw = issubclass(parser.formatter_class, argparse.RawDescriptionHelpFormatter)
     base = argparse.RawDescriptionHelpFormatter if raw else argparse.HelpFormatter
-    chosen.formatter_class = lambda prog: base(prog, width=_WIDTH)
-    text: str = chosen.format_help()
-    return text
+    parser.formatter_class = lambda prog: base(prog, width=_WIDTH)
+    return parser.format_help()
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -7,15 +7,17 @@ from typing import Any
 
 from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
 from hwgpt_blackbox.blackboxes.table_blackbox import blackboxes_of
-from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.devices import ALL_DEVICES
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
 from hwgpt_blackbox.domain.objectives import dataset_columns
+from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import UnknownDatasetError, unknown
 from hwgpt_blackbox.models.published_network import PUBLISHED_MLP
-from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, artifact_name
+from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.measured_table import Table
 from hwgpt_blackbox.storage.networks import read_networks
+from hwgpt_blackbox.storage.spaces import blackboxes, find_blackbox
 from hwgpt_blackbox.storage.surrogates import (
     load_surrogate,
     read_surrogate,
@@ -32,7 +34,7 @@ _MEMORY_METRICS = ("memory_float16", "memory_bfloat16")
 
 
 def load(
-    space: str,
+    space: str | Path | Space,
     device: str,
     *,
     noise: bool = True,
@@ -44,8 +46,9 @@ def load(
 ) -> HWGPTBlackbox:
     """A surrogate blackbox with choices that a name cannot carry.
 
-    :param space: ``s``, ``m`` or ``l``
-    :param device: one of the 13 devices, a user's own, or ``all``
+    :param space: ``s``, ``m`` or ``l``; or one of your own: the name of a space whose artifact
+        ``hwgpt-<name>`` is at hand, its file (``….toml``), or a :class:`Space`
+    :param device: one of the space's devices, a user's own beside them, or ``all``
     :param noise: whether queries are measurements; else they are expected values
     :param fidelity: ``single``, or ``repeats`` for the levels 1 to 10
     :param cost_model: cost of an evaluation; default: :class:`CostModel`
@@ -69,9 +72,9 @@ def load(
     targets += _MEMORY_METRICS if memory == PUBLISHED_MLP else ()
     networks = None
     if targets:
-        dataset_columns(device, surrogate.own_devices)  # unknown? said before a file is missing
-        path = find(artifact_name(space, part="published")).path
-        networks = read_networks(path, targets, space)
+        dataset_columns(device, surrogate.measured)  # unknown? said before a file is missing
+        path = find(artifact_name(surrogate.space.name, part="published")).path
+        networks = read_networks(path, targets, surrogate.space.name)
     return HWGPTBlackbox(
         surrogate,
         device,
@@ -97,16 +100,19 @@ def load_all(name: str, folder: Path | None = None) -> Datasets:
     :raises InputError: unknown name
     :raises MissingArtifactError: the table is not on this machine
     """
-    if name not in BLACKBOXES:
-        raise unknown("blackbox", name, BLACKBOXES)
-    row = BLACKBOXES[name]
-    path = find(row.artifact).path if folder is None else folder
+    row = find_blackbox(name)
+    if row is None:
+        raise unknown("blackbox", name, blackboxes())
     if row.tabular:
+        path = find(row.artifact).path if folder is None else folder
         return Datasets(blackboxes_of(Table.read(path, row.space)))
-    surrogate = with_own_devices(read_surrogate(path, row.space))
+    if folder is None:
+        surrogate = load_surrogate(row.space)
+    else:
+        surrogate = with_own_devices(read_surrogate(folder, row.space))
     return Datasets(
         {
             dataset: HWGPTBlackbox(surrogate, dataset, fidelity=row.fidelity)
-            for dataset in (*DEVICES, *surrogate.own_devices, ALL_DEVICES)
+            for dataset in (*surrogate.measured.devices, ALL_DEVICES)
         }
     )

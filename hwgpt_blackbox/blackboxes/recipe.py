@@ -40,7 +40,12 @@ class HWGPTRecipe(BlackboxRecipe):  # type: ignore[misc]
         :raises InputError: no checkout is named, or another name's artifact serves this one
         :raises DataError: the conversion fails; it has said why on standard error
         """
-        row = BLACKBOXES[self.name]
+        row = BLACKBOXES.get(self.name)
+        if row is None:
+            raise InputError(
+                f"{self.name} is of a space of your own: make it of your measurements, with: "
+                "hwgpt-blackbox convert SOURCE"
+            )
         if row.artifact != self.name:
             raise InputError(f"{self.name} is read from {row.artifact}: generate that")
         source = os.environ.get(SOURCE_VARIABLE)

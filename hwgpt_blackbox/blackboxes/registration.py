@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import wrapt
 
 from hwgpt_blackbox.errors import MissingArtifactError, MissingExtraError
-from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES
+from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, BlackboxName, blackbox_of
 from hwgpt_blackbox.storage.locations import find
 
 REPOSITORY = "syne_tune.blackbox_repository.repository"
@@ -52,19 +52,57 @@ def _extend(repository: ModuleType) -> None:
     try:
         from hwgpt_blackbox.blackboxes.recipe import HWGPTRecipe
 
-        recipes = {name: HWGPTRecipe(name) for name in BLACKBOXES}
+        recipes = _Recipes(HWGPTRecipe)
         if not all(hasattr(repository, name) for name in _SEAMS):
             raise ImportError(f"{REPOSITORY} lacks some of {', '.join(_SEAMS)}")
     except Exception as error:
         _explain(repository, error)
         return
-    repository.generate_blackbox_recipes.update(recipes)
+    repository.generate_blackbox_recipes.update({name: recipes[name] for name in BLACKBOXES})
+    recipes.update(repository.generate_blackbox_recipes)
+    repository.generate_blackbox_recipes = recipes  # type: ignore[attr-defined]
     repository.snapshot_download = _ours_pulled(  # type: ignore[attr-defined]
         repository.snapshot_download, repository.repo_id
     )
     for function in ("deserialize_tabular", "deserialize_offline"):
         setattr(repository, function, _ours_first(getattr(repository, function), repository))
     setattr(repository.snapshot_download, _MARK, True)
+
+
+def _find(name: str) -> BlackboxName | None:
+    """What one of our names stands for; None: it is none of them."""
+    if name in BLACKBOXES:
+        return BLACKBOXES[name]
+    if not blackbox_of(name):
+        return None
+    from hwgpt_blackbox.storage.spaces import find_blackbox  # loads NumPy
+
+    return find_blackbox(name)
+
+
+class _Recipes(dict[str, Any]):
+    """Recipes by name; those of users' own spaces are there while their artifact is at hand."""
+
+    def __init__(self, make: Callable[[str], Any]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, name: str) -> Any:
+        if isinstance(name, str) and _find(name):
+            return self._make(name)
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (isinstance(name, str) and bool(_find(name)))
+
+    def __iter__(self) -> Iterator[str]:
+        from hwgpt_blackbox.storage.spaces import own_blackboxes
+
+        return iter([*super().__iter__(), *own_blackboxes()])
+
+    def keys(self) -> Any:
+        """Names of all, which Syne Tune lists."""
+        return dict.fromkeys(self).keys()
 
 
 def _explain(repository: ModuleType, reason: Exception) -> None:
@@ -76,7 +114,7 @@ def _explain(repository: ModuleType, reason: Exception) -> None:
     @functools.wraps(original)
     def load_blackbox(*args: Any, **kwargs: Any) -> Any:
         name = args[0] if args else kwargs.get("name")
-        if isinstance(name, str) and name in BLACKBOXES:
+        if isinstance(name, str) and _find(name):
             raise MissingExtraError(
                 f"{name} cannot be loaded with this version of Syne Tune; install a known one: "
                 f"pip install '{SYNE_TUNE}'"
@@ -101,13 +139,12 @@ _chosen = _Chosen()
 
 def _ours_pulled(original: Callable[..., Any], default_repo: str) -> Callable[..., Any]:
     """``snapshot_download`` that, for our names, pulls from a repository the user names, or not."""
-    patterns = {f"{name}/*": name for name in BLACKBOXES}
 
     @functools.wraps(original)
     def snapshot_download(*args: Any, **kwargs: Any) -> Any:
         asked = kwargs.get("allow_patterns")
-        name = patterns.get(asked) if isinstance(asked, str) else None
-        if name is None or "repo_id" not in kwargs:
+        name = asked.removesuffix("/*") if isinstance(asked, str) else ""
+        if not _find(name) or "repo_id" not in kwargs:
             return original(*args, **kwargs)
         _chosen.folders.pop(name, None)
         if kwargs.get("repo_id") != default_repo:
@@ -121,7 +158,8 @@ def _pull(name: str, repo_id: str, **kwargs: Any) -> Path:
     """The folder of what a repository holds; it becomes the one in use where there is none."""
     from hwgpt_blackbox.hosting import pull
 
-    artifact = BLACKBOXES[name].artifact
+    row = _find(name)
+    artifact = row.artifact if row else name
     try:
         find(artifact)
     except MissingArtifactError:
@@ -147,7 +185,8 @@ def _ours_first(original: Callable[..., Any], repository: ModuleType) -> Callabl
     @functools.wraps(original)
     def deserialize(path: str | Path) -> Any:
         folder = Path(path)
-        if folder.name not in BLACKBOXES or folder.parent != Path(repository.repository_path):
+        ours = folder.parent == Path(repository.repository_path) and _find(folder.name)
+        if not ours:
             return original(path)
         from hwgpt_blackbox.blackboxes.loading import load_all
 

@@ -17,14 +17,14 @@ from hwgpt_blackbox.domain.encoding import Configurations, Encoding, IntMatrix
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
 from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS, Column, dataset_columns
 from hwgpt_blackbox.errors import InputError, unknown
-from hwgpt_blackbox.models.noise import MAX_REPEAT, SESSIONS, check_repeat
+from hwgpt_blackbox.models.noise import MAX_REPEAT, POSITIONS, SESSIONS, check_repeat
 from hwgpt_blackbox.models.prediction import Predictor, TargetFunction
 from hwgpt_blackbox.models.surrogate import Surrogate
 
 FIDELITY = "repeats"
 """Name of the fidelity attribute."""
 
-FIDELITIES: dict[str, int] = {"single": 1, "repeats": 10}
+FIDELITIES: dict[str, int] = {"single": 1, "repeats": POSITIONS}
 """Fidelity kinds to their number of levels."""
 
 _SAMPLE_SIZE, _SAMPLE_SEED = 1000, 0
@@ -40,7 +40,7 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
     :param dataset: a device, or ``all``
     :param noise: whether queries are measurements; else they are expected values
     :param fidelity: ``single``, one level; or ``repeats``, levels 1 to 10: running means of the
-        first repeats measured, elapsed time cumulative
+        first repeats of a session, elapsed time cumulative
     :param cost_model: cost of an evaluation
     :param columns: objective name to column, elapsed time among them; default: the dataset's
     :param networks: targets that are answered by something else, see :class:`Predictor`
@@ -65,7 +65,7 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
         if fidelity not in FIDELITIES:
             raise unknown("fidelity", fidelity, FIDELITIES)
         self.levels = FIDELITIES[fidelity]
-        columns = columns or dataset_columns(dataset, surrogate.own_devices)
+        columns = columns or dataset_columns(dataset, surrogate.measured)
         super().__init__(
             configuration_space=surrogate.space.config_space(),
             fidelity_space={FIDELITY: randint(1, self.levels)},
@@ -84,7 +84,13 @@ class HWGPTBlackbox(Blackbox):  # type: ignore[misc]
     @cached_property
     def predictor(self) -> Predictor:
         """What computes the values; made when first used, so that 15 datasets load at once."""
-        return Predictor(self._surrogate, self._columns, self._cost_model, self._networks)
+        return Predictor(
+            self._surrogate,
+            self._columns,
+            self._cost_model,
+            self._networks,
+            positions=self.levels > 1,
+        )
 
     @property
     def encoding(self) -> Encoding:

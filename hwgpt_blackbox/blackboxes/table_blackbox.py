@@ -13,12 +13,12 @@ from syne_tune.blackbox_repository.blackbox_tabular import BlackboxTabular
 from syne_tune.config_space import randint
 
 from hwgpt_blackbox.blackboxes.surrogate_blackbox import FIDELITY
-from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.devices import ALL_DEVICES
 from hwgpt_blackbox.domain.encoding import Configurations
-from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, PREFIX, Column, dataset_columns
+from hwgpt_blackbox.domain.objectives import Column, dataset_columns
 from hwgpt_blackbox.errors import DataError, InputError, unknown
 from hwgpt_blackbox.models.noise import check_repeat
-from hwgpt_blackbox.storage.measured_table import OBJECTIVE_NAMES, Table
+from hwgpt_blackbox.storage.measured_table import Table
 
 
 class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
@@ -29,7 +29,7 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
     """
 
     def __init__(self, table: Table, dataset: str) -> None:
-        columns = dataset_columns(dataset)
+        columns = dataset_columns(dataset, table.measured)
         # Not BlackboxTabular's own initialiser: it indexes 75 columns anew for every device.
         Blackbox.__init__(
             self,
@@ -47,7 +47,7 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
         self._fidelity_values = np.array([1])
         self.fidelity_map = {1: 0}
         self._columns = list(columns.values())
-        self._sources = [_source(column) for column in self._columns]
+        self._sources = [_source(table, column) for column in self._columns]
         self._rng = np.random.default_rng()
 
     @cached_property
@@ -56,9 +56,9 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
 
         Mapped from disk for a device with all its objectives; else made when asked for.
         """
-        complete = [j for _, j in self._sources] == list(range(len(OBJECTIVE_NAMES)))
+        complete = [j for _, j in self._sources] == list(range(len(self.table.metrics)))
         if self.dataset != ALL_DEVICES and complete:
-            return self.table.objectives[list(DEVICES).index(self.dataset)]  # type: ignore[no-any-return]
+            return self.table.objectives[self.table.devices.index(self.dataset)]  # type: ignore[no-any-return]
         parts = [self.table.objectives[d, ..., j].max(axis=0) for d, j in self._sources]
         return np.stack(parts, axis=-1)
 
@@ -169,7 +169,7 @@ class TabularBlackbox(BlackboxTabular):  # type: ignore[misc]
 
 def blackboxes_of(table: Table) -> dict[str, TabularBlackbox]:
     """The blackbox of every device, and ``all``."""
-    return {name: TabularBlackbox(table, name) for name in (*DEVICES, ALL_DEVICES)}
+    return {name: TabularBlackbox(table, name) for name in (*table.measured.devices, ALL_DEVICES)}
 
 
 def _checked(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -184,10 +184,7 @@ def _checked(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return values
 
 
-def _source(column: Column) -> tuple[list[int], int]:
+def _source(table: Table, column: Column) -> tuple[list[int], int]:
     """Devices (the largest of which counts) and stored objective of a column."""
-    devices = list(DEVICES)
-    objective = OBJECTIVE_NAMES.index(PREFIX + column.metric)
-    if column.device == ALL_DEVICES and column.metric == ELAPSED_TIME:
-        return list(range(len(devices))), objective
-    return [devices.index(column.device) if column.device else 0], objective
+    devices = [table.devices.index(name) for name in column.devices]
+    return devices or [0], table.metrics.index(column.metric)

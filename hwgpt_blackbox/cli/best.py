@@ -10,18 +10,23 @@ from typing import TYPE_CHECKING, Any
 from hwgpt_blackbox.domain.devices import ALL_DEVICES
 from hwgpt_blackbox.domain.objectives import (
     METRICS,
+    PUBLISHED,
     Column,
-    OwnDevices,
+    Measured,
     dataset_columns,
     parse_objective,
 )
-from hwgpt_blackbox.domain.spaces import Space, get_space
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, Space
 from hwgpt_blackbox.errors import InputError
 
 if TYPE_CHECKING:
     from hwgpt_blackbox.fronts import BestArchitecture
+    from hwgpt_blackbox.models.surrogate import Surrogate
 
 DEFAULT_OBJECTIVE = "perplexity"
+
+SPACE_HELP = f"{', '.join(MEASURED_SPACES)}, or one of your own: its name, or its file (….toml)"
+"""What every command says of ``--space``."""
 
 _LABELS = {
     "space": "space",
@@ -44,8 +49,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--min",
         dest="minimise",
         metavar="OBJECTIVE",
-        help=f"what is minimised (default: {DEFAULT_OBJECTIVE}): perplexity, latency, energy, "
-        "memory_float16, flops, params …; of --device, or latency@DEVICE",
+        help=f"what is minimised (default: {DEFAULT_OBJECTIVE}): perplexity, error, latency, "
+        "energy, memory_float16, flops, params …; of --device, or latency@DEVICE",
     )
     group.add_argument(
         "--max",
@@ -82,18 +87,18 @@ def run(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.fronts import best
     from hwgpt_blackbox.fronts.layer_sums import surrogate_for
     from hwgpt_blackbox.models.prediction import Predictor
-    from hwgpt_blackbox.storage.surrogates import measured_on_own, workload_notes
+    from hwgpt_blackbox.storage.spaces import find_space
+    from hwgpt_blackbox.storage.surrogates import workload_notes
 
-    space = get_space(args.space)
-    own = measured_on_own(space.name)
-    minimise = _column(args.minimise or DEFAULT_OBJECTIVE, args.device, own)
-    limits = _limits(args.limits or [], args.device, own)
-    found = best(space.name, minimise.target, {c.target: v for c, v in limits.items()})
-    columns = _shown_columns(space, args.device, [minimise, *limits], own)
-    predictor = Predictor(surrogate_for(space.name, columns), columns)
+    space = find_space(args.space)
+    minimise, limits = columns_of(space, args.minimise, args.limits, args.device)
+    found = best(space, minimise.target, {c.target: v for c, v in limits.items()})
+    surrogate = surrogate_for(space, [minimise, *limits])
+    columns = _shown_columns(surrogate, args.device, [minimise, *limits])
+    predictor = Predictor(surrogate, columns)
     values = predictor.one(found.row.tolist(), None)
     expected = dict(zip(columns, values, strict=True))
-    architecture = architecture_of(space.name, found.configuration)
+    architecture = architecture_of(space, found.configuration)
     notes = workload_notes(space.name, {str(column.device) for column in columns})
     if args.json:
         document = {
@@ -112,19 +117,41 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _column(text: str, device: str, own: OwnDevices) -> Column:
+def columns_of(
+    space: Space, minimise: str | None, limits: Sequence[str] | None, device: str = ALL_DEVICES
+) -> tuple[Column, dict[Column, float]]:
+    """What is minimised, and what is limited and by how much.
+
+    :param minimise: an objective; None: perplexity
+    :param limits: ``OBJECTIVE=NUMBER`` each
+    :param device: of objectives that name none
+    :raises InputError: an unknown objective, one that needs a device, or a word that is no limit
+    """
+    from hwgpt_blackbox.storage.surrogates import measured_in
+
+    known = measured_in(space)
+    if not known.devices:  # without measurements: best says so
+        known = PUBLISHED
+    return (
+        _column(minimise or DEFAULT_OBJECTIVE, device, known),
+        _limits(limits or [], device, known),
+    )
+
+
+def _column(text: str, device: str, known: Measured) -> Column:
     """The objective that a word means: ``latency`` is that of ``--device``."""
     row = METRICS.get(text)
     if row is not None and row.per_device:
         if device == ALL_DEVICES:
             raise InputError(
-                f"objective {text!r} needs a device: add --device, or write {text}@a40"
+                f"objective {text!r} needs a device: add --device, or write "
+                f"{text}@{'a40' if 'a40' in known.devices else known.default_device}"
             )
         text = f"{text}@{device}"
-    return parse_objective(text, own)
+    return parse_objective(text, known)
 
 
-def _limits(words: Sequence[str], device: str, own: OwnDevices) -> dict[Column, float]:
+def _limits(words: Sequence[str], device: str, known: Measured) -> dict[Column, float]:
     limits: dict[Column, float] = {}
     for word in words:
         name, equals, text = word.partition("=")
@@ -134,23 +161,20 @@ def _limits(words: Sequence[str], device: str, own: OwnDevices) -> dict[Column, 
             value = float("nan")
         if not equals or not abs(value) < float("inf"):
             raise InputError(f"--max {word!r} is not OBJECTIVE=NUMBER; example: --max latency=30")
-        column = _column(name, device, own)
+        column = _column(name, device, known)
         if column in limits:
             raise InputError(f"--max {column.target} is given twice; give it once")
         limits[column] = value
     return limits
 
 
-def _shown_columns(
-    space: Space, device: str, objectives: Sequence[Column], own: OwnDevices
-) -> list[Column]:
+def _shown_columns(surrogate: Surrogate, device: str, objectives: Sequence[Column]) -> list[Column]:
     """What to print: everything on the device, or what depends on none; and the objectives."""
-    if not space.measured:
-        return [Column("flops"), Column("params")]
-    if device != ALL_DEVICES:
-        columns = list(dataset_columns(device, own).values())
+    known = surrogate.measured
+    if device == ALL_DEVICES or not known.devices:
+        columns = [Column(name) for name in known.metrics]
     else:
-        columns = [Column(row.name) for row in METRICS.values() if not row.per_device]
+        columns = list(dataset_columns(device, known).values())
     return [*columns, *(c for c in dict.fromkeys(objectives) if c not in columns)]
 
 

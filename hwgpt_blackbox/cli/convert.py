@@ -7,8 +7,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from hwgpt_blackbox.domain.objectives import example_objectives
-from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, SPACES
 from hwgpt_blackbox.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,11 +22,17 @@ PUBLISHED, AUTOGLUON = "published", "autogluon"
 FAMILIES = ("xgboost", "lightgbm", "mlp", "conformal-quantile", "autogluon")
 """Families of surrogates that ``--fit`` trains for comparison, as the paper did."""
 
+_OF_TABLES = ("--quality", "--latency-unit", "--energy-unit", "--batch", "--length")
+"""What says more of a table of your own."""
+
 _EXAMPLES = """\
 examples:
   hwgpt-blackbox convert HW-GPT-Bench --space s                    table and surrogate
   hwgpt-blackbox convert HW-GPT-Bench --space s --only published   the published networks
   hwgpt-blackbox convert my.csv --space s --device mygpu           a device of your own
+  hwgpt-blackbox convert my-set                                    a measurement set
+  hwgpt-blackbox convert my.csv --space my.toml --device mygpu --quality losses.csv
+                                                                   a space of your own, from tables
   hwgpt-blackbox convert HW-GPT-Bench --space s --fit xgboost mlp --targets latency@a100
                                                     a table, and comparison-s.json here or in --out
 """
@@ -35,13 +40,19 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    wide = [name for name, space in SPACES.items() if not space.measured]
     parser.epilog, parser.formatter_class = _EXAMPLES, argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "source",
         metavar="SOURCE",
-        help="root of a checkout of HW-GPT-Bench; with --device a table or a raw profiler folder",
+        help="a measurement set; or root of a checkout of HW-GPT-Bench; or with --device a table "
+        "or a raw profiler folder",
     )
-    parser.add_argument("--space", required=True, choices=MEASURED_SPACES, help="the space")
+    parser.add_argument(
+        "--space",
+        help=f"of a checkout {', '.join(MEASURED_SPACES)}; of a table also {', '.join(wide)}, or a "
+        "space file ending in .toml; a measurement set says its own",
+    )
     parser.add_argument(
         "--out",
         metavar="DIR",
@@ -58,16 +69,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace artifacts that exist")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    own = parser.add_argument_group("a device of your own")
-    own.add_argument("--device", metavar="NAME", help="fit this device from your measurements")
+    own = parser.add_argument_group("measurements of your own")
+    own.add_argument("--device", metavar="NAME", help="fit this device from your table")
+    own.add_argument(
+        "--quality", metavar="FILE", help="table of perplexity, error or both, of a space of yours"
+    )
     own.add_argument("--latency-unit", metavar="UNIT", help="of a table: ms (default), s or us")
     own.add_argument(
         "--energy-unit", metavar="UNIT", help="of a table: Wh (default), kWh, mWh, J or mJ"
     )
     own.add_argument(
-        "--batch", type=int, metavar="N", help="sequences of a pass (default: 8, 4 or 1 in s, m, l)"
+        "--batch", type=int, metavar="N", help="sequences of a pass (default: the space's)"
     )
-    own.add_argument("--length", type=int, metavar="N", help="tokens of each (default: 1024)")
+    own.add_argument("--length", type=int, metavar="N", help="tokens of each (default: likewise)")
     own.add_argument(
         "--confirm-units",
         action="store_true",
@@ -93,7 +107,7 @@ def add_family_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="OBJECTIVE",
         default=["latency@a100", "energy@rtx2080"],
-        help=f"of {', '.join(example_objectives()[1:3])} (default: latency@a100 energy@rtx2080)",
+        help="of latency@DEVICE, energy@DEVICE (default: latency@a100 energy@rtx2080)",
     )
     compare.add_argument(
         "--time-limit", type=float, default=60.0, help="seconds for AutoGluon per target"
@@ -106,9 +120,18 @@ def run(args: argparse.Namespace) -> int:
     chosen = [flag for flag, value in modes.items() if value]
     if len(chosen) > 1:
         raise InputError(f"{' and '.join(chosen)} do not go together; give one of them")
-    own = ("latency_unit", "energy_unit", "batch", "length", "confirm_units")
-    if not args.device and any(getattr(args, name) not in (None, False) for name in own):
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in own)
+    own = [flag for flag in _OF_TABLES if getattr(args, _word(flag)) not in (None, False)]
+    if is_set(args):
+        given = [*(["--space"] if args.space else []), *chosen, *own]
+        if given:
+            raise InputError(
+                f"{args.source} is a measurement set, which says its space, devices and units; "
+                f"leave {' and '.join(given)} out"
+            )
+    elif not args.space:
+        raise InputError(f"{args.source} is no measurement set; give --space")
+    elif not args.device and (own or args.confirm_units):
+        flags = ", ".join((*_OF_TABLES, "--confirm-units"))
         raise InputError(f"{flags} are for a table with --device")
     if args.report and (args.fit or args.only == "tabular"):
         raise InputError(f"--report is of models; leave it out with {chosen[0]}")
@@ -124,16 +147,32 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def is_set(args: argparse.Namespace) -> bool:
+    """Whether the source is a measurement set; with a device it is a table."""
+    from hwgpt_blackbox.storage.measurement_set import SPACE_FILE
+
+    return not args.device and (Path(args.source).expanduser() / SPACE_FILE).is_file()
+
+
+def _word(flag: str) -> str:
+    """The name of a flag's value."""
+    return flag.removeprefix("--").replace("-", "_")
+
+
 def _convert(args: argparse.Namespace) -> list[Path]:
     """Make what was asked for; folders of the artifacts."""
     how: dict[str, Any] = {"overwrite": args.overwrite, "progress": not args.quiet}
     source, space, out = args.source, args.space, _out(args)
-    if args.device:
-        from hwgpt_blackbox.convert.user_device import convert_device
+    if is_set(args):
+        from hwgpt_blackbox.convert.user_device import convert_set
 
-        how |= {"latency_unit": args.latency_unit, "energy_unit": args.energy_unit}
-        how |= {"batch": args.batch, "length": args.length, "confirm_units": args.confirm_units}
-        return [convert_device(source, space, args.device, out, **how)]
+        return convert_set(source, out, confirm_units=args.confirm_units, **how)
+    if args.device:
+        from hwgpt_blackbox.convert.user_device import convert_tables
+
+        how |= {_word(flag): getattr(args, _word(flag)) for flag in _OF_TABLES}
+        how |= {"confirm_units": args.confirm_units}
+        return convert_tables(source, space, args.device, out, **how)
     if args.only == PUBLISHED:
         from hwgpt_blackbox.convert.published import convert_published
 

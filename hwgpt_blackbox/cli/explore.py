@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
+from hwgpt_blackbox.cli.best import SPACE_HELP
 
 _EXAMPLE = "example: hwgpt-blackbox explore --space m --out m.html"
 
@@ -13,7 +13,7 @@ _EXAMPLE = "example: hwgpt-blackbox explore --space m --out m.html"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = _EXAMPLE
-    parser.add_argument("--space", default="s", help=f"{', '.join(MEASURED_SPACES)} (default: s)")
+    parser.add_argument("--space", default="s", help=f"{SPACE_HELP} (default: s)")
     parser.add_argument("--out", type=Path, help="file of the page (default: explore-SPACE.html)")
 
 
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.experiments.explorer import explorer_page
     from hwgpt_blackbox.storage.atomic_writes import write_file, writing
 
-    out = args.out or Path(f"explore-{args.space}.html")
+    out = args.out or Path(f"explore-{Path(args.space).stem}.html")
     with writing(out):  # now, not after minutes
         out.parent.mkdir(parents=True, exist_ok=True)
     with tqdm(unit="step", disable=None, delay=1e-3) as bar:

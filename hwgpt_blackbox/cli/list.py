@@ -12,9 +12,10 @@ from hwgpt_blackbox.cli.pull import add_home
 from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
-from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, DEVICE, artifact_name, kind_of
+from hwgpt_blackbox.storage.artifact_kinds import DEVICE, artifact_name, kind_of
 from hwgpt_blackbox.storage.locations import find, home, parts
-from hwgpt_blackbox.storage.surrogates import own_devices
+from hwgpt_blackbox.storage.spaces import blackboxes, own_blackboxes, own_spaces
+from hwgpt_blackbox.storage.surrogates import measured_in, own_devices
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def rows() -> list[dict[str, Any]]:
     """One row per blackbox: name, space, status, and the folder of its artifact or None."""
     table = []
-    for row in BLACKBOXES.values():
+    for row in blackboxes().values():
         try:
             location = find(row.artifact)
             # By name, which stays when another version is in use.
@@ -55,6 +56,17 @@ def _others() -> list[dict[str, str]]:
     ]
 
 
+def _own_datasets() -> dict[str, list[str]]:
+    """Datasets of users' spaces, by name; one that cannot be read is left out, the log says why."""
+    found = {}
+    for space in own_spaces():
+        try:
+            found[space] = [*measured_in(space).devices, ALL_DEVICES]
+        except DataError as error:
+            logger.warning("space %s is left out: %s", space, error)
+    return found
+
+
 def run(args: argparse.Namespace) -> int:
     """Print the table, or the line of each report card."""
     if args.cached:
@@ -64,7 +76,12 @@ def run(args: argparse.Namespace) -> int:
     if args.report:
         return _print_reports(as_json=args.json)
     table, others = rows(), _others()
-    own = [device for space in MEASURED_SPACES for device in own_devices(space).values()]
+    own = [
+        device
+        for space in (*MEASURED_SPACES, *own_spaces())
+        for device in own_devices(space).values()
+    ]
+    own_datasets = _own_datasets()
     if args.json:
         devices = [
             {
@@ -78,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
         document = {
             "home": str(home()),
             "datasets": [*DEVICES, ALL_DEVICES],
+            "datasets_of_own_spaces": own_datasets,
             "own_devices": devices,
             "other_models": others,
             "blackboxes": table,
@@ -92,6 +110,8 @@ def run(args: argparse.Namespace) -> int:
         )
         print(f"{row['name']:{width}}  {row['status']:8}  {where}")
     print(f"\ndatasets: {' '.join([*DEVICES, ALL_DEVICES])}")
+    for space, names in own_datasets.items():
+        print(f"datasets of hwgpt-{space}: {' '.join(names)}")
     for device in own:
         stated = f"  measured on {device.workload}" if device.workload else ""
         print(f"own device: {device.name} in hwgpt-{device.space}  {device.path}{stated}")
@@ -144,12 +164,14 @@ def reports() -> list[dict[str, Any]]:
     from hwgpt_blackbox.convert.judging.cards.file import read_card
 
     table, others = [], parts()
-    for name in (*map(artifact_name, MEASURED_SPACES), *others):
+    own = [row.artifact for row in own_blackboxes().values() if row.name == row.artifact]
+    models = [name for name in own if not name.endswith("-tabular")]
+    for name in (*map(artifact_name, MEASURED_SPACES), *models, *others):
         folder = find(name).path
         try:
             table.append({"name": name, "artifact": str(folder), "report": read_card(folder)})
         except DataError as error:
-            if name not in others:
+            if name not in (*models, *others):
                 raise
             logger.warning("%s is left out: %s", folder, error)
     return table

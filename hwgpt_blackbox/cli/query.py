@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from hwgpt_blackbox.cli import best
-from hwgpt_blackbox.cli.best import shown
+from hwgpt_blackbox.cli.best import SPACE_HELP, shown
 from hwgpt_blackbox.domain.architecture_forms import as_configuration
 from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.domain.objectives import METRICS, dataset_columns
-from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, Space, get_space
+from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import InputError, unknown
 
 _EXAMPLES = """examples:
@@ -32,8 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--space", required=True, help=", ".join(MEASURED_SPACES))
-    parser.add_argument("--device", default=ALL_DEVICES, help=f"{', '.join(DEVICES)}, or all")
+    parser.add_argument("--space", required=True, help=SPACE_HELP)
+    parser.add_argument(
+        "--device", default=ALL_DEVICES, help=f"{', '.join(DEVICES)}, your own, or all"
+    )
     parser.add_argument("--config", help="JSON file with the architecture, or - for standard input")
     parser.add_argument("--seed", type=int, help="also print this repeat of the measurement")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
@@ -126,14 +128,15 @@ def run(args: argparse.Namespace) -> int:
         return best.run(args)
     from hwgpt_blackbox.models.noise import check_repeat
     from hwgpt_blackbox.models.prediction import Predictor
+    from hwgpt_blackbox.storage.spaces import find_measured
     from hwgpt_blackbox.storage.surrogates import load_surrogate, workload_notes
 
-    space = get_space(args.space, measured=True)
+    space = find_measured(args.space)
     given = as_configuration(space, _read(args.config)) if args.config else {}
     configuration = {**given, **parse_configuration(space, args.values)}
     repeat = None if args.seed is None else check_repeat(args.seed)
     surrogate = load_surrogate(space.name)
-    columns = dataset_columns(args.device, surrogate.own_devices)
+    columns = dataset_columns(args.device, surrogate.measured)
     predictor = Predictor(surrogate, list(columns.values()))
     row = predictor.encoding.encode_one(configuration)
     values = {"expected": predictor.one(row, None)}

@@ -13,9 +13,9 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from hwgpt_blackbox.cli.best import SPACE_HELP
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.objectives import example_objectives
-from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     what = parser.add_argument_group("what to run")
-    what.add_argument(
-        "--space", "--spaces", dest="spaces", nargs="+", help=", ".join(MEASURED_SPACES)
-    )
+    what.add_argument("--space", "--spaces", dest="spaces", nargs="+", help=SPACE_HELP)
     what.add_argument(
         "--objectives",
         action="append",
@@ -93,7 +91,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--seeds", type=int, nargs="+", help="default: 0")
     what.add_argument("--no-noise", action="store_true", help="let the methods see expected values")
     how = parser.add_argument_group("how to run it")
-    how.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1)")
+    how.add_argument(
+        "--jobs",
+        type=int,
+        help="runs at a time (default: 1, or the cores at hand from 3,000 trials in all on)",
+    )
     how.add_argument(
         "--cluster",
         metavar="ADDRESS",
@@ -122,6 +124,7 @@ def run(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.experiments.grid_execution import (
         FailedRunsError,
         check_runs,
+        default_jobs,
         make_runs,
         read_all,
     )
@@ -129,7 +132,8 @@ def run(args: argparse.Namespace) -> int:
 
     grids = _grids(args)
     runs = all_runs(grids)
-    check_runs(runs, jobs=args.jobs, cluster=args.cluster)
+    jobs = default_jobs(runs) if args.jobs is None else args.jobs
+    check_runs(runs, jobs=jobs, cluster=args.cluster)
     store = ResultStore(args.out)
     store.prepare()
     failed: FailedRunsError | None = None
@@ -138,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
             new = make_runs(
                 runs,
                 store,
-                jobs=args.jobs,
+                jobs=jobs,
                 cluster=args.cluster,
                 extend=args.extend,
                 progress=progress,

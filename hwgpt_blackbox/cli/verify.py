@@ -184,8 +184,10 @@ def _write(
 
 
 def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
+    from hwgpt_blackbox.convert.judging.cards.drift import drift_lines
     from hwgpt_blackbox.convert.judging.cards.file import COMPARISON, to_json
     from hwgpt_blackbox.convert.judging.cards.text import LEGEND, comparison_table, section_table
+    from hwgpt_blackbox.convert.source.user_measurements import DRIFT
     from hwgpt_blackbox.storage.artifact_kinds import CARD_KINDS
 
     if as_json:
@@ -217,4 +219,6 @@ def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
         print(f"\n{section_table(section)}")
     if card.get(COMPARISON):
         print(f"\n{comparison_table(card[COMPARISON])}")
+    if card.get(DRIFT):
+        print("\n" + "\n".join(drift_lines(card[DRIFT])))
     print(f"\n{LEGEND}")

@@ -18,7 +18,6 @@ import numpy as np
 from hwgpt_blackbox.convert.build import building
 from hwgpt_blackbox.convert.conversion import SOURCE, read_measurements
 from hwgpt_blackbox.convert.fitting.expected_value import (
-    CELLS,
     FitDesign,
     Regression,
     choose_design,
@@ -158,16 +157,16 @@ def distil(
     choice = choose_design(
         regression, values, make_folds(regression), lambda fit: is_positive(fit, space), DESIGNS
     )
-    cell = Architectures(space, matrix).cell
+    cell, cells = Architectures(space, matrix).cell, sample.cells
     tables = np.stack(
-        [_gaussian(base.levels, float(np.median(variation[cell == c]))) for c in range(CELLS)]
+        [_gaussian(base.levels, float(np.median(variation[cell == c]))) for c in range(cells)]
     )
-    ratio = with_unit_mean(tables, base.levels).reshape(CELLS // 2, 1, 2, len(base.levels))
+    ratio = with_unit_mean(tables, base.levels).reshape(-1, 1, 2, len(base.levels))
     known = base.models[target].dependence
     model = replace(tables_of(choice.fit, space), ratio=ratio, dependence=known)
     own = Surrogate(space, {target: model}, base.levels, {})
     predicted = predictor_of(own, [target]).expected(matrix[test])[:, 0]
-    per_cell = np.array([np.median(variation[cell == c]) for c in range(CELLS)])[cell]
+    per_cell = np.array([np.median(variation[cell == c]) for c in range(cells)])[cell]
     return model, {
         "unit_factor": unit,
         "deviation_is_logarithmic": logarithmic,

@@ -16,15 +16,7 @@ import numpy as np
 
 from hwgpt_blackbox.domain.architecture_strings import Architectures
 from hwgpt_blackbox.domain.encoding import Configuration
-from hwgpt_blackbox.domain.spaces import (
-    HEAD_SIZE,
-    NORM_EPSILON,
-    ROTARY_SHARE,
-    SEQUENCE_LENGTH,
-    SPACES,
-    VOCABULARY,
-    Space,
-)
+from hwgpt_blackbox.domain.spaces import NORM_EPSILON, ROTARY_SHARE, SPACES, Space
 from hwgpt_blackbox.errors import DataError, InputError, unknown
 
 
@@ -44,16 +36,15 @@ _SAMPLE = _Keys(
 )
 _INDICES = "sample_layer_indices"
 
-_SHARED = {
-    "head_size": HEAD_SIZE,
-    "vocabulary": VOCABULARY,
-    "sequence_length": SEQUENCE_LENGTH,
-    "rotary_share": ROTARY_SHARE,
-    "norm_epsilon": NORM_EPSILON,
-}
-"""What a model configuration holds too, and all architectures of the spaces share."""
+_OF_SPACE = ("head_size", "vocabulary", "sequence_length", "network")
+_OF_ALL = {"rotary_share": ROTARY_SHARE, "norm_epsilon": NORM_EPSILON}
 
 _TEXTS = {"true": True, "false": False}
+
+
+def shared_by(space: Space) -> dict[str, Any]:
+    """What a model configuration holds too, and all architectures of a space share."""
+    return {key: getattr(space, key) for key in _OF_SPACE} | _OF_ALL
 
 
 def as_configuration(space: Space, given: Any) -> Configuration:
@@ -108,7 +99,7 @@ def as_lists(given: Any) -> dict[str, Any]:
         architecture, keys = _layers_listed(architecture), _LISTS
     found = _read(architecture, keys, None)
     del found["num_layers"]
-    return found | {key: architecture[key] for key in _SHARED if key in architecture}
+    return found | {key: architecture[key] for key in (*_OF_SPACE, *_OF_ALL) if key in architecture}
 
 
 def _named(space: Space, text: str) -> Configuration:
@@ -234,7 +225,7 @@ def _check_others(space: Space, given: Mapping[str, Any]) -> None:
 
     :raises InputError: one is unknown, or says otherwise
     """
-    others = _SHARED | {"space": space.name}
+    others = shared_by(space) | {"space": space.name}
     known = [*_LISTS, *others]
     for key, value in given.items():
         if key not in known:

@@ -6,18 +6,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hwgpt_blackbox.domain.architecture_forms import as_configuration, as_lists
+from hwgpt_blackbox.domain.architecture_forms import as_configuration, as_lists, shared_by
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.parameter_counts import base_terms, layer_terms
 from hwgpt_blackbox.domain.spaces import (
     HEAD_SIZE,
+    NETWORKS,
     NORM_EPSILON,
     ROTARY_SHARE,
     SEQUENCE_LENGTH,
+    SPACES,
     VOCABULARY,
+    Space,
     get_space,
 )
-from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.errors import InputError, unknown
 
 _SIZES = ("embed_dim", "head_size", "vocabulary", "sequence_length")
 
@@ -26,11 +29,11 @@ _SIZES = ("embed_dim", "head_size", "vocabulary", "sequence_length")
 class ModelConfig:
     """Everything that determines the network of an architecture but its weights.
 
-    A decoder: token embedding, layers in which attention and a gated MLP read the same input and
-    add to it side by side, a last layer normalisation, and an output layer of its own. Positions
-    are rotary. Layer normalisations have weight and bias always; ``bias`` is that of the linear
-    layers but the output, which has none. (The networks that HW-GPT-Bench profiled,
-    arXiv 2405.10299.)
+    A decoder: token embedding, layers in which attention and an MLP read the same input and add to
+    it side by side, a last layer normalisation, and an output layer. Positions are rotary. Layer
+    normalisations have weight and bias always; ``bias`` is that of the linear layers but the
+    output, which has none. (HW-GPT-Bench, arXiv 2405.10299, profiled ``gated`` networks and trained
+    ``gelu-tied`` ones.)
 
     :param embed_dim: width
     :param bias: whether the linear layers of attention and MLP have a bias
@@ -41,6 +44,7 @@ class ModelConfig:
     :param sequence_length: longest input
     :param rotary_share: share of a head's width that is turned by position
     :param norm_epsilon: of layer normalisation
+    :param network: ``gated`` or ``gelu-tied``, see :class:`Space`
     :raises InputError: sizes that are not positive integers, or not as many ratios as heads
     """
 
@@ -53,6 +57,7 @@ class ModelConfig:
     sequence_length: int = SEQUENCE_LENGTH
     rotary_share: float = ROTARY_SHARE
     norm_epsilon: float = NORM_EPSILON
+    network: str = "gated"
 
     def __post_init__(self) -> None:
         for name in ("mlp_ratios", "num_heads"):  # lists where it was read from JSON
@@ -70,6 +75,8 @@ class ModelConfig:
                     raise InputError(f"{name} has {value!r}; expected integers, 1 or more")
         if not isinstance(self.bias, bool):
             raise InputError(f"bias is {self.bias!r}; expected True or False")
+        if self.network not in NETWORKS:
+            raise unknown("network", self.network, NETWORKS)
         for name in ("rotary_share", "norm_epsilon"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= 1:
@@ -82,18 +89,10 @@ class ModelConfig:
 
     @property
     def num_parameters(self) -> int:
-        """Number of parameters by formula: ``metric_params``, and what the built model counts.
-
-        :raises InputError: head size or vocabulary are not those of the formula
-        """
-        if (self.head_size, self.vocabulary) != (HEAD_SIZE, VOCABULARY):
-            raise InputError(
-                f"head_size is {self.head_size} and vocabulary {self.vocabulary}; the formula "
-                f"holds for {HEAD_SIZE} and {VOCABULARY}: build the model and count"
-            )
+        """Number of parameters by formula: ``metric_params``, and what the built model counts."""
         layers = zip(self.mlp_ratios, self.num_heads, strict=True)
-        return base_terms(self.embed_dim)["params"] + sum(
-            layer_terms(self.embed_dim, int(self.bias), ratio, heads)["params"]
+        return base_terms(self, self.embed_dim)["params"] + sum(
+            layer_terms(self, self.embed_dim, int(self.bias), ratio, heads)["params"]
             for ratio, heads in layers
         )
 
@@ -104,7 +103,7 @@ class ModelConfig:
 
 
 def architecture_of(
-    space: str, configuration: Mapping[str, Any] | ModelConfig | str
+    space: str | Space, configuration: Mapping[str, Any] | ModelConfig | str
 ) -> dict[str, Any]:
     """The architecture of a configuration as a plain dict: of layers that exist only.
 
@@ -113,12 +112,13 @@ def architecture_of(
     >>> architecture_of("s", smallest)["mlp_ratios"]
     [2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
 
-    :param space: name of the space
+    :param space: a published space's name, or a space
     :param configuration: every hyperparameter of the space; or the architecture in another form: as
         this function, :meth:`ModelConfig.as_dict`, ``HWGPT.sample_arch`` or
         ``hwgpt-blackbox query --json`` writes it, or a string ``gpt-s-12-768-…``
     :return: ``space``, ``num_layers``, ``embed_dim``, ``bias``, and ``mlp_ratios`` and
-        ``num_heads``, lists with an entry per layer
+        ``num_heads``, lists with an entry per layer; of a space of one's own also the sizes that
+        its architectures share
     :raises InputError: unknown space, or the configuration is not of it
     """
     row = get_space(space)
@@ -132,15 +132,19 @@ def architecture_of(
         "bias": values["bias"],
         "mlp_ratios": [values[f"mlp_ratio_{i}"] for i in layers],
         "num_heads": [values[f"num_heads_{i}"] for i in layers],
+        **({} if row.name in SPACES else shared_by(row)),
     }
 
 
-def model_config(space: str, configuration: Mapping[str, Any] | ModelConfig | str) -> ModelConfig:
+def model_config(
+    space: str | Space, configuration: Mapping[str, Any] | ModelConfig | str
+) -> ModelConfig:
     """The model configuration of an architecture.
 
-    :param space: name of the space
+    :param space: a published space's name, or a space
     :param configuration: every hyperparameter of the space; or the architecture in another form,
         as for :func:`architecture_of`
     :raises InputError: unknown space, or the configuration is not of it
     """
-    return ModelConfig(**as_lists(architecture_of(space, configuration)))
+    row = get_space(space)
+    return ModelConfig(**as_lists(architecture_of(row, configuration)) | shared_by(row))

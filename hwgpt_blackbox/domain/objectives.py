@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.errors import InputError, unknown
@@ -36,10 +36,11 @@ METRICS: dict[str, Metric] = {
     row.name: row
     for row in (
         Metric("perplexity", "1", False, False, "validation perplexity on OpenWebText"),
-        Metric("latency", "ms", True, True, "time of one forward pass"),
+        Metric("error", "1", False, False, "share of next tokens that are wrong: 1 - accuracy"),
+        Metric("latency", "ms", True, True, "time in kernels of one forward pass"),
         Metric("energy", "Wh", True, True, "energy as published, on GPUs of many passes"),
-        Metric("memory_float16", "MB", False, False, "memory after a pass in float16"),
-        Metric("memory_bfloat16", "MB", False, False, "memory after a pass in bfloat16"),
+        Metric("memory_float16", "MB", False, False, "memory allocated after a pass in float16"),
+        Metric("memory_bfloat16", "MB", False, False, "memory allocated after a pass in bfloat16"),
         Metric("flops", "FLOPs", False, False, "floating-point operations of one forward pass"),
         Metric("params", "1", False, False, "number of parameters"),
         Metric(ELAPSED_TIME, "s", True, False, "what evaluating the architecture costs"),
@@ -84,76 +85,152 @@ class Column:
         return tuple(self.device.split("+")) if self.device else ()
 
 
-OwnDevices = Mapping[str, tuple[str, ...]]
-"""Users' devices beside the 13: name to the noisy metrics that were measured on it."""
+DEFAULT_DEVICE = "rtx2080"
+"""Device that evaluates architectures when no objective names one, where the space has it."""
 
 
-def dataset_columns(dataset: str, own: OwnDevices | None = None) -> dict[str, Column]:
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a space.
+
+    :param devices: each device, in order, with the noisy metrics that were measured on it
+    :param metrics: those that depend on no device
+    :param timed: devices of which the slowest times an evaluation on all of them
+    """
+
+    devices: Mapping[str, tuple[str, ...]]
+    metrics: tuple[str, ...]
+    timed: tuple[str, ...]
+
+    @classmethod
+    def of(cls, targets: Iterable[str], timed: Iterable[str] | None = None) -> Measured:
+        """What follows from the targets that are known: ``perplexity``, ``latency@a100`` …
+
+        The published devices come first, in their order; then others in the order of the targets.
+
+        :param timed: see the class; None: all. Of these, those that have a latency
+        """
+        devices: dict[str, tuple[str, ...]] = {}
+        found = set()
+        for target in targets:
+            metric, _, device = target.partition("@")
+            if device:
+                devices[device] = (*devices.get(device, ()), metric)
+            else:
+                found.add(metric)
+        order = [*(d for d in DEVICES if d in devices), *(d for d in devices if d not in DEVICES)]
+        return cls(
+            {d: tuple(m for m in METRICS if m in devices[d]) for d in order},
+            tuple(m for m in METRICS if m in found),
+            tuple(
+                d for d in (order if timed is None else timed) if "latency" in devices.get(d, ())
+            ),
+        )
+
+    def has(self, metric: str, device: str | None = None) -> bool:
+        """Whether a metric is known, of a device if it depends on one."""
+        if device is None:
+            return metric in self.metrics
+        return ("latency" if metric == ELAPSED_TIME else metric) in self.devices[device]
+
+    def beside(self, devices: Mapping[str, tuple[str, ...]]) -> Measured:
+        """The same with more devices, which do not time an evaluation."""
+        return replace(self, devices={**self.devices, **devices})
+
+    @property
+    def default_device(self) -> str | None:
+        """The device that examples name, and that evaluates where no objective names one."""
+        return DEFAULT_DEVICE if DEFAULT_DEVICE in self.devices else next(iter(self.devices), None)
+
+    @property
+    def slowest(self) -> Column | None:
+        """What an evaluation on all devices takes; None: there is no device."""
+        if self.timed == tuple(DEVICES):
+            return Column(ELAPSED_TIME, ALL_DEVICES)
+        return Column(ELAPSED_TIME, "+".join(self.timed)) if self.timed else None
+
+
+NOISY = tuple(row.name for row in METRICS.values() if row.noisy)
+"""Metrics that may be measured on a device; latency must be."""
+
+PUBLISHED = Measured(
+    dict.fromkeys(DEVICES, NOISY),
+    tuple(row.name for row in METRICS.values() if not row.per_device),
+    tuple(DEVICES),
+)
+"""What is known of the published spaces: every metric, on 13 devices."""
+
+
+def dataset_columns(dataset: str, known: Measured = PUBLISHED) -> dict[str, Column]:
     """Objective name to column of the blackbox of one device, or of ``all``.
 
-    :param own: users' devices; in ``all`` their columns follow those of the 13, of which alone
-        ``elapsed_time`` is the slowest
+    :param known: of the space; in ``all`` the columns of devices that do not time an evaluation
+        (users' own beside the 13) follow those of the others
     :raises InputError: unknown device
     """
-    own = own or {}
     if dataset != ALL_DEVICES:
-        check_device(dataset, own)
+        check_device(dataset, known)
         return {
             PREFIX + row.name: Column(row.name, dataset if row.per_device else None)
             for row in METRICS.values()
-            if _has(dataset, row, own)
+            if known.has(row.name, dataset if row.per_device else None)
         }
     columns: dict[str, Column] = {}
+
+    def add(name: str, devices: Iterable[str]) -> None:
+        for device in devices:
+            if known.has(name, device):
+                columns[f"{PREFIX}{name}_{device}"] = Column(name, device)
+
     for row in METRICS.values():
-        if row.name == ELAPSED_TIME:
-            columns[PREFIX + row.name] = Column(row.name, ALL_DEVICES)
+        if row.name == ELAPSED_TIME and known.slowest:
+            columns[PREFIX + row.name] = known.slowest
         if row.per_device:
-            for device in DEVICES:
-                columns[f"{PREFIX}{row.name}_{device}"] = Column(row.name, device)
-        else:
+            add(row.name, known.timed)
+        elif known.has(row.name):
             columns[PREFIX + row.name] = Column(row.name)
-    for device in own:
-        for row in METRICS.values():
-            if row.per_device and _has(device, row, own):
-                columns[f"{PREFIX}{row.name}_{device}"] = Column(row.name, device)
+    for device in known.devices:
+        if device not in known.timed:
+            for name in (*NOISY, ELAPSED_TIME):
+                add(name, [device])
     return columns
 
 
-def check_device(name: str, own: OwnDevices | None = None) -> str:
-    """The name, if it is that of one of the 13 devices or of a user's.
+def check_device(name: str, known: Measured = PUBLISHED) -> str:
+    """The name, if it is that of a device of the space.
 
     :raises InputError: it is not
     """
-    if own and isinstance(name, str) and name in own:
-        return name
-    if not isinstance(name, str) or name not in DEVICES:
-        raise unknown("device", name, [*DEVICES, *(own or {})])
+    if not isinstance(name, str) or name not in known.devices:
+        raise unknown("device", name, known.devices)
     return name
 
 
-def _has(device: str, metric: Metric, own: OwnDevices) -> bool:
-    """Whether a metric is known of a device: a user may not have measured energy."""
-    return not (metric.noisy and device in own) or metric.name in own[device]
-
-
-def parse_objective(text: str, own: OwnDevices | None = None) -> Column:
+def parse_objective(text: str, known: Measured = PUBLISHED) -> Column:
     """The column that ``text`` names: ``perplexity``, ``latency@a100`` …
 
-    :param own: users' devices that may be named
-    :raises InputError: unknown metric or device, a device missing or one too many
+    :param known: of the space
+    :raises InputError: unknown metric or device, a device missing or one too many, or not measured
     """
     name, at, device = str(text).partition("@")
     row = METRICS.get(name)
     if row and at and not row.per_device:
         raise InputError(f"objective {text!r}: {name} does not depend on the device; write {name}")
     if device:
-        check_device(device, own)
+        check_device(device, known)
     if row is None:
         raise unknown("objective", text, example_objectives(device or "DEVICE"))
     if row.per_device and not device:
-        raise InputError(f"objective {text!r} needs a device, for instance {name}@rtx2080")
-    if device and not _has(device, row, own or {}):
+        raise InputError(
+            f"objective {text!r} needs a device, for instance {name}@{known.default_device}"
+        )
+    if device and not known.has(name, device):
         raise InputError(f"objective {text!r}: {name} was not measured on {device}")
+    if not device and not known.has(name):
+        raise InputError(
+            f"objective {text!r}: {name} was not measured in this space; known: "
+            f"{', '.join(known.metrics)}"
+        )
     return Column(name, device or None)
 
 

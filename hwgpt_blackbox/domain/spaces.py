@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from hwgpt_blackbox.errors import DataError, InputError, printable, unknown
+from hwgpt_blackbox.errors import DataError, HWGPTError, InputError, printable, unknown
 
 SEQUENCE_LENGTH = 1024
 """Tokens per sequence of a forward pass."""
@@ -55,6 +55,12 @@ MAX_CHOICES = 255
 MAX_FILE_BYTES = 1 << 20
 """A space file beyond this is refused unread."""
 
+MAX_CELLS = 1 << 24
+"""Most terms of a model: of every layer, in every group of (embed_dim, num_layers, bias)."""
+
+MAX_COUNT = 1 << 53
+"""Counts are below this, so that they are exact as floats."""
+
 _LARGEST = {
     "embed_dim": 1 << 20,
     "num_layers": 1000,
@@ -63,7 +69,11 @@ _LARGEST = {
 } | _NUMBERS
 """Largest value of each key: beyond it, counts and memory are absurd."""
 
-_NAME = re.compile(r"(?!.*-device-)(?!.*-(?:repeats|tabular)\Z)[a-z][a-z0-9_-]{0,39}", re.ASCII)
+NAME = "[a-z][a-z0-9_-]{0,39}"
+"""Names that a space may have, as a regular expression; see :func:`is_name`."""
+
+_TAKEN = re.compile(r".*-device-|.*-(?:repeats|tabular|published|autogluon)\Z", re.DOTALL)
+"""Parts that names of other artifacts of a space have."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +118,18 @@ class Space:
         :raises DataError: it is no such TOML; names the key, its value and what is expected
         """
         try:
-            if Path(path).stat().st_size > MAX_FILE_BYTES:
+            if Path(path).exists() and not Path(path).is_file():  # a pipe would never end
+                raise InputError(f"the space file {path} is no file")
+            with Path(path).open("rb") as file:
+                read = file.read(MAX_FILE_BYTES + 1)
+            if len(read) > MAX_FILE_BYTES:
                 raise DataError(f"{path} has more than {MAX_FILE_BYTES} bytes: it is no space file")
-            content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            content = tomllib.loads(read.decode("utf-8"))
         except OSError as error:
             raise InputError(f"the space file {path} cannot be read: {error.strerror}") from None
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        except HWGPTError:
+            raise
+        except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, or numbers without end
             raise DataError(f"{path} is no TOML: {printable(error)}") from None
         return cls.from_dict(content, str(path))
 
@@ -131,11 +147,11 @@ class Space:
             if key not in content:
                 raise DataError(f"{source} lacks {key}; a space has {', '.join(FILE_KEYS)}")
         name = content["name"]
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not is_name(name):
             raise DataError(
                 f"{source}: name is {printable(repr(name)):.80}; expected up to 40 lower-case "
                 "letters, digits, - and _, beginning with a letter, without -device-, and not "
-                "ending in -repeats or -tabular"
+                "ending in -repeats, -tabular, -published or -autogluon"
             )
         for key in (*_CHOICES.values(), *_NUMBERS):
             _check_integers(content[key], key, source)
@@ -145,6 +161,7 @@ class Space:
         space = cls(
             name=name, network=content["network"], **choices, **{k: content[k] for k in _NUMBERS}
         )
+        space._check_size(source)
         published = SPACES.get(name)
         if published is None:
             return space
@@ -153,6 +170,27 @@ class Space:
                 f"{source}: name is {name!r}, a published space with other choices; choose another"
             )
         return published
+
+    def _check_size(self, source: str) -> None:
+        """Raise if models of it would not fit in memory, or counts not in a float.
+
+        :raises DataError: they would not
+        """
+        from hwgpt_blackbox.domain.parameter_counts import largest_flops
+
+        groups = 2 * len(self.embed_dims) * len(self.num_layers)
+        cells = groups * self.max_layers * self.layer_codes
+        if cells > MAX_CELLS:
+            raise DataError(
+                f"{source}: the choices of a layer (embed_dim, num_layers, bias, mlp_ratio, "
+                f"num_heads) times {self.max_layers} layers are {cells}, more than {MAX_CELLS}; "
+                "give fewer choices"
+            )
+        if largest_flops(self) >= MAX_COUNT:
+            raise DataError(
+                f"{source}: a forward pass of the largest architecture has more than {MAX_COUNT} "
+                "FLOPs; make batch_size, sequence_length or the choices smaller"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Its content under the keys of a space file."""
@@ -222,6 +260,11 @@ MEASURED_SPACES: tuple[str, ...] = tuple(row.name for row in SPACES.values() if 
 """Names of the spaces that have blackboxes."""
 
 
+def is_name(name: object) -> bool:
+    """Whether a space may have this name."""
+    return isinstance(name, str) and bool(re.fullmatch(NAME, name)) and not _TAKEN.match(name)
+
+
 def _check_integers(value: Any, key: str, source: str) -> None:
     """Raise unless it is an integer in its range, or for a hyperparameter ascending ones.
 
@@ -252,12 +295,15 @@ def _check_integers(value: Any, key: str, source: str) -> None:
         )
 
 
-def get_space(name: str, *, measured: bool = False) -> Space:
-    """The space called ``name``.
+def get_space(name: str | Space, *, measured: bool = False) -> Space:
+    """The published space called ``name``; a space itself stays as it is.
 
-    :param measured: admit only spaces with published measurements
+    :param measured: of the published spaces, admit only those with measurements
     :raises InputError: there is none
     """
+    if isinstance(name, Space) and name.name not in SPACES:
+        return name
+    name = name.name if isinstance(name, Space) else name
     known = MEASURED_SPACES if measured else tuple(SPACES)
     if measured and isinstance(name, str) and name in SPACES and name not in known:
         raise InputError(

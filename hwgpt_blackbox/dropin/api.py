@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.devices import ALL_DEVICES
 from hwgpt_blackbox.domain.encoding import BIAS, Encoding, IntMatrix
 from hwgpt_blackbox.domain.model_config import model_config
-from hwgpt_blackbox.domain.spaces import get_space
-from hwgpt_blackbox.dropin.ground_truth import GroundTruth, PublishedStats
+from hwgpt_blackbox.dropin.ground_truth import GroundTruth, PublishedStats, evaluated
 from hwgpt_blackbox.dropin.names import (
     EXACT,
     METRIC_NAMES,
@@ -30,10 +29,12 @@ from hwgpt_blackbox.dropin.names import (
 )
 from hwgpt_blackbox.dropin.predictions import Predictions
 from hwgpt_blackbox.dropin.units import OURS, check_unit_system
-from hwgpt_blackbox.errors import InputError, unknown
+from hwgpt_blackbox.errors import InputError, MissingArtifactError, unknown
 from hwgpt_blackbox.models.noise import MAX_REPEAT, check_repeat
 from hwgpt_blackbox.models.published_network import PUBLISHED_MLP
 from hwgpt_blackbox.network.build import build_model
+from hwgpt_blackbox.network.live import LiveAnswers, live_answers
+from hwgpt_blackbox.storage.spaces import find_measured
 from hwgpt_blackbox.storage.surrogates import load_surrogate
 
 if TYPE_CHECKING:
@@ -68,7 +69,10 @@ class HWGPT:
         are; None: every query measures anew
     :param unit_system: ``ours`` or ``published``
     :param noise: whether answers are measurements; else they are expected values
-    :raises InputError: unknown space or unit system, a bad seed
+    :param supernet: folder or checkpoint of a supernet, which is evaluated where ``supernet`` shall
+        answer and nothing was measured
+    :param text: what it is evaluated on: files or folders, as for ``supernet evaluate``
+    :raises InputError: unknown space or unit system, a bad seed, a supernet without a text
     :raises MissingArtifactError: the supernet shall answer, and the table is not on this machine
     """
 
@@ -81,11 +85,16 @@ class HWGPT:
         seed: int | None = None,
         unit_system: str = OURS,
         noise: bool = True,
+        supernet: str | Path | None = None,
+        text: str | Path | Sequence[str | Path] | None = None,
     ) -> None:
         for name, value in (("use_supernet_surrogate", use_supernet_surrogate), ("noise", noise)):
             if not isinstance(value, bool):
                 raise InputError(f"{name} is {value!r}; expected True or False")
-        space = get_space(search_space, measured=True)
+        if (supernet is None) != (text is None):
+            raise InputError(f"supernet is {supernet!r} and text {text!r}; give both or neither")
+        space = find_measured(search_space)
+        self.supernet, self.text = supernet, text
         self.search_space_name = space.name
         self.use_supernet_surrogate = use_supernet_surrogate
         self.base_path = base_path
@@ -100,7 +109,7 @@ class HWGPT:
         self._encoding = Encoding(space)
         surrogate = load_surrogate(space.name)
         self._predictions = Predictions(surrogate, self.unit_system)
-        self.device_list = [*DEVICES, *surrogate.own_devices]
+        self.device_list = list(surrogate.measured.devices)
         self.hw_metrics_surrogate, self.hw_metrics_true = [*PER_DEVICE], [*EXACT]
         self.metrics = ["perplexity", "accuracy"]
         self.init_devices()
@@ -108,7 +117,7 @@ class HWGPT:
         self._several = False
         self._matrix: IntMatrix = np.empty((0, self._encoding.num_columns), dtype=np.uint8)
         self._biased = np.empty(0, dtype=np.bool_)
-        if use_supernet_surrogate:
+        if use_supernet_surrogate and supernet is None:
             self._ground_truth  # noqa: B018  (fail now, not at the first query)
 
     # -- architectures -------------------------------------------------------------------------
@@ -184,7 +193,7 @@ class HWGPT:
 
     def get_model_config(self) -> Settings:
         """The choices of the space under the published names, with no architecture set."""
-        return model_settings(get_space(self.search_space_name))
+        return model_settings(find_measured(self.search_space_name))
 
     def create_model(self, *, device: str = "cpu") -> GPT:
         """A torch module of the architecture, with random weights.
@@ -216,8 +225,9 @@ class HWGPT:
         :param metric: one or several of ``perplexity``, ``latencies``, ``energies``, ``flops``,
             ``params``, ``float16_memory``, ``bfloat16_memory``; default: all, or with a device
             those that depend on it
-        :param predictor: of perplexity: ``mlp``, our model; ``supernet``, what was measured, with
-            accuracy; ``published-mlp``, the published network (once converted)
+        :param predictor: of perplexity: ``mlp``, our model; ``supernet``, what was measured, or is
+            evaluated where a supernet was given, with accuracy; ``published-mlp``, the published
+            network (once converted)
         :param seed: number of the repeat; default: that of this object
         :param hw_metric: instead of ``metric``, as the older version has it: perplexity comes too
         :return: metric to value; ``latencies`` and ``energies`` to device to value
@@ -245,7 +255,7 @@ class HWGPT:
         if "perplexity" in metrics and predictor == PUBLISHED_MLP:
             answers["perplexity"] = self._predictions.published_perplexity(matrix)
         elif "perplexity" in metrics and predictor == SUPERNET:
-            answers |= self._ground_truth.supernet(matrix)
+            answers |= self._supernet_answers(matrix)
         answers |= self._predictions.answer(
             [name for name in metrics if name not in answers],
             devices,
@@ -255,7 +265,7 @@ class HWGPT:
             lenient=everywhere or metric is None,
         )
         if self.use_supernet_surrogate and metrics != ["perplexity"]:
-            answers |= self._ground_truth.supernet(matrix)
+            answers |= self._supernet_answers(matrix)
         return {name: self._shaped(values) for name, values in answers.items()}
 
     def init_devices(self) -> None:
@@ -318,7 +328,7 @@ class HWGPT:
         :raises InputError: not measured; says what would be needed
         :raises MissingArtifactError: the table is not on this machine
         """
-        found = self._ground_truth.supernet(self._rows())
+        found = self._supernet_answers(self._rows())
         return {name: self._shaped(values) for name, values in found.items()}
 
     def get_gt_latencies(self, device: str, arch_str: str) -> list[float]:
@@ -364,7 +374,7 @@ class HWGPT:
         name = check_metrics(metric)[0]
         if name in self.hw_metrics_surrogate and device is None:
             raise InputError(
-                f"metric {name!r} depends on the device; name one of {', '.join(DEVICES)}"
+                f"metric {name!r} depends on the device; name one of {', '.join(self.device_list)}"
             )
         return self._ground_truth.every(name, device)
 
@@ -378,6 +388,20 @@ class HWGPT:
     @cached_property
     def _ground_truth(self) -> GroundTruth:
         return GroundTruth(self._encoding.space, self.unit_system)
+
+    def _supernet_answers(self, matrix: IntMatrix) -> dict[str, NDArray[np.float64]]:
+        """Accuracy and perplexity as measured, or as evaluated where nothing was measured."""
+        if self.supernet is None:
+            return self._ground_truth.supernet(matrix)
+        try:
+            return self._ground_truth.supernet(matrix, self._live)
+        except MissingArtifactError:
+            return evaluated(self._live, self._encoding, matrix)
+
+    @cached_property
+    def _live(self) -> LiveAnswers:
+        texts = [self.text] if isinstance(self.text, str | Path) else [*(self.text or ())]
+        return live_answers(str(self.supernet), *texts, space=self._encoding.space)
 
     def _repeats(self, seed: int | None) -> NDArray[np.uint64] | None:
         """Numbers of the repeats that answer, one for all or one each; None: expected values."""

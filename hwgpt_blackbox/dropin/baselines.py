@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.domain.encoding import Encoding
-from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.dropin.names import METRIC_NAMES, OF_HARDWARE, PER_DEVICE, as_names
 from hwgpt_blackbox.dropin.units import (
     OURS,
@@ -22,6 +21,7 @@ from hwgpt_blackbox.dropin.units import (
     predicted_energy_unit,
 )
 from hwgpt_blackbox.errors import InputError, unknown
+from hwgpt_blackbox.storage.spaces import find_space
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,7 +97,7 @@ class BaselineRun(Mapping[str, list[Any]]):
         if metric == "energy":
             values = values / predicted_energy_unit(device)
         elif metric in PUBLISHED_COUNTS:
-            encoding = Encoding(get_space(self.run.problem.space))
+            encoding = Encoding(find_space(self.run.problem.space))
             matrix = encoding.encode(configurations)
             biased = np.ones(len(matrix), dtype=np.bool_)  # a bias is text in published runs
             values = PUBLISHED_COUNTS[metric](encoding, matrix, biased)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from hwgpt_blackbox.domain.architecture_strings import Architectures
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
-from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.dropin.names import EXACT, METRIC_NAMES, PER_DEVICE, as_names, as_row
 from hwgpt_blackbox.dropin.units import OURS, PUBLISHED, measured_energy_unit
@@ -21,6 +20,9 @@ from hwgpt_blackbox.models.surrogate import COUNTED
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import find
 from hwgpt_blackbox.storage.measured_table import Table
+
+if TYPE_CHECKING:
+    from hwgpt_blackbox.network.live import LiveAnswers
 
 REPEATS = {"latency": ("latency_repeats", 10), "energy": ("energy_repeats", 50)}
 """Metric to the key of the manifest that says how often each device measured it, and how often a
@@ -90,7 +92,7 @@ class GroundTruth:
         ours = METRIC_NAMES[metric]
         if metric in PER_DEVICE:
             return self._repeats(ours, as_names("device", device, tuple(DEVICES))[0], rows)
-        column = self.table.objectives[0, :, 0, 0, _column(ours)]
+        column = self.table.objectives[0, :, 0, 0, self.table.metrics.index(ours)]
         values = np.asarray(column[rows], dtype=np.float64).tolist()
         if ours in COUNTED:
             return [int(value) for value in values]
@@ -102,7 +104,9 @@ class GroundTruth:
     def _repeats(self, metric: str, device: str, rows: slice) -> list[Any]:
         """Every measurement of some rows: a list each, or a number where means alone are known."""
         key, most = REPEATS[metric]
-        stored = self.table.objectives[list(DEVICES).index(device), :, :, 0, _column(metric)]
+        stored = self.table.objectives[
+            list(DEVICES).index(device), :, :, 0, self.table.metrics.index(metric)
+        ]
         counted = self._counts.get(key)
         times = counted.get(device) if isinstance(counted, dict) else None
         if type(times) is not int or not 1 <= times <= most:
@@ -115,26 +119,47 @@ class GroundTruth:
                 return values[:, 0].tolist()  # type: ignore[no-any-return]
         return values.tolist()  # type: ignore[no-any-return]
 
-    def supernet(self, matrix: IntMatrix) -> dict[str, NDArray[np.float64]]:
+    def supernet(
+        self, matrix: IntMatrix, live: LiveAnswers | None = None
+    ) -> dict[str, NDArray[np.float64]]:
         """What the trained supernet was measured to have.
 
         :param matrix: canonical choice indices, shape (n, num_columns)
+        :param live: evaluates the architectures that were not measured; None: they are an error
         :return: ``accuracy`` (share of next tokens, NaN where it is not known) and ``perplexity``,
             each of shape (n,)
         :raises InputError: an architecture was not measured; says what would be needed
         """
         rows = [self.table.rows.get(row.tobytes(), -1) for row in matrix.astype(np.uint8)]
-        for row, choices in zip(rows, matrix.tolist(), strict=True):
-            if row < 0 or not self._measured[row]:
-                raise InputError(
-                    f"the perplexity of {self._strings.to_string(choices)} was not measured "
-                    f"on the supernet: the table has {int(self._measured.sum())} that were. To "
-                    "evaluate it needs the published supernet checkpoint, torch, a GPU and "
-                    "OpenWebText, with the published package; predictor='mlp' predicts it"
-                )
-        stored = self.table.objectives[0, :, 0, 0, _column("perplexity")]
-        perplexity = np.asarray(stored[rows], dtype=np.float64)
-        return {"accuracy": self._accuracy[rows], "perplexity": perplexity}
+        missing = [i for i, row in enumerate(rows) if row < 0 or not self._measured[row]]
+        if missing and live is None:
+            raise InputError(
+                f"the perplexity of {self._strings.to_string(matrix[missing[0]].tolist())} was not "
+                f"measured on the supernet: the table has {int(self._measured.sum())} that were. "
+                "HWGPT(…, supernet=PATH, text=PATH) evaluates it with a checkpoint, torch and a "
+                "text; predictor='mlp' predicts it"
+            )
+        stored = self.table.objectives[0, :, 0, 0, self.table.metrics.index("perplexity")]
+        found = {
+            "accuracy": np.asarray(self._accuracy[rows], dtype=np.float64),
+            "perplexity": np.asarray(stored[rows], dtype=np.float64),
+        }
+        if live is not None:
+            for name, values in evaluated(live, self._encoding, matrix[missing]).items():
+                found[name][missing] = values
+        return found
+
+
+def evaluated(
+    live: LiveAnswers, encoding: Encoding, matrix: IntMatrix
+) -> dict[str, NDArray[np.float64]]:
+    """What a supernet is evaluated to have, on this machine now.
+
+    :param matrix: canonical choice indices, shape (n, num_columns)
+    :return: ``accuracy`` and ``perplexity``, each of shape (n,)
+    """
+    answers = np.array([live(c) for c in encoding.decode(matrix)], dtype=float).reshape(-1, 2)
+    return {"accuracy": 1.0 - answers[:, 1], "perplexity": answers[:, 0]}
 
 
 class PublishedStats(Mapping[str, dict[str, Any]]):
@@ -166,7 +191,3 @@ class PublishedStats(Mapping[str, dict[str, Any]]):
 
     def __len__(self) -> int:
         return len(self._truth)
-
-
-def _column(metric: str) -> int:
-    return list(METRICS).index(metric)

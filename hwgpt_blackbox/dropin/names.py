@@ -10,14 +10,7 @@ import numpy as np
 from hwgpt_blackbox.domain.architecture_forms import as_configuration
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, FIRST_LAYER, NUM_LAYERS, Encoding
 from hwgpt_blackbox.domain.objectives import METRICS
-from hwgpt_blackbox.domain.spaces import (
-    HEAD_SIZE,
-    NORM_EPSILON,
-    ROTARY_SHARE,
-    SEQUENCE_LENGTH,
-    VOCABULARY,
-    Space,
-)
+from hwgpt_blackbox.domain.spaces import NORM_EPSILON, ROTARY_SHARE, Space
 from hwgpt_blackbox.errors import InputError, unknown
 
 METRIC_NAMES: dict[str, str] = {
@@ -133,10 +126,10 @@ def model_settings(space: Space) -> Settings:
     model = Settings({name: [*getattr(space, ours)] for ours, _, name, _ in _CHOICES})
     model |= {
         "bias_choices": [True, False],
-        "block_size": SEQUENCE_LENGTH,
-        "vocab_size": VOCABULARY,
-        "padded_vocab_size": VOCABULARY,
-        "head_size": HEAD_SIZE,
+        "block_size": space.sequence_length,
+        "vocab_size": space.vocabulary,
+        "padded_vocab_size": space.vocabulary,
+        "head_size": space.head_size,
         "rotary_percentage": ROTARY_SHARE,
         "norm_eps": NORM_EPSILON,
     }

@@ -80,17 +80,20 @@ class Predictions:
         self, metrics: Sequence[str], devices: Sequence[str], *, lenient: bool
     ) -> tuple[Column, ...]:
         """What to predict; FLOPs and parameters are counted instead."""
-        own, found = self.surrogate.own_devices, []
+        known, found = self.surrogate.measured, []
         for name in metrics:
             metric = METRIC_NAMES[name]
             if name in PER_DEVICE:
                 for device in devices:
-                    if device not in own or metric in own[device]:
+                    if known.has(metric, device):
                         found.append(Column(metric, device))
                     elif not lenient:
                         raise InputError(f"{name} were not measured on {device}; leave it out")
             elif metric not in COUNTED:
-                found.append(Column(metric))
+                if known.has(metric):
+                    found.append(Column(metric))
+                elif not lenient:
+                    raise InputError(f"{name} was not measured in this space; leave it out")
         return tuple(found)
 
     def _predicted(

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
 from hwgpt_blackbox.domain.parameter_counts import count
-from hwgpt_blackbox.domain.spaces import SEQUENCE_LENGTH
 from hwgpt_blackbox.errors import unknown
 
 OURS, PUBLISHED = UNIT_SYSTEMS = ("ours", "published")
@@ -70,7 +69,7 @@ def published_flops(
     :param biased: see :func:`published_params`
     :return: shape (n,)
     """
-    space, t = encoding.space, SEQUENCE_LENGTH
+    space, t = encoding.space, encoding.space.sequence_length
     embed = np.array(space.embed_dims, dtype=np.int64)[matrix[:, EMBED_DIM]]
     layers = np.array(space.num_layers, dtype=np.int64)[matrix[:, NUM_LAYERS]]
     params = published_params(encoding, matrix, biased)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox._version import __version__
 from hwgpt_blackbox.domain.objectives import Column
-from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.experiments.report import page, page_data
 from hwgpt_blackbox.fronts import ReferenceFront, best, reference_front
 from hwgpt_blackbox.models.surrogate import COUNTED, AdditiveModel, Surrogate
 from hwgpt_blackbox.plotting.style import axis_label
+from hwgpt_blackbox.storage.spaces import find_measured
 from hwgpt_blackbox.storage.surrogates import load_surrogate
 
 TITLE = "HW-GPT-Bench explorer"
@@ -32,25 +32,25 @@ _DIGITS = 9
 def explorer_page(space: str, progress: Callable[[str], None] | None = None) -> str:
     """The page of a space, as HTML.
 
-    :param space: ``s``, ``m`` or ``l``
+    :param space: ``s``, ``m``, ``l``, or the name or the file of a space of one's own
     :param progress: called with the name of each step when it begins
     :raises InputError: unknown space, or one without models of two objectives
     :raises MissingExtraError: jinja2, plotly or moocore is not installed
     """
-    surrogate = load_surrogate(get_space(space, measured=True).name)
+    surrogate = load_surrogate(find_measured(space).name)
     begin = progress or (lambda name: None)
     targets = [*surrogate.models, *COUNTED]
     fronts: dict[str, ReferenceFront] = {}
     for pair in objective_pairs(targets):
         begin(" ".join(pair))
-        fronts[" ".join(pair)] = reference_front(space, pair, surrogate=surrogate)
+        fronts[" ".join(pair)] = reference_front(surrogate.space, pair, surrogate=surrogate)
     if not fronts:
         raise InputError(f"space {space} has no two objectives to set against each other")
     found = []
     for minimise, limits in limit_grid(fronts):
         begin(" ".join(limits))
         try:
-            found.append(best(space, minimise, limits, surrogate=surrogate).row)
+            found.append(best(surrogate.space, minimise, limits, surrogate=surrogate).row)
         except InputError:
             continue  # no architecture meets both
     data = explorer_data(surrogate, targets, fronts, found)
@@ -133,7 +133,7 @@ def _model_data(model: AdditiveModel) -> dict[str, Any]:
         "link": model.link,
         "intercept": array(model.intercept),
         "effects": [array(part) for part in (model.effect, *model.corrections)],
-        "neighbours": [array(part) for part in getattr(model, "neighbours", ())],
+        "neighbours": [array(part) for part in model.neighbours],
     }
 
 

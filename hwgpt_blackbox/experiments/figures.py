@@ -13,7 +13,6 @@ import pandas as pd
 from hwgpt_blackbox.domain.architecture_strings import Architectures
 from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.domain.objectives import Column
-from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.experiments.architecture_sample import (
     MEASURED,
@@ -34,7 +33,8 @@ from hwgpt_blackbox.plotting.style import (
     plain,
     shared_legend,
 )
-from hwgpt_blackbox.storage.surrogates import measured_on_own
+from hwgpt_blackbox.storage.spaces import find_space
+from hwgpt_blackbox.storage.surrogates import measured_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +56,8 @@ def cloud(problem: Problem) -> ArchitectureSample | None:
         tell their values
     """
     # Results may come from another machine, with a user's device that this one does not know.
-    if set(problem.own) <= set(measured_on_own(problem.space)):
+    known = measured_in(problem.space)
+    if set(problem.devices) <= set(known.devices):
         with suppress(DataError):  # its artifact is damaged: the log says so
             return sample_architectures(
                 problem.space,
@@ -64,7 +65,7 @@ def cloud(problem: Problem) -> ArchitectureSample | None:
                 problem.objectives,
                 size=CLOUD_SIZE,
                 seed=CLOUD_SEED,
-                measured=not problem.own,
+                measured=set(problem.devices) <= set(known.timed),
             )
     return None
 
@@ -91,7 +92,7 @@ def front_table(
     :raises InputError: a result is of another problem
     """
     targets = list(problem.targets)
-    space = get_space(problem.space)
+    space = find_space(problem.space)
     named, encoding = Architectures(space) if architectures else None, Encoding(space)
     empty = pd.DataFrame(np.empty((0, len(targets))), columns=targets)
     found, parts = cloud(problem), [_part(RANDOM, "", 0, empty)]

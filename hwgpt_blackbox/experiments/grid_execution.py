@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
 from hwgpt_blackbox.experiments.dask_cluster import check_cluster, on_cluster
@@ -20,6 +22,7 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[int], None]
 
 _SHOWN = 5
+_FEW_TRIALS = 3000  # in all, below which starting a second process costs more than it brings
 
 
 class FailedRunsError(HWGPTError, RuntimeError):
@@ -37,6 +40,16 @@ class FailedRunsError(HWGPTError, RuntimeError):
         super().__init__(
             f"{len(failures)} {noun} failed, all others are kept:\n" + "\n".join(lines)
         )
+
+
+def default_jobs(runs: Sequence[RunSettings]) -> int:
+    """Local processes at a time: the cores at hand where there is work for them.
+
+    Starting a process takes some seconds. Without joblib there is one.
+    """
+    if find_spec("joblib") is None or sum(run.trials for run in runs) < _FEW_TRIALS:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_runs(runs: Sequence[RunSettings], *, jobs: int = 1, cluster: str | None = None) -> None:

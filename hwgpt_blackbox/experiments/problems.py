@@ -5,34 +5,46 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.devices import ALL_DEVICES
 from hwgpt_blackbox.domain.encoding import Configurations, Encoding
 from hwgpt_blackbox.domain.objectives import (
+    NOISY,
+    PUBLISHED,
     Column,
-    OwnDevices,
+    Measured,
     check_device,
     dataset_columns,
     parse_objective,
 )
-from hwgpt_blackbox.domain.spaces import get_space
+from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.models.ideal_and_nadir import REFERENCE_POINT, check_bounds, stated_bounds
-from hwgpt_blackbox.storage.artifact_kinds import DEVICE, SURROGATE, artifact_name
+from hwgpt_blackbox.models.ideal_and_nadir import (
+    REFERENCE_POINT,
+    bounds,
+    check_bounds,
+    stated_bounds,
+)
+from hwgpt_blackbox.models.surrogate import COUNTED, ERROR, no_error
+from hwgpt_blackbox.storage.artifact_kinds import DEVICE, SURROGATE
 from hwgpt_blackbox.storage.locations import MANIFEST, find
 from hwgpt_blackbox.storage.manifest import read_manifest
-from hwgpt_blackbox.storage.surrogates import load_surrogate, measured_on_own
-from hwgpt_blackbox.storage.user_devices import NOISY, device_artifact
+from hwgpt_blackbox.storage.spaces import find_measured, find_space
+from hwgpt_blackbox.storage.surrogates import (
+    counts_of,
+    has_models,
+    holder,
+    load_surrogate,
+    measured_in,
+)
 
 if TYPE_CHECKING:
     from hwgpt_blackbox.blackboxes.surrogate_blackbox import HWGPTBlackbox
-
-DEFAULT_DEVICE = "rtx2080"
-"""Device that evaluates architectures when no objective names one."""
 
 MIN_OBJECTIVES = 2
 
@@ -57,28 +69,29 @@ class Problem:
     nadir: tuple[float, ...]
 
     @classmethod
-    def parse(cls, space: str, objectives: Sequence[str], *, device: str | None = None) -> Problem:
+    def parse(
+        cls, space: str | Path | Space, objectives: Sequence[str], *, device: str | None = None
+    ) -> Problem:
         """The problem that a user names; ideal and nadir come from the artifact in use.
 
         >>> problem = Problem.parse("s", ["perplexity", "energy@rtx2080"])
         >>> problem.name, problem.dataset, problem.attributes
         ('s-perplexity-energy@rtx2080', 'rtx2080', ('metric_perplexity', 'metric_energy'))
 
-        :param space: ``s``, ``m`` or ``l``
+        :param space: ``s``, ``m`` or ``l``, or one of your own: its name, its file or itself
         :param objectives: two or more of ``perplexity``, ``energy@rtx2080`` …
         :param device: device that evaluates the architectures of a problem whose objectives name
-            none; default: ``rtx2080``
+            none; default: ``rtx2080``, or the first one of your space
         :raises InputError: unknown space, objective or device, too few objectives, one of them
             twice, or a device although the objectives name theirs
         :raises DataError: the artifact holds no bounds of an objective
         """
-        space = get_space(space, measured=True).name
-        own = measured_on_own(space)
-        columns = parse_objectives(objectives, own)
-        devices = evaluating_devices(columns, device, own)
-        bounds = _artifact_bounds(space, columns)
-        ideal, nadir = zip(*bounds, strict=True)
-        return cls(space, columns, devices, ideal, nadir)
+        name = find_measured(space).name
+        known = measured_in(name)
+        columns = parse_objectives(objectives, known)
+        devices = evaluating_devices(columns, device, known)
+        ideal, nadir = zip(*_artifact_bounds(name, columns), strict=True)
+        return cls(name, columns, devices, ideal, nadir)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -106,15 +119,13 @@ class Problem:
         """Encoding of the space: draws architectures, and has the bounds of their indices."""
         return self._blackbox.encoding
 
-    @property
-    def own(self) -> OwnDevices:
-        """Users' devices among those that evaluate."""
-        return {device: NOISY for device in self.devices if device not in DEVICES}
-
     @cached_property
     def attributes(self) -> tuple[str, ...]:
         """Names of the objectives in that dataset: ``metric_perplexity``, ``metric_energy``."""
-        names = {column: name for name, column in dataset_columns(self.dataset, self.own).items()}
+        names = {
+            column: name
+            for name, column in dataset_columns(self.dataset, anywhere(self.devices)).items()
+        }
         return tuple(names[column] for column in self.objectives)
 
     def expected(self, configurations: Configurations) -> NDArray[np.float64]:
@@ -168,18 +179,21 @@ class Problem:
         return np.asarray((array - ideal) / (nadir - ideal))
 
 
-def parse_objectives(
-    objectives: Sequence[str], own: OwnDevices | None = None
-) -> tuple[Column, ...]:
+def anywhere(devices: Sequence[str]) -> Measured:
+    """Every metric, on published devices and on others: what results from elsewhere may name."""
+    return PUBLISHED.beside({name: NOISY for name in devices if name not in PUBLISHED.devices})
+
+
+def parse_objectives(objectives: Sequence[str], known: Measured = PUBLISHED) -> tuple[Column, ...]:
     """The columns that two or more different objectives name.
 
     :param objectives: ``perplexity``, ``energy@rtx2080`` …
-    :param own: users' devices that may be named
+    :param known: what was measured in the space
     :raises InputError: unknown, too few, or one of them twice
     """
     if isinstance(objectives, str):
         raise InputError(f"objectives is the text {objectives!r}; expected a list of texts")
-    columns = tuple(parse_objective(text, own) for text in objectives)
+    columns = tuple(parse_objective(text, known) for text in objectives)
     if len(columns) < MIN_OBJECTIVES:
         raise InputError(
             f"objectives are {' '.join(objectives) or 'none'}; name two or more, for instance "
@@ -192,19 +206,22 @@ def parse_objectives(
 
 
 def evaluating_devices(
-    columns: Sequence[Column], device: str | None, own_devices: OwnDevices | None = None
+    columns: Sequence[Column], device: str | None, known: Measured = PUBLISHED
 ) -> tuple[str, ...]:
     """The devices that evaluate an architecture.
 
     :param columns: the objectives
     :param device: the user's choice for objectives without a device
-    :param own_devices: users' devices that may be chosen
+    :param known: what was measured in the space
     :raises InputError: unknown device, or one that the objectives do not name
     """
     own = tuple(dict.fromkeys(column.device for column in columns if column.device))
     if device is None:
-        return own or (DEFAULT_DEVICE,)
-    check_device(device, own_devices)
+        default = known.default_device
+        if not own and default is None:
+            raise InputError("no device was measured in this space, so nothing times an evaluation")
+        return own or (str(default),)
+    check_device(device, known)
     if own and own != (device,):
         raise InputError(
             f"device is {device!r}, but the objectives are measured on {', '.join(own)}; leave "
@@ -217,10 +234,15 @@ def _artifact_bounds(space: str, columns: Sequence[Column]) -> list[tuple[float,
     """Ideal and nadir of each objective, out of the manifests of the artifacts in use."""
     found = []
     for column in columns:
-        own = bool(column.device) and column.device not in DEVICES
-        name = device_artifact(space, str(column.device)) if own else artifact_name(space)
+        name = holder(space, column.device)
+        if column.metric in COUNTED and not has_models(find_space(space)):
+            stated = stated_bounds({"bounds": bounds(counts_of(find_space(space)), [column])})
+            found.append(check_bounds(stated[column.target], column.target, name))
+            continue
         path = find(name).path / MANIFEST
-        table = stated_bounds(read_manifest(path.parent, kind=DEVICE if own else SURROGATE))
+        table = stated_bounds(read_manifest(path.parent, kind=(SURROGATE, DEVICE)))
+        if column.metric == ERROR and column.target not in table:
+            raise no_error(space)
         try:
             found.append(check_bounds(table.get(column.target), column.target, path))
         except DataError as error:

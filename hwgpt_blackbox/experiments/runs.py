@@ -19,7 +19,6 @@ from syne_tune.constants import ST_TUNER_TIME
 from hwgpt_blackbox.blackboxes.simulated_backend import SimulatedBackend
 from hwgpt_blackbox.blackboxes.surrogate_blackbox import FIDELITIES, FIDELITY, HWGPTBlackbox
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
-from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.experiments.lean_tuner import (
     EnoughTrials,
@@ -34,7 +33,13 @@ from hwgpt_blackbox.models.surrogate import Surrogate
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import MANIFEST, find
 from hwgpt_blackbox.storage.manifest import sha256
-from hwgpt_blackbox.storage.surrogates import read_surrogate, with_own_devices
+from hwgpt_blackbox.storage.spaces import find_space
+from hwgpt_blackbox.storage.surrogates import (
+    counts_of,
+    has_models,
+    read_surrogate,
+    with_own_devices,
+)
 
 TRIAL_ID = "trial_id"
 """Column of the results: number of the trial."""
@@ -127,7 +132,7 @@ class RunSettings:
         return [
             TRIAL_ID,
             SIMULATED_TIME,
-            *(CONFIG + name for name in get_space(self.problem.space).choices),
+            *(CONFIG + name for name in find_space(self.problem.space).choices),
             *(MEASURED + target for target in self.problem.targets),
             *self.expected_columns,
         ]
@@ -155,10 +160,14 @@ def execute(run: RunSettings, progress: Callable[[int], None] | None = None) -> 
     """
     method = get_method(run.method)
     options = {"time_attr": FIDELITY, "max_t": FIDELITIES[FIDELITY]} if method.over_fidelity else {}
-    folder = find(artifact_name(run.problem.space)).path
+    space = find_space(run.problem.space)
+    models = counts_of(space)
+    if has_models(space):
+        folder = find(artifact_name(space.name)).path
+        models = _surrogate(folder, sha256(folder / MANIFEST))
     blackbox = problem_blackbox(
         run.problem,
-        with_own_devices(_surrogate(folder, sha256(folder / MANIFEST))),
+        with_own_devices(models),
         noise=run.noise,
         fidelity=FIDELITY if options else "single",
         cost_model=run.cost_model,

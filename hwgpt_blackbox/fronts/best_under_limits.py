@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
+from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.fronts.constrained_search import ConstrainedSearch
 from hwgpt_blackbox.fronts.dynamic_programming import MAX_POINTS
@@ -49,7 +51,7 @@ class BestArchitecture:
 
 
 def best(
-    space: str,
+    space: str | Path | Space,
     minimise: str,
     limits: Mapping[str, float] | None = None,
     *,
@@ -68,7 +70,8 @@ def best(
     than ``max_points`` partial sums remain (several limits in a refitted surrogate, say); then the
     result says ``exact=False``, and ``lower_bound`` comes from the Lagrangian.
 
-    :param space: ``s``, ``m``, ``l``; a wide space too for ``flops`` and ``params``
+    :param space: ``s``, ``m``, ``l``, one of your own (its name, its file or itself); a space
+        without measurements too for ``flops`` and ``params``
     :param minimise: ``"perplexity"``, ``"energy@rtx2080"`` …
     :param limits: largest expected value by objective, natural units; none: the whole space. Two or
         more need moocore (extra ``analysis``)
@@ -100,7 +103,7 @@ def best(
     if own is not None and values[0] > own:
         raise _unattainable(problem, minimise, own, values[0], given)
     return BestArchitecture(
-        space=space,
+        space=problem.space.name,
         minimised=minimise,
         values=dict(zip(problem.names, values, strict=True)),
         row=row,

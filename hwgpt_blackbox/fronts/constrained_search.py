@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.fronts.dynamic_programming import Partial
 from hwgpt_blackbox.fronts.layer_sums import LayerSums
+from hwgpt_blackbox.fronts.reach import Promising
 
 _SLACK = 1e-9
 """Allowance for rounding wherever a partial sum is discarded, relative to the sums' size."""
@@ -20,18 +20,14 @@ _DUAL_STEPS = 80
 
 @dataclass(frozen=True)
 class _Group:
-    """One group: its start, and the terms of its active layers.
+    """One group with what bounds its architectures.
 
     :param number: of the group
-    :param start: shape (objectives,)
-    :param terms: shape (layers, 9, objectives)
     :param bound: no architecture of the group within the limits has a smaller first sum
     :param weights: non-negative weights of sums that have a bound, shape (bounds, objectives)
     """
 
     number: int
-    start: NDArray[np.float64]
-    terms: NDArray[np.float64]
     bound: float
     weights: NDArray[np.float64]
 
@@ -42,7 +38,7 @@ class _Found:
 
     sums: tuple[float, ...]
     group: int
-    codes: NDArray[np.uint8]
+    codes: NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
@@ -71,14 +67,14 @@ class ConstrainedSearch:
         self.problem = problem
         self.limits = limits
         self.slack = _SLACK * (
-            np.abs(problem.start).max(axis=0) + np.abs(problem.layers).max(axis=(0, 2)).sum(axis=0)
+            np.abs(problem.start).max(axis=0)
+            + sum(np.abs(step).max(axis=(0, 1, 2)) for step in problem.steps)
         )
         self.caps = self._caps()
 
     def solve(self, max_points: int) -> Solution:
         """Find it."""
-        numbers = range(self.problem.surrogate.num_groups)
-        groups = [group for g in numbers if (group := self._group(g)) is not None]
+        groups = self._groups()
         best: _Found | None = None
         for group in groups:  # a narrow search first: a good value lets the exact one discard more
             best, _ = self._search(group, best, _SCOUT_POINTS)
@@ -95,9 +91,9 @@ class ConstrainedSearch:
     def _caps(self) -> NDArray[np.float64]:
         """For each limit, a number that no sum within it exceeds, shape (objectives - 1,)."""
         caps = np.empty(len(self.limits))
-        layers = self.problem.layers
-        high = (self.problem.start + layers.max(axis=2).clip(min=0).sum(axis=1)).max(axis=0)
-        low = (self.problem.start + layers.min(axis=2).clip(max=0).sum(axis=1)).min(axis=0)
+        start, steps = self.problem.start, self.problem.steps
+        high = (start + sum(step.max(axis=(1, 2)).clip(min=0) for step in steps)).max(axis=0)
+        low = (start + sum(step.min(axis=(1, 2)).clip(max=0) for step in steps)).min(axis=0)
         for j in range(1, len(high)):
             below, above = low[j], high[j]
             for _ in range(80):  # the link is monotone: bisect for the sum at the limit
@@ -109,55 +105,56 @@ class ConstrainedSearch:
             caps[j - 1] = above + self.slack[j]
         return caps
 
-    def _group(self, number: int) -> _Group | None:
-        """A group with its bound; None if none of its architectures is within the limits."""
-        start, terms = self.problem.start[number], self.problem.terms(number)
-        smallest = self.problem.smallest(number)
-        if (smallest[1:] > self.caps).any():
-            return None
-        bound, weights = float(smallest[0]), np.zeros((0, len(smallest)))
-        if len(self.caps):
-            excess, certificate = self._dual(start, terms, 0.0)
-            if excess > 0:
-                return None
-            dual, price = self._dual(start, terms, 1.0)
-            bound = max(dual - float(self.slack[0]), bound)
-            weights = np.stack([price, certificate])
-        return _Group(number, start, terms, bound, weights)
+    def _groups(self) -> list[_Group]:
+        """Groups with their bounds; those left out have no architecture within the limits."""
+        smallest = np.array(
+            [self.problem.smallest(g) for g in range(self.problem.surrogate.num_groups)]
+        )
+        numbers = np.flatnonzero((smallest[:, 1:] <= self.caps).all(axis=1))
+        objectives = len(self.slack)
+        if not len(self.caps):
+            none = np.zeros((0, objectives))
+            return [_Group(int(g), float(smallest[g, 0]), none) for g in numbers]
+        excess, certificates = self._duals(numbers, 0.0)
+        numbers, certificates = numbers[excess <= 0], certificates[excess <= 0]
+        duals, prices = self._duals(numbers, 1.0)
+        bounds = np.maximum(duals - self.slack[0], smallest[numbers, 0])
+        rows = zip(numbers.tolist(), bounds.tolist(), prices, certificates, strict=True)
+        return [_Group(g, bound, np.stack(weights)) for g, bound, *weights in rows]
 
-    def _dual(
-        self, start: NDArray[np.float64], terms: NDArray[np.float64], first: float
-    ) -> tuple[float, NDArray[np.float64]]:
-        """A lower bound by Lagrangian relaxation, maximised by subgradient steps.
+    def _duals(
+        self, groups: NDArray[np.intp], first: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Lower bounds by Lagrangian relaxation, maximised by subgradient steps.
 
-        For weights w >= 0 with w_0 = ``first`` every architecture within the limits has
-        first * S_0 >= min_S w . S - sum_j w_j cap_j, where the minimum over all architectures of
-        the group is a sum of minima over layers. With ``first`` 0 a positive bound proves that the
-        group has none within the limits.
+        For weights w >= 0 with w_0 = ``first`` every architecture of a group within the limits has
+        first * S_0 >= min_S w . S - sum_j w_j cap_j, where dynamic programming finds the minimum
+        over all architectures of the group. With ``first`` 0 a positive bound proves that the group
+        has none within the limits.
 
-        :return: the largest bound met (less an allowance for rounding), and its weights
+        :param groups: shape (g,)
+        :return: the largest bound met of each (less an allowance for rounding), shape (g,), and its
+            weights, shape (g, objectives)
         """
-        spread = (terms.max(axis=1) - terms.min(axis=1)).sum(axis=0)
+        problem, caps = self.problem, self.caps
+        spread = problem.spread(groups)
         unit = np.where(spread > 0, spread, 1.0)
-        scale = (unit[0] if first else 1.0) / unit[1:]
-        price = np.full(len(self.caps), 0.0 if first else 1.0 / len(self.caps))
-        best, chosen = -np.inf, np.zeros(len(unit))
+        scale = (unit[:, :1] if first else 1.0) / unit[:, 1:]
+        price = np.full(scale.shape, 0.0 if first else 1.0 / len(caps))
+        best, chosen = np.full(len(groups), -np.inf), np.zeros(unit.shape)
         for step in range(_DUAL_STEPS):
-            weights = np.concatenate([[first], price * scale])
-            weighted = terms @ weights
-            pick = weighted.argmin(axis=1)
-            sums = start + terms[np.arange(len(pick)), pick].sum(axis=0)
-            value = sums @ weights - weights[1:] @ self.caps - 2 * self.slack @ weights
-            if value > best:
-                best, chosen = float(value), weights
-            slope = (sums[1:] - self.caps) / unit[1:]
-            norm = float(np.abs(slope).max())
-            if norm == 0:
-                break
-            price = np.maximum(price + slope / norm * (2.0 / (1 + step) ** 0.75), 0.0)
+            weights = np.column_stack([np.full(len(groups), first), price * scale])
+            sums = problem.cheapest(groups, weights)
+            value = (sums * weights).sum(axis=1) - weights[:, 1:] @ caps - 2 * weights @ self.slack
+            better = value > best
+            best[better], chosen[better] = value[better], weights[better]
+            slope = (sums[:, 1:] - caps) / unit[:, 1:]
+            norm = np.abs(slope).max(axis=1, keepdims=True)
+            slope = slope / np.where(norm > 0, norm, 1.0)
+            price = np.maximum(price + slope * (2.0 / (1 + step) ** 0.75), 0.0)
             if not first:
-                total = price.sum()
-                price = price / total if total > 0 else np.full_like(price, 1.0 / len(price))
+                total = price.sum(axis=1, keepdims=True)
+                price = np.where(total > 0, price / np.where(total > 0, total, 1.0), 1 / len(caps))
         return best, chosen
 
     def _search(
@@ -177,19 +174,19 @@ class ConstrainedSearch:
         ceilings = np.where(used & np.isinf(target), np.inf, 0.0)
         finite = np.where(np.isinf(caps), 0.0, caps)
         ceilings += weights @ (finite + 2 * self.slack)
-        weighted = group.terms @ weights.T
-        rest = np.cumsum(weighted.min(axis=1)[::-1], axis=0)[::-1]
-        rest = np.concatenate([rest[1:], np.zeros((1, len(weights)))])
+        problem, start = self.problem, self.problem.start[group.number]
+        rest = problem.to_come(group.number, weights)[1:]
         partial, complete = Partial.empty(len(caps)), True
-        for i, terms in enumerate(group.terms):
-            promising = _below(weights, ceilings - rest[i] - weights @ group.start)
-            partial = partial.extend(terms, promising)
+        for step, to_come in zip(problem.chain(group.number), rest, strict=True):
+            promising = _below(weights, ceilings - to_come.T - weights @ start)
+            partial = partial.extend(step, problem.order, promising)
             if not len(partial.sums):
                 return best, complete
             if len(partial.sums) > max_points:
                 partial, complete = partial.thin(max_points, outer=False), False
-        sums = group.start + partial.sums
-        values = self.problem.natural(sums)
+        partial = partial.front(problem.space.layer_codes)
+        sums = start + partial.sums
+        values = problem.natural(sums)
         within = np.flatnonzero((values[:, 1:] <= self.limits).all(axis=1))
         for i in within[np.lexsort(sums[within].T[::-1])[:1]]:
             found = _Found(tuple(sums[i].tolist()), group.number, partial.codes[i])
@@ -198,8 +195,9 @@ class ConstrainedSearch:
         return best, complete
 
 
-def _below(
-    weights: NDArray[np.float64], room: NDArray[np.float64]
-) -> Callable[[NDArray[np.float64]], NDArray[np.bool_]]:
-    """Whether every weighted total of sums is within its room."""
-    return lambda sums: np.logical_and.reduce(sums @ weights.T <= room, axis=1)
+def _below(weights: NDArray[np.float64], room: NDArray[np.float64]) -> Promising:
+    """Whether every weighted total of sums is within the room of its state.
+
+    :param room: shape (states, weights)
+    """
+    return lambda sums, states: np.logical_and.reduce(sums @ weights.T <= room[states], axis=1)

@@ -39,7 +39,7 @@ def _nondominated_2d(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[
     order = np.argsort(x, kind="stable")
     sorted_y = y[order]
     keep = np.empty(len(order), dtype=np.bool_)
-    keep[0] = True
+    keep[:1] = True
     np.less(sorted_y[1:], np.minimum.accumulate(sorted_y)[:-1], out=keep[1:])
     order = order[keep]
     sorted_x = x[order]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
+from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.fronts.dynamic_programming import MAX_POINTS, group_fronts, merge
 from hwgpt_blackbox.fronts.layer_sums import LayerSums, layer_sums
@@ -116,7 +118,7 @@ class ReferenceFront:
 
 
 def reference_front(
-    space: str,
+    space: str | Path | Space,
     objectives: Sequence[str],
     *,
     surrogate: Surrogate | None = None,
@@ -141,7 +143,8 @@ def reference_front(
     hypervolume missed: see :attr:`ReferenceFront.hypervolume_gap_bound` and, for the proof,
     ``dynamic_programming.group_fronts``.
 
-    :param space: ``s``, ``m``, ``l``; a wide space too for ``flops`` and ``params``
+    :param space: ``s``, ``m``, ``l``, one of your own (its name, its file or itself); a space
+        without measurements too for ``flops`` and ``params``
     :param objectives: two or more, for instance ``("perplexity", "energy@rtx2080")``; devices may
         differ; three or more need moocore (extra ``analysis``)
     :param surrogate: models of the space; default: the installed ones
@@ -169,7 +172,7 @@ def reference_front(
     keep = keep[np.lexsort(values[keep].T[::-1])]
     ideal, nadir = problem.ideal_and_nadir()
     return ReferenceFront(
-        space=space,
+        space=problem.space.name,
         names=problem.names,
         objectives=_frozen(values[keep]),
         matrix=_frozen(matrix[keep]),

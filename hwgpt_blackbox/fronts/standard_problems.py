@@ -23,7 +23,7 @@ def standard_pairs() -> list[tuple[str, str]]:
 def standard_problems(surrogate: Surrogate) -> dict[str, Any]:
     """Ideal, nadir and reference point, and optimal hypervolume of every standard problem.
 
-    Takes about 1 s for space s, 2 s for m and 3 s for l, on one core.
+    Takes about 10 s for space s and 30 s for m and l, on one core.
 
     :param surrogate: the models; the bounds of its manifest are used if it has any
     :return: ready for JSON: ``reference_point`` (normalised, of every objective), ``sample_size``

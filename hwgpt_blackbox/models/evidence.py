@@ -13,6 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hwgpt_blackbox.models.portable_algebra import inverse_factor, product
+
 Array = NDArray[np.float64]
 Blocks = NDArray[np.intp]
 
@@ -86,26 +88,45 @@ def empirical_bayes(
 
 
 def improve_variances(
-    features: Array, target: Array, block: Blocks, variances: Array, iterations: int
+    features: Array,
+    target: Array,
+    block: Blocks,
+    variances: Array,
+    iterations: int,
+    gram: Array | None = None,
 ) -> tuple[Array, Array]:
     """Some steps towards the prior variances of the largest evidence. No block is dropped.
+
+    With the same bits on every machine.
 
     :param features: X, centred, shape (n, p)
     :param target: y, of mean 0 and variance 1, shape (n,)
     :param variances: prior variance of each block and, last, of the noise, to start from, shape
         (blocks + 1,)
     :param iterations: how many steps; at least 1
+    :param gram: X'X, if it is known
     :return: weights, shape (p,), and the variances after these steps
     """
-    gram, moment = features.T @ features, features.T @ target
-    weights = np.zeros(features.shape[1])
+    few = len(target) < len(block)
+    if gram is None and not few:
+        gram = product(features.T, features)
+    moment, weights = (features.T * target).sum(axis=1), np.zeros(len(block))
     for _ in range(iterations):
-        prior = variances[block]
-        weights, variance = posterior(gram, moment, 1 / prior, variances[-1])
-        known = np.clip(1 - variance / prior, _MIN_KNOWN, 1)  # told by the data
+        prior, noise = variances[block], variances[-1]
+        if few or gram is None:  # of the size of the rows
+            covariance = product(features * prior, features.T) + noise * np.eye(len(target))
+            root = inverse_factor(covariance)
+            told = product(root, features)
+            weights = prior * (told * (root * target).sum(axis=1)[:, None]).sum(axis=0)
+            known = prior * (told**2).sum(axis=0)  # told by the data
+        else:  # of the size of the columns
+            root = inverse_factor(gram / noise + np.diag(1 / prior))
+            weights = (root * (root * (moment / noise)).sum(axis=1)[:, None]).sum(axis=0)
+            known = 1 - (root**2).sum(axis=0) / prior
+        known = np.clip(known, _MIN_KNOWN, 1)
         own = np.bincount(block, weights**2) / np.bincount(block, known)
         # From the rows, since the sums cancel where there is next to no noise.
-        residual = float(((target - features @ weights) ** 2).sum())
+        residual = float(((target - (features * weights).sum(axis=1)) ** 2).sum())
         rest = residual / max(len(target) - float(known.sum()), 1.0)
         variances = np.clip(np.append(own, rest), 1e-8, 1e4)
     return weights, variances

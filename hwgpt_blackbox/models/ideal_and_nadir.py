@@ -26,11 +26,11 @@ _MAX = sys.float_info.max
 def bounds(surrogate: Surrogate, columns: Sequence[Column] | None = None) -> dict[str, Any]:
     """Smallest and largest expected value of every objective over uniform architectures.
 
-    :param columns: the objectives; default: all of the 13 devices
+    :param columns: the objectives; default: all, but of users' devices beside the 13
     :return: ``sample_size``, ``seed``, and under ``objectives`` [ideal, nadir] by short name
         (``perplexity``, ``latency@a100``), natural units
     """
-    columns = columns or list(dataset_columns(ALL_DEVICES).values())
+    columns = columns or list(dataset_columns(ALL_DEVICES, surrogate.measured).values())
     predictor = Predictor(surrogate, columns)
     rng = np.random.default_rng(SAMPLE_SEED)
     values = predictor.expected(predictor.encoding.sample(SAMPLE_SIZE, rng))

@@ -11,6 +11,8 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,15 @@ of one session, which share the state of the machine, are k, k + 2^40, k + 2 * 2
 
 _FIRST_SESSION = 2**62
 """Counters of sessions start here, beyond those of repeats."""
+
+
+POSITIONS = 10
+"""Repeats of a session whose position in it may matter."""
+
+_TAIL = 2.0 ** -np.arange(9, 5, -1)
+POSITION_LEVELS = np.concatenate([[0.0], _TAIL, np.arange(1, 32) / 32, 1.0 - _TAIL[::-1], [1.0]])
+"""Levels at which the distributions of positions are kept. Their distances are powers of two, so
+that a position without an effect leaves a level as it is, to the bit."""
 
 
 def stream_key(*names: str) -> np.uint64:
@@ -159,6 +170,8 @@ class QuantileTables:
     :param levels: ascending from 0 to 1, shape (k,)
     :param quantiles: shape (groups, c, k), positive and ascending along the last axis
     :param streams: of the c (metric, device)
+    :param positions: distribution of the levels of the repeats at each position of a session, at
+        ``POSITION_LEVELS``: shape (groups, c, POSITIONS, its length); None: all are alike
     """
 
     def __init__(
@@ -166,7 +179,9 @@ class QuantileTables:
         levels: NDArray[np.float64],
         quantiles: NDArray[np.float64],
         streams: Streams,
+        positions: NDArray[np.float64] | None = None,
     ) -> None:
+        self.positions = positions
         self.streams = streams
         self._columns = len(streams.own)
         self._cells = len(levels) - 1
@@ -191,6 +206,14 @@ class QuantileTables:
         self._guide = self._inner.searchsorted(edges[:-1], side="right")
         self._unclear = self._inner.searchsorted(edges[1:], side="left") > self._guide
 
+    @cached_property
+    def _shares(self) -> list[Any]:
+        """``positions`` by group, position and column, as lists: quicker one at a time."""
+        if self.positions is None:
+            return []
+        shares: list[Any] = self.positions.swapaxes(1, 2).tolist()
+        return shares
+
     def _find(self, u: NDArray[np.float64]) -> NDArray[np.intp]:
         """Cell of each level, same shape."""
         place = (u * _GUIDE).astype(np.intp)
@@ -213,14 +236,39 @@ class QuantileTables:
         cell += (group * (self._columns * self._cells))[:, None]
         return self._lower.take(cell) + offset * self._slope.take(cell)
 
-    def ratios_one(self, group: int, key: int, repeat: int) -> list[float]:
-        """Ratios of one architecture: what ``ratios`` gives for its ``uniforms``."""
+    def at_positions(
+        self, group: NDArray[np.intp], u: NDArray[np.float64], position: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Levels of repeats at positions of their sessions, from levels that know no position.
+
+        :param group: shape (n,)
+        :param u: shape (n, c), uniform on [0, 1]
+        :param position: shape (n,) or (1,)
+        :return: shape (n, c); over all positions together uniform again
+        """
+        if self.positions is None:
+            return u
+        share = self.positions[group, :, position]
+        cell = (share[..., 1:-1] <= u[..., None]).sum(axis=-1, keepdims=True)
+        low, high = (np.take_along_axis(share, cell + k, axis=-1)[..., 0] for k in (0, 1))
+        inside, cell = (u - low) / (high - low), cell[..., 0]
+        return np.asarray(POSITION_LEVELS[cell] + inside * np.diff(POSITION_LEVELS)[cell])
+
+    def ratios_one(
+        self, group: int, key: int, repeat: int, position: int | None = None
+    ) -> list[float]:
+        """Ratios of one architecture: what ``ratios`` gives for its ``uniforms``.
+
+        :param position: of the repeat in its session; None: it does not matter
+        """
+        known = position is not None and self.positions is not None
+        share = self._shares[group][position] if known else None
         session = (repeat % SESSIONS + _FIRST_SESSION) * GOLDEN
         counter = repeat * GOLDEN
         out = []
         at = group * self._columns * self._cells
         last, of_machine = None, 0.0
-        for own, machine, spread, coupling, sign in self._stream_list:
+        for column, (own, machine, spread, coupling, sign) in enumerate(self._stream_list):
             base = mix64_one(key ^ own)
             if machine != last:
                 last = machine
@@ -228,11 +276,24 @@ class QuantileTables:
             state = 1.0 - of_machine if sign < 0 else of_machine
             state = _moved_one(state, coupling, unit_interval_one(mix64_one(base + session)))
             u = _moved_one(state, spread, unit_interval_one(mix64_one(base + counter)))
+            if share is not None:
+                u = _at_position_one(share[column], u)
             cell = bisect_right(self._inner_list, u)
             offset = u - self._level_list[cell]
             out.append(self._lower.item(at + cell) + offset * self._slope.item(at + cell))
             at += self._cells
         return out
+
+
+_POSITION_LEVELS: list[float] = POSITION_LEVELS.tolist()
+
+
+def _at_position_one(share: list[float], u: float) -> float:
+    """``QuantileTables.at_positions`` of one number."""
+    cell = bisect_right(share, u, 1, len(share) - 1) - 1
+    low, high = share[cell], share[cell + 1]
+    level = _POSITION_LEVELS[cell]
+    return level + (u - low) / (high - low) * (_POSITION_LEVELS[cell + 1] - level)
 
 
 def mean_ratio(levels: NDArray[np.float64], quantiles: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,6 +19,9 @@ _EXP_COEFFICIENTS = tuple(
     1.0 / float(np.prod(range(1, k + 1), dtype=float)) for k in range(_EXP_TERMS)
 )
 
+_SQRT_HALF = 0.7071067811865476
+_LOG_TERMS = 11
+
 GRID_BITS = 46
 """Bits below a model's largest sum at which its coefficients are rounded."""
 
@@ -35,6 +38,24 @@ def exp(x: NDArray[np.float64]) -> NDArray[np.float64]:
         total *= r
         total += coefficient
     return np.ldexp(total, k.astype(np.int32))
+
+
+def log(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Natural logarithm of ``x``, to 2 units in the last place, equal on every machine.
+
+    :param x: any shape, positive and finite
+    """
+    mantissa, exponent = np.frexp(x)
+    small = mantissa < _SQRT_HALF
+    mantissa = np.where(small, 2 * mantissa, mantissa)
+    exponent = (exponent - small).astype(float)
+    s = (mantissa - 1) / (mantissa + 1)
+    square = s * s
+    total = np.zeros_like(s)
+    for k in range(_LOG_TERMS, 0, -1):
+        total += 1 / (2 * k + 1)
+        total *= square
+    return np.asarray(exponent * _LN2_HIGH + (exponent * _LN2_LOW + (2 * s * total + 2 * s)))
 
 
 def exp_one(x: float) -> float:

@@ -20,6 +20,8 @@ from hwgpt_blackbox.domain.encoding import (
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
 from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, Column
 from hwgpt_blackbox.models.noise import (
+    POSITIONS,
+    SESSIONS,
     QuantileTables,
     deviation_ratio,
     make_streams,
@@ -27,7 +29,7 @@ from hwgpt_blackbox.models.noise import (
     uniforms,
 )
 from hwgpt_blackbox.models.portable_arithmetic import exp, exp_one
-from hwgpt_blackbox.models.surrogate import PAIRS, Surrogate
+from hwgpt_blackbox.models.surrogate import Surrogate
 
 _CHUNK_VALUES = 1 << 17
 """Numbers held at once while predicting: bounds memory and keeps them in cache."""
@@ -47,6 +49,8 @@ class Predictor:
     :param columns: what to answer with, in this order
     :param cost: cost model of elapsed time
     :param networks: targets without noise that are answered by something else than the surrogate
+    :param positions: whether repeat k + p * SESSIONS is measured as the p-th of its session; else
+        every repeat is as any
     """
 
     def __init__(
@@ -55,7 +59,9 @@ class Predictor:
         columns: Sequence[Column],
         cost: CostModel | None = None,
         networks: Mapping[str, TargetFunction] | None = None,
+        positions: bool = False,
     ) -> None:
+        self.positions = positions
         self.surrogate = surrogate
         self.columns = tuple(columns)
         self.cost = cost or CostModel()
@@ -73,7 +79,12 @@ class Predictor:
             (i, networks[t]) for i, t in enumerate(self._targets) if networks and t in networks
         ]
         layers = surrogate.space.max_layers
-        self._offset = np.arange(layers, dtype=np.intp) * PAIRS
+        self._codes = surrogate.space.layer_codes + 1  # with that of an inactive layer, the last
+        self._offset = np.arange(layers, dtype=np.intp) * self._codes
+        pairs = [len(surrogate.model(t).neighbours) for t in self._targets]
+        self._paired = [i for i, order in enumerate(pairs) if order]
+        self._order = max(pairs, default=0)
+        self._powers = self._codes ** np.arange(self._order, -1, -1)
         self._rows = max(1, _CHUNK_VALUES // (layers * len(self._targets)))
 
     # Built at the first query: a dict of 14 blackboxes loads in no time.
@@ -87,11 +98,45 @@ class Predictor:
         return np.concatenate([start, layer])
 
     @cached_property
+    def _neighbours(self) -> list[NDArray[np.float64]]:
+        """Effects of neighbouring layers, of each target that has some, shape (rows,).
+
+        With j_i the row of layer i in ``_table``, the effects of a layer and those before it are in
+        row (j_(i-2) * codes + j_(i-1)) * codes + j_i (one factor less where terms look back one
+        layer only); before the first layer there is an inactive one, which has none.
+        """
+        surrogate, codes, order = self.surrogate, self._codes, self._order
+        groups, layers = surrogate.num_groups, surrogate.space.max_layers
+        choices, stride = surrogate.space.layer_codes, codes * int(self._powers.sum())
+        first = groups * int(self._powers.sum())  # row of an inactive layer's neighbours in group 0
+        first -= codes * int((np.arange(order, -1, -1) * self._powers).sum())
+        tables = []
+        for target in (self._targets[i] for i in self._paired):
+            effects = np.zeros((groups, layers, *[codes] * (order + 1)))
+            for apart, part in enumerate(surrogate.neighbour_terms(target), start=1):
+                older, between = order - apart, apart - 1  # layers that may be anything
+                place = (slice(None), slice(apart, None), *[slice(None)] * older)
+                pair = (slice(choices), *[slice(None)] * between, slice(choices))
+                effects[*place, *pair] += part[:, apart:].reshape(
+                    groups, -1, *[1] * older, choices, *[1] * between, choices
+                )
+            rows = np.zeros((groups * layers, stride))
+            rows[:, : codes ** (order + 1)] = effects.reshape(groups * layers, -1)
+            tables.append(np.concatenate([np.zeros(max(first, 0)), rows.ravel()[max(-first, 0) :]]))
+        return tables
+
+    def _begin(self, group: NDArray[np.intp]) -> NDArray[np.intp]:
+        """First row of the layers of a group in ``_table``, shape (n,)."""
+        return group * (self.surrogate.space.max_layers * self._codes) + self.surrogate.num_groups
+
+    @cached_property
     def _words(self) -> NDArray[np.uint64]:
         """Random words in the rows of ``_table``: their exclusive-or keys an architecture."""
         groups = self.surrogate.num_groups
         words = tabulation_table(self.surrogate.space.name, groups, len(self._table) - groups)
-        words[groups + PAIRS - 1 :: PAIRS] = 0  # an inactive layer is not part of the key
+        words[groups + self._codes - 1 :: self._codes] = (
+            0  # an inactive layer is not part of the key
+        )
         return words
 
     @cached_property
@@ -105,7 +150,8 @@ class Predictor:
         names = [self._targets[i] for i in self._noisy]
         streams = make_streams(names, [self.surrogate.models[name].dependence for name in names])
         quantiles = np.stack([self.surrogate.quantiles(name) for name in names], axis=1)
-        return QuantileTables(self.surrogate.levels, quantiles, streams)
+        positions = self.surrogate.positions(names) if self.positions else None
+        return QuantileTables(self.surrogate.levels, quantiles, streams, positions)
 
     # -- many ----------------------------------------------------------------------------------
 
@@ -132,6 +178,8 @@ class Predictor:
             part = slice(begin, min(begin + self._rows, n))
             group, index = self._index(matrix[part])
             values = self._table.take(index, axis=0).sum(axis=1)
+            if self._paired:
+                values[:, self._paired] += self._of_neighbours(group, index)
             for i in self._logs:
                 values[:, i] = exp(values[:, i])
             for i, network in self._networks:
@@ -142,6 +190,9 @@ class Predictor:
                 keys = np.bitwise_xor.reduce(self._words.take(index), axis=1)
                 rows = repeats[part] if len(repeats) > 1 else repeats
                 u = uniforms(keys, self._noise.streams, rows)
+                if self.positions:
+                    position = np.minimum(rows // np.uint64(SESSIONS), np.uint64(POSITIONS - 1))
+                    u = self._noise.at_positions(group, u, position.astype(np.intp))
                 values[:, self._noisy] *= self._noise.ratios(group, u)
             out[part, self._direct] = values[:, self._direct_source]
         return out
@@ -173,14 +224,32 @@ class Predictor:
         index = np.empty((len(matrix), 1 + space.max_layers), dtype=np.intp)
         index[:, 0] = group
         code = index[:, 1:]
-        np.multiply(mlp, 3, out=code, casting="unsafe")
+        np.multiply(mlp, len(space.num_heads), out=code, casting="unsafe")
         code += heads
         layers = np.array(space.num_layers)[matrix[:, NUM_LAYERS]]
         for i in range(space.num_layers[0], space.max_layers):
-            code[layers <= i, i] = PAIRS - 1
+            code[layers <= i, i] = self._codes - 1
         code += self._offset
-        code += (group * (space.max_layers * PAIRS) + self.surrogate.num_groups)[:, None]
+        code += self._begin(group)[:, None]
         return group, index
+
+    def _of_neighbours(
+        self, group: NDArray[np.intp], index: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Sums of the effects of neighbouring layers, shape (n, targets that have some).
+
+        :param group: shape (n,)
+        :param index: of :meth:`_index`, shape (n, 1 + max_layers)
+        """
+        if self._order == 1:
+            rows = index[:, 1:-1] * self._codes
+        else:
+            before = (self._begin(group) - 1)[:, None]
+            rows = np.concatenate([before, index[:, 1:-2]], axis=1) * self._codes
+            rows += index[:, 1:-1]
+            rows *= self._codes
+        rows += index[:, 2:]
+        return np.stack([table.take(rows).sum(axis=1) for table in self._neighbours], axis=1)
 
     # -- one -----------------------------------------------------------------------------------
 
@@ -194,18 +263,25 @@ class Predictor:
         space, groups = self.surrogate.space, self.surrogate.group_shape
         group = (row[EMBED_DIM] * groups[1] + row[NUM_LAYERS]) * groups[2] + row[BIAS]
         depth, middle = space.num_layers[row[NUM_LAYERS]], FIRST_LAYER + space.max_layers
-        start = self.surrogate.num_groups + group * space.max_layers * PAIRS
+        codes, width = self._codes, len(space.num_heads)
+        start = self.surrogate.num_groups + group * space.max_layers * codes
         index = [group]
         index += [
-            offset + 3 * mlp + heads
+            offset + width * mlp + heads
             for offset, mlp, heads in zip(
-                range(start, start + depth * PAIRS, PAIRS),
+                range(start, start + depth * codes, codes),
                 row[FIRST_LAYER : FIRST_LAYER + depth],
                 row[middle : middle + depth],
                 strict=True,
             )
         ]
-        values = self._table.take(index, axis=0).sum(axis=0).tolist()
+        rows = np.array(index)
+        values = self._table.take(rows, axis=0).sum(axis=0).tolist()
+        if self._paired and depth > 1:
+            rows[0] = start - 1  # an inactive layer before the first
+            pairs = np.correlate(rows[2 - self._order :], self._powers)
+            for i, table in zip(self._paired, self._neighbours, strict=True):
+                values[i] += sum(table.take(pairs).tolist())
         for i in self._logs:
             values[i] = exp_one(values[i])
         for i, network in self._networks:
@@ -215,7 +291,8 @@ class Predictor:
         ]
         if repeat is not None and self._noisy:
             key = reduce(xor, map(self._word_list.__getitem__, index))
-            ratios = self._noise.ratios_one(group, key, repeat)
+            position = min(repeat // SESSIONS, POSITIONS - 1) if self.positions else None
+            ratios = self._noise.ratios_one(group, key, repeat, position)
             for i, ratio in zip(self._noisy, ratios, strict=True):
                 values[i] *= ratio
         out = [0.0] * len(self.columns)

@@ -22,7 +22,7 @@ def build_model(config: ModelConfig | Mapping[str, Any] | str, *, device: str = 
     :raises MissingExtraError: torch is not installed
     """
     found = config if isinstance(config, ModelConfig) else ModelConfig(**as_lists(config))
-    require("torch", extra="bayesian")
+    require("torch", extra="network")
     from hwgpt_blackbox.network.gpt import GPT
 
     return GPT(found, device=device)

@@ -8,8 +8,8 @@
 ['depth', 'width']
 
 The classes (``RS``, ``RE``, ``NSGA2``, ``LS``, ``RSBO``, ``LSBO``, ``EHVI``, ``MOASHA``) are
-imported when first asked for, so that torch, BoTorch and pymoo load only with the methods that use
-them.
+imported when first asked for, so that pymoo loads only with the method that uses it, and torch and
+BoTorch only with ``kernel="plain"``.
 """
 
 from typing import Any

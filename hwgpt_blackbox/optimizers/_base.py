@@ -88,6 +88,7 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
         self.canonical_form = canonical_form
         self.allow_repeats = checked_bool("allow_repeats", allow_repeats)
         self.observations = Observations(len(self.space))
+        self._last_key: tuple[bytes | None, Hashable] = None, None
         self._seen: set[Hashable] = set()
         self._suggested: list[Suggestion] = []  # handed out, no trial id known yet
         self._running: dict[int, Suggestion] = {}
@@ -134,7 +135,10 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
 
     def key(self, codes: Codes) -> Hashable:
         """Identity of an architecture: equal for all its configurations."""
-        return self._key(self.space.decode(codes))
+        name = codes.tobytes()
+        if name != self._last_key[0]:  # what is proposed is asked for three times
+            self._last_key = name, self._key(self.space.decode(codes))
+        return self._last_key[1]
 
     def _key(self, config: dict[str, Any]) -> Hashable:
         if self.canonical_form is not None:
@@ -199,7 +203,10 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
     def suggest(self, **kwargs: Any) -> dict[str, Any] | None:
         """Next configuration, constants included; None once the space is exhausted."""
         config = self._next_point()
-        if config is None:
+        codes: Codes | None
+        if config is not None:
+            codes, key = self.space.encode(config), self._key(config)
+        else:
             codes = self._propose() if self.space.size > 1 else None
             if codes is not None and len(self._candidates):
                 codes = self._nearest_candidate(codes)
@@ -207,10 +214,8 @@ class MultiObjectiveSearcher(BaseSearcher):  # type: ignore[misc]
                 codes = self.random_new()
             if codes is None:
                 return None
-            config = self.space.decode(codes)
-        else:
-            codes = self.space.encode(config)
-        suggestion = Suggestion(codes, self._key(config))
+            config, key = self.space.decode(codes), self.key(codes)
+        suggestion = Suggestion(codes, key)
         self._seen.add(suggestion.key)
         self._suggested.append(suggestion)
         return config

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgpt_blackbox.models.evidence import improve_variances
+from hwgpt_blackbox.models.portable_algebra import product
 from hwgpt_blackbox.optimizers._base import MultiObjectiveSearcher
 from hwgpt_blackbox.optimizers._canonical import Canonicaliser
 from hwgpt_blackbox.optimizers._checks import checked_bool
@@ -31,7 +32,7 @@ Vector = npt.NDArray[np.float64]
 
 _LEAST = 30  # results below which there is nothing to regress
 _GROWTH = 0.1  # share of new results after which the regression is made anew, as in ``bayesian``
-_FIRST, _FURTHER = 20, 5  # iterations of the evidence: at first, and from the last regression
+_FIRST, _FURTHER = 20, 2  # iterations of the evidence: at first, and from the last regression
 _RECENT = 120  # results among which neighbours are compared: the latest, near each other
 _SINGLES = 8  # hyperparameters outside groups up to which their products are effects too
 _LEAST_NOISE = 0.003  # share of an objective's variance below which its residuals are let be
@@ -57,27 +58,30 @@ class RegressionFeatures:
         groups |= {f" {name}": [name] for name in space.names if name not in grouped}
         self._features = FeatureMap(space, groups)
         layout = self._features.layout
-        self._columns = [list(block) for block in layout.blocks] if layout else []
-        empty = np.zeros((0, len(space)))
-        widths = [part.shape[1] for part in self._parts(empty, empty == 0)]
+        blocks = layout.blocks if layout else ()
+        self._singles = [block[0] for block in blocks if len(block) == 1]
+        sizes = [len(block) for block in blocks if len(block) > 1]
+        self._groups = [column for block in blocks if len(block) > 1 for column in block]
+        self._sizes = np.array(sizes, dtype=np.intp)
+        few = len(self._singles) <= 2 * _SINGLES  # each has up to two basis functions
+        pairs = itertools.combinations(range(len(self._singles)), 2) if few else ()
+        self._pairs = np.array(list(pairs), dtype=np.intp).reshape(-1, 2).T
+        self._scaled = self._singles if few else []
+        widths = [*[1] * (len(self._singles) + len(sizes)), *sizes, self._pairs.shape[1]]
+        widths = [width for width in [*widths, *[len(self._scaled)] * len(sizes)] if width]
         self.blocks = np.repeat(np.arange(len(widths)), widths)
 
     def __call__(self, codes: Codes, active: npt.NDArray[np.bool_]) -> Features:
         """Columns (n, columns) of canonical codes (n, d) and their activity (n, d)."""
-        return np.hstack(self._parts(codes, active) or [np.zeros((len(codes), 0))])
-
-    def _parts(self, codes: Codes, active: npt.NDArray[np.bool_]) -> list[Features]:
         effects = self._features(codes, active)
-        own = [effects[:, block] for block in self._columns]
-        singles = [part for part in own if part.shape[1] == 1]
-        groups = [part for part in own if part.shape[1] > 1]
-        shared = [part.mean(axis=1, keepdims=True) for part in groups]
-        parts = [*singles, *shared, *groups]
-        if singles and len(singles) <= 2 * _SINGLES:  # each has up to two basis functions
-            products = [a * b for a, b in itertools.combinations(singles, 2)]
-            parts += [np.hstack(products)] if products else []
-            parts += [np.hstack(singles) * part for part in shared]
-        return parts
+        singles, groups = effects[:, self._singles], effects[:, self._groups]
+        starts = np.cumsum(self._sizes) - self._sizes
+        shared = np.add.reduceat(groups, starts, axis=1) / self._sizes if len(starts) else groups
+        scaled = shared[:, :, None] * effects[:, None, self._scaled]
+        first, second = self._pairs
+        products = singles[:, first] * singles[:, second]
+        columns = shared.shape[1] * len(self._scaled)
+        return np.hstack([singles, shared, groups, products, scaled.reshape(len(codes), columns)])
 
 
 def noise_share(residuals: Vector, distances: Features) -> float:
@@ -149,9 +153,11 @@ class Denoiser:
         canonical, active = self._canonical(codes)
         features = self._features(canonical, active)
         self._centre = features.mean(axis=0)
+        centred = features - self._centre
+        gram = product(centred.T, centred)
         distances = self._distances(canonical[-_RECENT:])
         for objective, column in zip(self._objectives, values.T, strict=True):
-            objective.fit(features - self._centre, column, distances)
+            objective.fit(centred, gram, column, distances)
 
     def _distances(self, codes: Codes) -> Features:
         """Differences of canonical codes (n, d), on [0, 1] in the mean: (n, n)."""
@@ -185,41 +191,46 @@ class _Denoised:
         self._warp, self._mean = 0.0, 0.0
         self._beta = np.zeros(len(blocks))
 
-    def fit(self, features: Features, values: Vector, distances: Features) -> None:
-        """Regress results (n,) on centred features; distances are those of the latest ones."""
+    def fit(self, features: Features, gram: Features, values: Vector, distances: Features) -> None:
+        """Regress results (n,) on centred features X, of which ``gram`` is X'X.
+
+        :param distances: of the latest ones
+        """
         self.share = 0.0
         if not float(values.std()) > _TINY * abs(float(values.mean())):
             return
         sign = warp_sign(values)
         if self._variances is None:
             signs = dict.fromkeys((0.0, sign))
-            rests = {s: self._regress(features, values, s, self._start, _FIRST)[1] for s in signs}
-            sign, start = min(rests, key=rests.__getitem__), self._start
-            residuals, rest = self._regress(features, values, sign, start, _FIRST)
+            found = [(s, *self._regress(features, gram, values, s, self._start)) for s in signs]
+            sign, residuals, rest = min(found, key=lambda one: one[2])
+            if sign != found[-1][0]:  # which is the one that is kept
+                self._regress(features, gram, values, sign, self._start)
         else:
             sign = sign if self._warp else 0.0
-            residuals, rest = self._regress(features, values, sign, self._variances, _FURTHER)
+            residuals, rest = self._regress(features, gram, values, sign, self._variances)
         if rest >= _LEAST_NOISE:
             self.share = noise_share(residuals[-len(distances) :], distances)
 
     def _regress(
-        self, features: Features, values: Vector, sign: float, start: Vector, iterations: int
+        self, features: Features, gram: Features, values: Vector, sign: float, start: Vector
     ) -> tuple[Vector, float]:
         """Residuals (n,) of a regression, and their variance as a share of that of the values."""
         target = warp(values, sign)
         self._warp, self._mean, scale = sign, float(target.mean()), float(target.std())
         standard = (target - self._mean) / scale
+        steps = _FIRST if start is self._start else _FURTHER
         beta, self._variances = improve_variances(
-            features, standard, self._blocks, start, iterations
+            features, standard, self._blocks, start, steps, gram
         )
         self._beta = beta * scale
-        return standard - features @ beta, float(self._variances[-1])
+        return standard - (features * beta).sum(axis=1), float(self._variances[-1])
 
     def __call__(self, features: Features, values: Vector) -> Vector:
         """Values (n,) without noise."""
         if not self.share:
             return values
-        expected = self._mean + features @ self._beta
+        expected = self._mean + (features * self._beta).sum(axis=1)
         if self._warp and not (self._warp * values > 0).all():
             return values  # of another sign than all before: the next regression knows
         target = warp(values, self._warp)

@@ -60,9 +60,9 @@ METHODS: dict[str, Method] = {
     "RE": Method(_HERE + "_neighbours:RE", denoises=True),
     "NSGA2": Method(_HERE + "_nsga2:NSGA2", extra="optimizers", denoises=True),
     "LS": Method(_HERE + "_neighbours:LS", denoises=True),
-    "RSBO": Method(_HERE + "bayesian.methods:RSBO", extra="bayesian"),
-    "LSBO": Method(_HERE + "bayesian.methods:LSBO", extra="bayesian"),
-    "EHVI": Method(_HERE + "bayesian.methods:EHVI", extra="bayesian"),
+    "RSBO": Method(_HERE + "bayesian.methods:RSBO"),
+    "LSBO": Method(_HERE + "bayesian.methods:LSBO"),
+    "EHVI": Method(_HERE + "bayesian.methods:EHVI"),
     "MOASHA": Method(_HERE + "_moasha:MOASHA", over_fidelity=True),
 }
 """The eight methods of HW-GPT-Bench, by name."""

@@ -174,8 +174,8 @@ class FeatureMap:
         """Features, shape (n, columns), of canonical codes (n, d) and their activity (n, d)."""
         columns: list[Any] = [self._columns[i].positions(codes[:, i]) for i in self._context]
         for group in self._members:
-            effects = [self._columns[i].effects(codes[:, i]) * active[:, i : i + 1] for i in group]
-            columns.append(
-                np.stack(effects, axis=2).reshape(len(codes), effects[0].shape[1] * len(group))
-            )
+            effects = self._columns[group[0]].effects(codes[:, group].ravel())
+            shaped = effects.reshape(len(codes), len(group), effects.shape[1])
+            effects = shaped * active[:, group, None]
+            columns.append(np.hstack(list(effects.transpose(2, 0, 1))))
         return np.hstack(columns) if columns else np.zeros((len(codes), 0))

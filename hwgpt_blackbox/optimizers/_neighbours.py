@@ -14,7 +14,7 @@ from hwgpt_blackbox.optimizers._pareto import (
     ParetoFront,
     Values,
     crowding_distances,
-    rank_and_crowding,
+    nondominated_ranks,
 )
 from hwgpt_blackbox.optimizers._space import Codes
 
@@ -92,23 +92,35 @@ class RE(NeighbourSearcher):
             initial = -(-self.population_size // 2)
         super().__init__(config_space, initial=initial, sample_size=sample_size, **common)
         self._population: deque[int] = deque(maxlen=self.population_size)  # rows of results
-        self._places: list[int] | None = None  # of each member, 0 is best; None: not known
+        self._stale = True  # what follows, of each member
+        self._values: Values = np.empty((0, 0))
+        self._ranks = np.zeros(0, dtype=np.int64)
+        self._lots = np.zeros(0)  # chance
+        self._crowding: dict[int, dict[int, float]] = {}  # of the members of a rank, if known
 
     def _compare(self) -> None:
-        if self._places is None:
-            values = self._denoised()[0][list(self._population)]
-            ranks, crowding = rank_and_crowding(values, finite_ends=True)
-            order = np.lexsort((self.rng.random(len(ranks)), -crowding, ranks))
-            self._places = np.argsort(order).tolist()
+        if self._stale:
+            self._stale = False
+            self._values = self._denoised()[0][list(self._population)]
+            self._ranks = nondominated_ranks(self._values)
+            self._lots = self.rng.random(len(self._ranks))
+            self._crowding = {}
 
     def _parent(self) -> int:
-        places = self._places or []
-        sample = self.rng.integers(len(places), size=self.sample_size)
-        return self._population[min(sample.tolist(), key=places.__getitem__)]
+        sample = self.rng.integers(len(self._ranks), size=self.sample_size)
+        ranks = self._ranks[sample]
+        rank = int(ranks.min())
+        if rank not in self._crowding:  # most are never asked for
+            front = np.flatnonzero(self._ranks == rank)
+            distances = crowding_distances(self._values[front], finite_ends=True)
+            self._crowding[rank] = dict(zip(front.tolist(), distances.tolist(), strict=True))
+        crowding = self._crowding[rank]
+        best = min(sample[ranks == rank].tolist(), key=lambda i: (-crowding[i], self._lots[i]))
+        return self._population[best]
 
     def _observed(self, codes: Codes, values: Values) -> None:
         self._population.append(len(self.observations) - 1)
-        self._places = None
+        self._stale = True
 
 
 class LS(NeighbourSearcher):

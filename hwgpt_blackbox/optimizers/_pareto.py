@@ -18,12 +18,24 @@ def dominates(a: Values, b: Values) -> npt.NDArray[np.bool_]:
     :param b: minimised, of a shape that broadcasts with that of ``a``
     :return: booleans of the broadcast shape without the last axis
     """
-    better = np.zeros(np.broadcast_shapes(a.shape, b.shape)[:-1], dtype=bool)
-    no_worse = ~better
-    for k in range(a.shape[-1]):  # a loop over few objectives is several times faster than .all()
+    no_worse, better = a[..., 0] <= b[..., 0], a[..., 0] < b[..., 0]
+    for k in range(1, a.shape[-1]):  # a loop over few objectives is several times faster than all()
         no_worse &= a[..., k] <= b[..., k]
         better |= a[..., k] < b[..., k]
-    return no_worse & better
+    return np.asarray(no_worse & better)
+
+
+def front_rows(values: Values) -> Ranks:
+    """Rows of the points that nobody dominates, increasing; O(m n) for each of them.
+
+    :param values: minimised, finite, shape (n, m)
+    """
+    left = np.lexsort(values.T[::-1])  # whoever dominates a point comes before it
+    found = []
+    while len(left):
+        found.append(left[0])
+        left = left[1:][~dominates(values[left[0]], values[left[1:]])]
+    return np.sort(np.array(found, dtype=np.int64))
 
 
 def nondominated_ranks(values: Values) -> Ranks:

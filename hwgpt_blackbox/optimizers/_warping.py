@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from hwgpt_blackbox.models.portable_arithmetic import exp, log
+
 Vector = npt.NDArray[np.float64]
 
 EARLY = 20  # first results, mostly spread over the space, not around the front
@@ -63,9 +65,9 @@ def warp_sign(values: Vector) -> float:
 
 def warp(values: Vector, sign: float) -> Vector:
     """Values (n,) in logarithms, by the sign of :func:`warp_sign`."""
-    return sign * np.log(sign * values) if sign else values
+    return sign * log(sign * values) if sign else values
 
 
 def unwarp(values: Vector, sign: float) -> Vector:
     """What :func:`warp` was given."""
-    return sign * np.exp(sign * values) if sign else values
+    return sign * exp(sign * values) if sign else values

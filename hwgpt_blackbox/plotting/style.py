@@ -38,8 +38,11 @@ STYLES: tuple[tuple[str, str], ...] = (
 """Colour and marker of each method in turn."""
 
 GREY, DARK_GREY = "#B8BCC2", "#555555"
-SHADES = ("#CFE3F3", "#5BA3D0", "#08519C")
-"""Colours of ascending choices."""
+_SHADES = ("#CFE3F3", "#5BA3D0", "#08519C")
+_DISTINCT = (BLUE, ORANGE, GREEN)
+
+MAX_LEGEND = 12
+"""Choices up to which a legend names each."""
 
 DIVERGING = "RdBu"
 """Colour map of values around 0."""
@@ -129,6 +132,27 @@ def axis_label(column: Column) -> str:
     """Label of an axis: what, on which device, in which unit."""
     where = f" on {column.device}" if column.device else ""
     return f"{_LABELS.get(column.metric, column.metric)}{where}{unit_suffix(column.metric)}"
+
+
+def shades(count: int) -> list[Any]:
+    """Colours of ascending choices, from light to dark.
+
+    :param count: how many
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    if count == len(_SHADES):
+        return list(_SHADES)
+    steps = LinearSegmentedColormap.from_list("shades", _SHADES)
+    return [steps(i / max(1, count - 1)) for i in range(count)]
+
+
+def distinct(count: int) -> list[Any]:
+    """Colours of ascending choices that are told apart as lines.
+
+    :param count: how many
+    """
+    return list(_DISTINCT[:count]) if count <= len(_DISTINCT) else shades(count + 1)[1:]
 
 
 def scale(axes: Axes, axis: str, values: pd.Series[float], *, linear: bool = False) -> None:

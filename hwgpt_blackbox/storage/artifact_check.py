@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwgpt_blackbox.domain.spaces import Space, get_space
+from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError, printable, unknown
-from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, BY_MANIFEST, kind_of
+from hwgpt_blackbox.storage.artifact_kinds import BY_MANIFEST, blackbox_of, kind_of
 from hwgpt_blackbox.storage.locations import MANIFEST, find
 from hwgpt_blackbox.storage.manifest import check_files, read_manifest, read_whole
+from hwgpt_blackbox.storage.spaces import blackboxes, space_of
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class CheckedArtifact:
     @property
     def space(self) -> Space:
         """Its space."""
-        return get_space(self.manifest["space"])
+        return space_of(self.manifest, self.folder)
 
 
 def artifact_of(name: str, what: str = "name of an artifact") -> str:
@@ -40,11 +41,12 @@ def artifact_of(name: str, what: str = "name of an artifact") -> str:
     :param what: what it should be, for the message
     :raises InputError: it is neither
     """
-    if name in BLACKBOXES:
-        return BLACKBOXES[name].artifact
+    row = blackbox_of(name)
+    if row is not None:
+        return row.artifact
     if kind_of(name) is None:
         others = [f"hwgpt-<space>-{part}" for part in ("published", "autogluon", "device-<name>")]
-        known = str(unknown("name", name, [*BLACKBOXES, *others])).partition("; ")[2]
+        known = str(unknown("name", name, [*blackboxes(), *others])).partition("; ")[2]
         raise InputError(f"{name!r:.200} is no {what}; {known}")
     return name
 
@@ -57,7 +59,7 @@ def locate(artifact: str) -> Path:
     :raises MissingArtifactError: no artifact of that name is on this machine
     """
     folder = Path(artifact).expanduser()
-    if not (artifact in BLACKBOXES or kind_of(artifact)) and (folder / MANIFEST).is_file():
+    if not (blackbox_of(artifact) or kind_of(artifact)) and (folder / MANIFEST).is_file():
         return folder
     return find(artifact_of(artifact, f"artifact: no folder with a {MANIFEST}, and no name")).path
 

@@ -11,18 +11,19 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, NAME, is_name
 
 SURROGATE, TABULAR, NETWORK, DEVICE = "surrogate", "tabular", "network", "device"
 """What manifests call their kind."""
 
 CHECKOUT = "a checkout of HW-GPT-Bench"
+MEASUREMENT_SET = "a measurement set"
 
 DEVICE_NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,39}"
 """Names that a user's device may have, as a regular expression."""
 
 _BLANKS = {
-    "space": f"(?P<space>{'|'.join(MEASURED_SPACES)})",
+    "space": f"(?P<space>{NAME})",
     "device": f"(?P<device>{DEVICE_NAME})",
 }
 
@@ -38,6 +39,7 @@ class ArtifactKind:
     :param convert: options of ``convert`` that make it
     :param source: what it is made from
     :param has_card: whether it may have a report card
+    :param published: whether it is of published measurements only
     :param space: name of its space
     """
 
@@ -48,6 +50,7 @@ class ArtifactKind:
     convert: str = "--space {space}"
     source: str = CHECKOUT
     has_card: bool = True
+    published: bool = False
     space: str = "{space}"
 
     def read(self, folder: Path) -> Any:
@@ -79,6 +82,7 @@ KINDS = (
         "networks.read_networks",
         'hwgpt_blackbox.load("{space}", "rtx2080", perplexity="published-mlp")',
         "--space {space} --only published",
+        published=True,
     ),
     ArtifactKind(
         "hwgpt-{space}-autogluon",
@@ -87,6 +91,7 @@ KINDS = (
         'hwgpt_blackbox.load("{space}", "rtx2080", models="autogluon")',
         "--space {space} --only autogluon --trust-pickles",
         "published predictors",
+        published=True,
     ),
     ArtifactKind(
         "hwgpt-{space}-device-{device}",
@@ -109,12 +114,20 @@ CARD_KINDS = tuple(kind for kind, row in BY_MANIFEST.items() if row.has_card)
 def kind_of(artifact: str) -> ArtifactKind | None:
     """The row of an artifact's name, its blanks filled; None: it is no name of an artifact.
 
+    Every name of a space is one of an artifact: the space may be somebody's own.
+
     >>> kind_of("hwgpt-s-device-mygpu").load
     'load_blackbox("hwgpt-s")["mygpu"]'
     """
     for row in KINDS:
         match = re.fullmatch(row.name.format(**_BLANKS), artifact)
-        if match:
+        if match and is_name(match["space"]):
+            measured = match["space"] in MEASURED_SPACES
+            if row.published and not measured:
+                continue
+            if row.source == CHECKOUT and not measured:
+                load = row.load.removesuffix('["rtx2080"]')
+                row = replace(row, source=MEASUREMENT_SET, convert="", load=load)
             blanks = match.groupdict()
             texts = ("name", "convert", "load", "space")
             return replace(row, **{text: getattr(row, text).format(**blanks) for text in texts})
@@ -148,15 +161,24 @@ class BlackboxName:
     fidelity: str
 
 
+def blackboxes_of_space(space: str) -> list[BlackboxName]:
+    """The blackboxes that a space may have."""
+    model, table = artifact_name(space), artifact_name(space, tabular=True)
+    return [
+        BlackboxName(model, space, model, False, "single"),
+        BlackboxName(f"{model}-repeats", space, model, False, "repeats"),
+        BlackboxName(table, space, table, True, "single"),
+    ]
+
+
 BLACKBOXES: dict[str, BlackboxName] = {
-    row.name: row
-    for space in MEASURED_SPACES
-    for row in (
-        BlackboxName(f"hwgpt-{space}", space, artifact_name(space), False, "single"),
-        BlackboxName(f"hwgpt-{space}-repeats", space, artifact_name(space), False, "repeats"),
-        BlackboxName(
-            f"hwgpt-{space}-tabular", space, artifact_name(space, tabular=True), True, "single"
-        ),
-    )
+    row.name: row for space in MEASURED_SPACES for row in blackboxes_of_space(space)
 }
-"""Every blackbox by name."""
+"""Every blackbox of published measurements, by name."""
+
+
+def blackbox_of(name: str) -> BlackboxName | None:
+    """What a blackbox of this name would be read from; None: it is no name of a blackbox."""
+    space = re.sub(r"-(?:repeats|tabular)\Z", "", name.removeprefix("hwgpt-"))
+    rows = {row.name: row for row in blackboxes_of_space(space)} if is_name(space) else {}
+    return rows.get(name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwgpt_blackbox.errors import MissingArtifactError
-from hwgpt_blackbox.storage.artifact_kinds import BLACKBOXES, kind_of
+from hwgpt_blackbox.storage.artifact_kinds import blackbox_of, kind_of
 
 HOME_VARIABLE = "HWGPT_BLACKBOX_HOME"
 """Environment variable that names the folder of converted and pulled artifacts."""
@@ -88,15 +88,16 @@ def find(name: str) -> Location:
         if is_artifact(path):
             return Location(path, embedded)
     kind = kind_of(name)
-    made = (
-        f"make it from {kind.source} with: hwgpt-blackbox convert SOURCE {kind.convert}; or, "
-        if kind
-        else ""
-    )
+    made = f"make it from {kind.source} with: {_command(kind.convert)}; or, " if kind else ""
     raise MissingArtifactError(
         f"{name} is not on this machine (looked in {home()}); {made}where somebody has published "
         f"it, fetch it with: hwgpt-blackbox pull {name} --from REPOSITORY"
     )
+
+
+def _command(options: str) -> str:
+    """The command that converts with these options."""
+    return f"hwgpt-blackbox convert SOURCE {options}".rstrip()
 
 
 def is_artifact(folder: Path) -> bool:
@@ -148,5 +149,5 @@ def _without_link(path: Path) -> Path:
 
 
 def parts() -> list[str]:
-    """Names of the artifacts in :func:`home` that no blackbox has, in order."""
-    return [n for n in artifacts("hwgpt-*") if kind_of(n) and n not in BLACKBOXES]
+    """Names of the artifacts in :func:`home` that are not a blackbox's own, in order."""
+    return [n for n in artifacts("hwgpt-*") if kind_of(n) and not blackbox_of(n)]

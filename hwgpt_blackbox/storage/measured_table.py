@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
-from hwgpt_blackbox.domain.objectives import METRICS, PREFIX
-from hwgpt_blackbox.domain.spaces import Space, get_space
-from hwgpt_blackbox.errors import DataError, MissingArtifactError
+from hwgpt_blackbox.domain.objectives import METRICS, PREFIX, Measured
+from hwgpt_blackbox.domain.spaces import Space
+from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
+from hwgpt_blackbox.models.surrogate import ERROR, measured_targets
 from hwgpt_blackbox.storage.artifact_kinds import TABULAR
 from hwgpt_blackbox.storage.locations import is_artifact
 from hwgpt_blackbox.storage.manifest import (
@@ -27,6 +28,8 @@ from hwgpt_blackbox.storage.manifest import (
     read_small,
     read_whole,
 )
+from hwgpt_blackbox.storage.spaces import space_of
+from hwgpt_blackbox.storage.user_devices import check_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +55,10 @@ MAX_SIDE_BYTES = 16 << 20
 _CURE = "convert or pull it again"
 
 OBJECTIVE_NAMES = [PREFIX + name for name in METRICS]
-"""The stored objectives, in order."""
+"""The objectives that a table may have, in order."""
+
+OPTIONAL_OBJECTIVE = PREFIX + ERROR
+"""It is there where it was measured on every architecture of the table: nothing is filled in."""
 
 
 class Table:
@@ -60,10 +66,13 @@ class Table:
 
     :param space: its space
     :param matrix: canonical choice indices of the rows, shape (n, hyperparameters)
-    :param objectives: shape (devices, n, repeats, 1, objectives), in the order of ``DEVICES``
-        and ``METRICS``; may be mapped from disk
+    :param objectives: shape (devices, n, repeats, 1, objectives), in the order of ``devices``
+        and ``metrics``; NaN throughout where a metric was not measured on a device; may be mapped
+        from disk
     :param folder: where it is
     :param manifest: what the artifact says of itself
+    :param metrics: those that are stored, in the order of ``METRICS``
+    :param devices: those that were measured, in order
     """
 
     def __init__(
@@ -73,6 +82,8 @@ class Table:
         objectives: NDArray[np.float64],
         folder: Path,
         manifest: Mapping[str, Any],
+        metrics: Sequence[str] = tuple(METRICS),
+        devices: Sequence[str] = tuple(DEVICES),
     ) -> None:
         self.folder = folder
         self.manifest = manifest
@@ -80,7 +91,24 @@ class Table:
         self.encoding = Encoding(space)
         self.matrix = matrix
         self.objectives = objectives
+        self.metrics = tuple(metrics)
+        self.devices = tuple(devices)
         self.rows = {row.tobytes(): i for i, row in enumerate(matrix)}
+
+    @cached_property
+    def measured(self) -> Measured:
+        """What it holds."""
+        targets = []
+        for d, device in enumerate(self.devices):
+            for j, metric in enumerate(self.metrics):
+                row = METRICS[metric]
+                if row.noisy and (
+                    self.space.measured or np.isfinite(self.objectives[d, 0, 0, 0, j])
+                ):
+                    targets.append(f"{metric}@{device}")
+                elif not row.per_device:
+                    targets.append(metric)
+        return measured_targets(self.space, targets)
 
     @cached_property
     def hyperparameters(self) -> pd.DataFrame:
@@ -107,7 +135,7 @@ class Table:
         manifest = read_manifest(folder, kind=TABULAR, space=of)
         check_files(folder, manifest, [ARCHITECTURES, METADATA])
         try:
-            space = get_space(manifest.get("space", ""), measured=True)
+            space = space_of(manifest, folder)
             metadata = json.loads(read_small(folder / METADATA, MAX_MANIFEST_BYTES))
             objectives = map_numbers(folder / OBJECTIVES)
             encoding = Encoding(space)
@@ -117,11 +145,8 @@ class Table:
             raise DataError(
                 f"{folder} is no sound table ({type(error).__name__}: {error!s:.200}); {_CURE}"
             ) from error
-        if not isinstance(metadata, dict) or metadata.get("task_names") != list(DEVICES):
-            raise _unsound(folder / METADATA, "task_names are not the 13 devices in order")
-        if metadata.get("objectives_names") != OBJECTIVE_NAMES:
-            raise _unsound(folder / METADATA, f"objectives_names are not {OBJECTIVE_NAMES}")
-        shape = (len(DEVICES), len(matrix), *objectives.shape[2:3], 1, len(OBJECTIVE_NAMES))
+        devices, names = _stated(metadata, space, folder / METADATA)
+        shape = (len(devices), len(matrix), *objectives.shape[2:3], 1, len(names))
         if objectives.shape != shape or objectives.dtype.kind != "f" or not objectives.size:
             raise _unsound(
                 folder / OBJECTIVES,
@@ -130,7 +155,8 @@ class Table:
             )
         if (encoding.canonical(matrix) != matrix).any():
             raise _unsound(folder / ARCHITECTURES, "it has rows that are not canonical")
-        table = cls(space, matrix, objectives, folder, manifest)
+        metrics = [name.removeprefix(PREFIX) for name in names]
+        table = cls(space, matrix, objectives, folder, manifest, metrics, devices)
         if len(table.rows) != len(matrix):
             raise _unsound(folder / ARCHITECTURES, "it has the same architecture twice")
         _check_objectives(folder, manifest)
@@ -154,12 +180,20 @@ class Table:
         for name in (HYPERPARAMETERS, FIDELITIES, CONFIGSPACE):
             if not (self.folder / name).is_file():
                 raise _unsound(self.folder / name, "it is missing")
-        for device, values in zip(DEVICES, self.objectives, strict=True):
-            for name, column in zip(OBJECTIVE_NAMES, np.moveaxis(values, -1, 0), strict=True):
-                if not (np.isfinite(column).all() and (column > 0).all()):
-                    reason = f"{name} of {device} has values that are not positive and finite"
+        for device, values in zip(self.devices, self.objectives, strict=True):
+            for name, column in zip(self.metrics, np.moveaxis(values, -1, 0), strict=True):
+                known = self.measured.has(name, device if METRICS[name].per_device else None)
+                if not (
+                    np.isfinite(column).all() and (column > 0).all()
+                    if known
+                    else np.isnan(column).all()
+                ):
+                    reason = (
+                        f"{PREFIX}{name} of {device} has values that are not positive and finite"
+                    )
                     raise _unsound(self.folder / OBJECTIVES, reason)
-        self.read_side()
+        if self.space.measured:
+            self.read_side()
 
     def read_side(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Whether each perplexity was filled, and accuracies (NaN: not measured), each (n,).
@@ -177,6 +211,41 @@ class Table:
         if filled.shape != shape or accuracy.shape != shape or kinds != ("b", "f"):
             raise _unsound(path, f"expected truth values and floats, each of shape {shape}")
         return filled, accuracy.astype(np.float64)
+
+
+def _stated(metadata: Any, space: Space, path: Path) -> tuple[list[str], list[str]]:
+    """The devices and the objectives of a table.
+
+    :raises DataError: they are not those of the published measurements, or of a user's own
+    """
+    stated = metadata if isinstance(metadata, dict) else {}
+    devices: Any = stated.get("task_names")
+    names: Any = stated.get("objectives_names")
+    if space.measured:
+        if devices != list(DEVICES):
+            raise _unsound(path, "task_names are not the 13 devices in order")
+        optional = {OPTIONAL_OBJECTIVE}
+    else:
+        texts = isinstance(devices, list) and all(isinstance(name, str) for name in devices)
+        if not texts or not 0 < len(set(devices)) == len(devices):
+            raise _unsound(path, f"task_names are {devices!r:.100}; expected devices, each once")
+        for name in devices:
+            try:
+                check_name(name)
+            except InputError as error:
+                raise _unsound(path, str(error)) from None
+        optional = set(OBJECTIVE_NAMES)
+    if (
+        not isinstance(names, list)
+        or not names
+        or names != [name for name in OBJECTIVE_NAMES if name in names or name not in optional]
+    ):
+        raise _unsound(
+            path,
+            f"objectives_names are {names!r:.200}; expected {OBJECTIVE_NAMES}, with or without "
+            + (OPTIONAL_OBJECTIVE if space.measured else "some of them"),
+        )
+    return devices, names
 
 
 def read_and_check(folder: Path) -> Table:

@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from hwgpt_blackbox.domain.architecture_forms import as_configuration
+from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.spaces import Space
-from hwgpt_blackbox.errors import DataError, OutputError, printable
+from hwgpt_blackbox.errors import DataError, InputError, OutputError, printable
+from hwgpt_blackbox.storage.atomic_writes import write_file, writing
 
 SPACE_FILE = "space.toml"
 QUALITY = "quality"
@@ -30,9 +37,92 @@ its begin in seconds since the start of profiling. Repeats are ``latency_<i>`` (
 ``energy_<i>`` (Wh), i from 0 in the order of measuring; memory columns are in MB."""
 
 
+DRIFT_BOUND = 0.1
+"""A machine whose reference architecture took this share longer at one time than at another has
+changed, and users are warned."""
+
+
 def configuration_cells(space: Space, configuration: Mapping[str, Any]) -> list[str]:
     """The cells of a configuration, in the order of ``Space.choices``."""
     return [str(configuration[name]) for name in space.choices]
+
+
+def read_configurations(space: Space, path: Path) -> list[dict[str, Any]]:
+    """The architectures of a file.
+
+    :param path: JSON with one in any form that ``model_config`` reads, or a list of them; or CSV
+        with a column for every hyperparameter, as the tables of a measurement set have
+    :return: configurations in canonical form
+    :raises InputError: there is no such file, or an architecture is not of the space; names the row
+    :raises DataError: it is neither
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix == ".csv":
+            texts = {
+                key: {str(value): value for value in space.choices[key]} for key in space.choices
+            }
+            given: Any = [
+                {key: known.get(row.get(key, ""), row.get(key)) for key, known in texts.items()}
+                for row in csv.DictReader(io.StringIO(text))
+            ]
+        else:
+            given = json.loads(text)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, csv.Error, RecursionError) as error:
+        raise DataError(f"{path} holds no architectures ({printable(error):.200})") from None
+    encoding, found = Encoding(space), []
+    for i, architecture in enumerate(given if isinstance(given, list) else [given]):
+        try:
+            found.append(encoding.canonical_form(as_configuration(space, architecture)))
+        except InputError as error:
+            raise InputError(f"{path}, architecture {i}: {printable(error)}") from None
+    if not found:
+        raise DataError(f"{path} holds no architectures")
+    return found
+
+
+@contextmanager
+def alone(folder: Path, lock: str, does: str) -> Iterator[None]:
+    """Make a folder, and let no other process work in it within the block.
+
+    :param lock: name of the file that is locked
+    :param does: what the other process does, for the message
+    :raises InputError: another works there
+    :raises OutputError: the folder cannot be made
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        held = FileLock(folder / lock, timeout=0)
+        try:
+            held.acquire()
+        except Timeout:
+            raise InputError(
+                f"another process {does} into {folder}; wait for it, or choose another folder with "
+                "--out"
+            ) from None
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def write_space(folder: Path, space: Space) -> None:
+    """Write the space of a set, or check that it is this one.
+
+    :raises InputError: it is another
+    :raises OutputError: it cannot be written
+    """
+    path = folder / SPACE_FILE
+    if not path.exists():
+        with writing(path):
+            write_file(path, space.as_toml())
+    elif (found := Space.from_file(path)) != space:
+        raise InputError(
+            f"{folder} is of another space, {found.name} with other choices or sizes; choose "
+            "another folder with --out"
+        )
 
 
 class RowFile:

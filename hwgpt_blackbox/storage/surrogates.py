@@ -15,20 +15,23 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.domain.objectives import OwnDevices
-from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, get_space
-from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
+from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, METRICS, NOISY, Measured
+from hwgpt_blackbox.domain.spaces import Space, is_name
+from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError, printable
 from hwgpt_blackbox.models.surrogate import (
+    COUNTED,
+    ERROR,
     AdditiveModel,
     Surrogate,
+    measured_targets,
     modelled_targets,
     read_models,
 )
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE, SURROGATE, artifact_name
-from hwgpt_blackbox.storage.locations import artifacts, find, home
+from hwgpt_blackbox.storage.locations import MANIFEST, artifacts, find, home, is_artifact
 from hwgpt_blackbox.storage.manifest import check_files, read_arrays, read_manifest, read_whole
+from hwgpt_blackbox.storage.spaces import find_measured, find_space, space_of
 from hwgpt_blackbox.storage.user_devices import (
-    NOISY,
     OwnDevice,
     Workload,
     check_name,
@@ -43,16 +46,33 @@ ARRAYS = "arrays.npz"
 _T = TypeVar("_T")
 
 
-def load_surrogate(space: str, part: str = "") -> Surrogate:
+def load_surrogate(space: str | Path | Space, part: str = "") -> Surrogate:
     """The surrogate in use of a space, with the users' devices on this machine.
 
+    :param space: see :func:`find_space`
     :param part: ``autogluon`` for the models distilled from published predictors
     :raises InputError: the space has no measurements
     :raises DataError: the artifact is not sound, or of another space
     :raises MissingArtifactError: there is none on this machine
     """
-    name = artifact_name(get_space(space, measured=True).name, part=part)
-    return with_own_devices(read_surrogate(find(name).path, space))
+    row = find_measured(space)
+    if not part and not has_models(row):
+        return with_own_devices(counts_of(row))
+    return with_own_devices(read_surrogate(find(artifact_name(row.name, part=part)).path, row.name))
+
+
+def has_models(space: Space) -> bool:
+    """Whether a space has an artifact of its own; of wide ones there may be devices alone."""
+    return (
+        space.measured
+        or is_artifact(home() / artifact_name(space.name))
+        or not own_devices(space.name)
+    )
+
+
+def counts_of(space: Space) -> Surrogate:
+    """What is known of a space without measurements: parameters and FLOPs."""
+    return Surrogate(space, {}, np.array([0.0, 0.5, 1.0]), {})
 
 
 def read_surrogate(folder: Path, space: str | None = None) -> Surrogate:
@@ -64,17 +84,43 @@ def read_surrogate(folder: Path, space: str | None = None) -> Surrogate:
 
     def read(folder: Path) -> Surrogate:
         manifest = read_manifest(folder, kind=SURROGATE, space=space)
-        return _read_models(folder, manifest, modelled_targets())
+        return _read_models(folder, manifest, _targets(folder, manifest))
 
     return read_whole(folder, read)
+
+
+def _targets(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """The targets of which a space's artifact has models.
+
+    :raises DataError: one of them is none of a space's
+    """
+    space, place = space_of(manifest, folder), folder / MANIFEST
+    links = manifest.get("links")
+    stated = links if isinstance(links, dict) else {}
+    if space.measured:
+        return [*modelled_targets(), *([ERROR] if ERROR in stated else [])]
+    for target in stated:
+        metric, at, device = target.partition("@")
+        row = METRICS.get(metric)
+        modelled = row is not None and metric not in (*COUNTED, ELAPSED_TIME)
+        if not modelled or bool(at) != METRICS[metric].per_device:
+            raise DataError(
+                f"{place} has a model of {printable(target)!r:.80}, "
+                "which is no metric, or needs a device; convert or pull it again"
+            )
+        try:
+            _ = at and check_name(device)
+        except InputError as error:
+            raise DataError(f"{place}, of space {space.name}: {printable(error)}") from None
+    return list(stated)
 
 
 def _read_models(folder: Path, manifest: Mapping[str, Any], targets: list[str]) -> Surrogate:
     """The models of some targets, from the folder of an artifact."""
     check_files(folder, manifest, [ARRAYS])
     arrays = read_arrays(folder / ARRAYS)
+    space = space_of(manifest, folder)
     try:
-        space = get_space(manifest.get("space", ""), measured=True)
         levels, models = read_models(space, manifest["links"], arrays, targets)
     except DataError as error:
         raise DataError(f"{folder}: {error}; convert or pull it again") from None
@@ -91,12 +137,17 @@ def _read_models(folder: Path, manifest: Mapping[str, Any], targets: list[str]) 
 
 def with_own_devices(surrogate: Surrogate) -> Surrogate:
     """The surrogate with the users' devices of its space on this machine."""
-    models = dict(surrogate.models)
+    models, levels = dict(surrogate.models), surrogate.levels
     for own in _of_own_devices(surrogate.space.name, read_own_device):
-        models |= {t: _at_levels(m, own.levels, surrogate.levels) for t, m in own.models.items()}
+        if own.space != surrogate.space:
+            name = own.manifest["name"]
+            logger.warning("%s is left out: its space has other choices or sizes", name)
+            continue
+        levels = levels if models else own.levels
+        models |= {t: _at_levels(m, own.levels, levels) for t, m in own.models.items()}
     if len(models) == len(surrogate.models):
         return surrogate
-    return Surrogate(surrogate.space, models, surrogate.levels, surrogate.manifest)
+    return Surrogate(surrogate.space, models, levels, surrogate.manifest)
 
 
 def own_devices(space: str) -> dict[str, OwnDevice]:
@@ -116,11 +167,39 @@ def _of_own_devices(space: str, read: Callable[[Path], _T]) -> Iterator[_T]:
             logger.warning("%s is left out: %s", home() / name, error)
 
 
-def measured_on_own(space: str) -> OwnDevices:
-    """Users' devices of a space on this machine, with the noisy metrics measured on each."""
-    if space not in MEASURED_SPACES:
-        return {}
-    return {name: device.metrics for name, device in own_devices(space).items()}
+def measured_in(space: str | Path | Space) -> Measured:
+    """What was measured of a space, by its artifact and those of users' devices on this machine.
+
+    :param space: see :func:`find_space`
+    :raises InputError: there is none
+    :raises DataError: its artifact is not sound
+    """
+    row = find_space(space)
+    own = [t for device in own_devices(row.name).values() for t in device.targets]
+    return measured_targets(row, [*_of_artifact(row), *own])
+
+
+def _of_artifact(space: Space) -> list[str]:
+    """The targets of which the artifact of a space has models; none where there is none."""
+    if space.measured:
+        return [*modelled_targets(), ERROR]
+    try:
+        folder = find(artifact_name(space.name)).path
+    except MissingArtifactError:
+        return []
+    return _targets(folder, read_manifest(folder, kind=SURROGATE))
+
+
+def holder(space: str, device: str | None) -> str:
+    """Name of the artifact that holds what depends on a device: the space's, or its own.
+
+    :param space: name of the space
+    :param device: None: what depends on none
+    """
+    theirs = {target.partition("@")[2] for target in _of_artifact(find_space(space))}
+    return (
+        device_artifact(space, device) if device and device not in theirs else artifact_name(space)
+    )
 
 
 def workload_notes(space: str, devices: Collection[str]) -> list[str]:
@@ -128,7 +207,7 @@ def workload_notes(space: str, devices: Collection[str]) -> list[str]:
 
     :param devices: names, of which only users' devices on this machine count
     """
-    usual = workload_of(get_space(space))
+    usual = workload_of(find_space(space))
     return [
         f"{name} was measured on {device.workload}; FLOPs and memory are of {usual}"
         for name, device in own_devices(space).items()
@@ -161,7 +240,7 @@ def _as_device(folder: Path, manifest: Mapping[str, Any]) -> OwnDevice:
     name, metrics, space = (manifest.get(key) for key in ("device", "metrics", "space"))
     bounds = manifest.get("bounds")
     stated = isinstance(bounds, dict) and isinstance(bounds.get("objectives"), dict)
-    complete = stated and metrics in (list(NOISY), ["latency"]) and space in MEASURED_SPACES
+    complete = stated and metrics in (list(NOISY), ["latency"]) and is_name(space)
     if not complete or device_artifact(str(space), str(name)) != folder.name:
         raise DataError(
             f"{folder} says it is of device {name!r:.100} and space {space!r:.100} with "

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
-from hwgpt_blackbox.domain.spaces import SEQUENCE_LENGTH, Space
+from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.storage.artifact_kinds import DEVICE_NAME, artifact_name
-
-NOISY = ("latency", "energy")
-"""Metrics that may be measured on a device; latency must be."""
+from hwgpt_blackbox.storage.measurement_set import QUALITY
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Workload:
 
     def share_of(self, space: Space) -> float:
         """Tokens of a pass over those of the space's own."""
-        return self.batch * self.length / (space.batch_size * SEQUENCE_LENGTH)
+        return self.batch * self.length / (space.batch_size * space.sequence_length)
 
     def as_dict(self) -> dict[str, int]:
         """For JSON."""
@@ -44,8 +42,8 @@ class Workload:
 
 
 def workload_of(space: Space) -> Workload:
-    """What the 13 devices were measured on."""
-    return Workload(space.batch_size, SEQUENCE_LENGTH)
+    """What a forward pass of a space is: for the published ones, what the 13 devices measured."""
+    return Workload(space.batch_size, space.sequence_length)
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,11 @@ def check_name(name: str) -> str:
     for known in (*DEVICES, ALL_DEVICES):
         if name.lower() == known.lower():
             raise InputError(f"device {name!r} is taken by HW-GPT-Bench; choose another name")
+    if name.lower() == QUALITY:
+        raise InputError(
+            f"device {name!r} is what measurement sets call their table of perplexities; choose "
+            "another name"
+        )
     return name
 
 

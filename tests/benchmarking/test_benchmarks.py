@@ -1,4 +1,4 @@
-"""The benchmarks of accuracy, outliers and perplexity run on a small source, and say what is so."""
+"""The benchmarks of accuracy and outliers run on a small source, and say what is so."""
 
 from __future__ import annotations
 
@@ -9,15 +9,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 import pytest
 from synthetic_checkout import make_source
-
-from hwgpt_blackbox.convert.fitting.features import Architectures
-from hwgpt_blackbox.convert.fitting.whole_space import perplexity_weights
-from hwgpt_blackbox.convert.judging.measures import location_measures
-from hwgpt_blackbox.domain.encoding import Encoding
-from hwgpt_blackbox.domain.spaces import SPACES
 
 FOLDER = Path(__file__).parents[2] / "benchmarking"
 
@@ -29,25 +22,6 @@ def load(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.mark.parametrize("strength", [0.0, 0.05])
-def test_neighbouring_layers_matter_where_they_interact(strength: float) -> None:
-    benchmark = load("perplexity_interactions")
-    rng = np.random.default_rng(0)
-    sample = Architectures(SPACES["s"], Encoding(SPACES["s"]).sample(3000, rng))
-    mlp, heads, active = sample.layers
-    logs = 3.0 - 0.3 * sample.embed - 0.02 * np.where(active, mlp + heads, 0).sum(axis=1)
-    pairs = np.where(active[:, 1:], (mlp[:, :-1] - 1.0) * (heads[:, 1:] - 1.0), 0.0)
-    values = np.exp(logs + strength * pairs.sum(axis=1) + 0.005 * rng.standard_normal(3000))
-    learn, held = sample.take(np.arange(2400)), sample.take(np.arange(2400, 3000))
-    tau = {}
-    for name, features in benchmark.MODELS.items():
-        weights = perplexity_weights(learn, values[:2400], features)
-        predicted = benchmark.predict(held, weights, features)
-        tau[name] = location_measures(values[2400:], predicted)["kendall_tau"]
-    gain = tau["with neighbouring layers"] - tau["additive"]
-    assert gain > 0.02 if strength else abs(gain) < 0.002
 
 
 @pytest.fixture(scope="module")

@@ -87,7 +87,7 @@ def test_a_table_in_syne_tunes_own_folder_is_ours_too(tmp_path, monkeypatch, no_
     monkeypatch.setenv("HWGPT_BLACKBOX_HOME", str(tmp_path))
     box = load_blackbox("hwgpt-s-tabular")["a100"]
     assert isinstance(box, TabularBlackbox)
-    assert box.expected_values(box.all_configurations()).shape == (12, 8)
+    assert box.expected_values(box.all_configurations()).shape == (12, 9)
 
 
 # -- registering -------------------------------------------------------------------------------

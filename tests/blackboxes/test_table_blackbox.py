@@ -151,12 +151,39 @@ def test_bad_rows_are_refused(boxes, row):
 def test_seeds_are_the_repeats_of_the_table(boxes):
     box = boxes["s"]["a100"]
     config = box.all_configurations()[0]
-    assert len({box(config, seed=k)[0, 1] for k in range(6)}) == 6
+    latency = NAMES.index("metric_latency")
+    assert len({box(config, seed=k)[0, latency] for k in range(6)}) == 6
     for seed in (6, 50, 2**40):
         with pytest.raises(InputError, match=f"seed is {seed}; the table has repeats 0 to 5"):
             box(config, seed=seed)
-    drawn = {box(config)[0, 1] for _ in range(200)}
-    assert drawn == {box(config, seed=k)[0, 1] for k in range(6)}
+    drawn = {box(config)[0, latency] for _ in range(200)}
+    assert drawn == {box(config, seed=k)[0, latency] for k in range(6)}
+
+
+@pytest.mark.parametrize("dataset", ["a100", "all"])
+def test_a_table_without_error_answers_with_the_rest_as_before(dataset, folder):
+    # Tables of the version before, and of m and l, where error was measured on some only.
+    full = blackboxes_of(Table.read(folder))[dataset]
+    at, configs = full.objectives_names.index("metric_error"), full.all_configurations()
+    expected = np.delete(full.expected_values(configs), at, axis=1)
+    drawn = np.delete(full(configs[1], seed=2), at, axis=1)
+    values = np.load(folder / OBJECTIVES)
+    np.save(folder / OBJECTIVES, np.delete(values, NAMES.index("metric_error"), axis=-1))
+    metadata = json.loads((folder / METADATA).read_text())
+    metadata["objectives_names"].remove("metric_error")
+    (folder / METADATA).write_text(json.dumps(metadata))
+    rewrite_manifest(folder)
+    table = Table.read(folder)
+    table.check()
+    box = blackboxes_of(table)[dataset]
+    assert box.objectives_names == [n for n in full.objectives_names if n != "metric_error"]
+    np.testing.assert_array_equal(box.expected_values(configs), expected)
+    np.testing.assert_array_equal(box(configs[1], seed=2), drawn)
+    assert box.objectives_evaluations.shape[-1] == len(box.objectives_names)
+    with pytest.raises(InputError, match="unknown objective 'metric_error'"):
+        box.rename_objectives({"metric_error": "loss"})
+    theirs = deserialize(str(folder))["a100"]
+    assert "metric_error" not in theirs.objectives_names
 
 
 # -- all ---------------------------------------------------------------------------------------
@@ -165,7 +192,7 @@ def test_seeds_are_the_repeats_of_the_table(boxes):
 def test_all_measurements_equal_those_of_the_devices(boxes):
     everything = boxes["s"]["all"]
     values = everything.objectives_evaluations
-    assert values.shape == (12, 6, 1, 3 * 13 + 6)
+    assert values.shape == (12, 6, 1, 3 * 13 + 7)
     slowest = np.maximum.reduce(
         [boxes["s"][d].objectives_evaluations[..., NAMES.index("metric_elapsed_time")]
          for d in DEVICES]
@@ -368,6 +395,7 @@ BAD_METADATA = {
     "no devices": {"task_names": None},
     "other objectives": {"objectives_names": NAMES[::-1]},
     "no objectives": {"objectives_names": []},
+    "no latency": {"objectives_names": [n for n in NAMES if n != "metric_latency"]},
 }
 
 
@@ -377,6 +405,14 @@ def test_metadata_of_other_tasks_is_refused(folder, changes):
     (folder / METADATA).write_text(json.dumps({**metadata, **changes}))
     rewrite_manifest(folder)
     assert_refused(folder, METADATA)
+
+
+def test_metadata_of_fewer_objectives_than_are_stored_is_refused(folder):
+    metadata = json.loads((folder / METADATA).read_text())
+    metadata["objectives_names"].remove("metric_error")
+    (folder / METADATA).write_text(json.dumps(metadata))
+    rewrite_manifest(folder)
+    assert_refused(folder, OBJECTIVES, "(13, 6, repeats, 1, 8)")
 
 
 def changed(matrix: np.ndarray, column: int, value: int) -> np.ndarray:

@@ -135,12 +135,22 @@ def test_what_is_printed_is_read_again(capsys, tmp_path):
     assert "space is 'm'; in space s it is 's'" in capsys.readouterr().err
 
 
+def test_best_minimises_error_and_shows_it(capsys):
+    code, out, _ = query(capsys, "--space", "l", "--min", "error", "--max", "params=5e8", "--json")
+    shown = json.loads(out)
+    found = best("l", "error", {"params": 5e8})
+    assert (code, shown["minimised"], shown["units"]["error"]) == (0, "error", "1")
+    assert shown["expected"]["error"] == found.values["error"]
+    assert 0.55 < shown["expected"]["error"] < 0.6
+
+
 def test_best_minimises_perplexity_without_limits_by_default(capsys):
     _, out, _ = query(capsys, "--space", "s", "--json")
     shown = json.loads(out)
     assert shown["configuration"] == best("s", "perplexity").configuration
     assert set(shown["expected"]) == {
         "perplexity",
+        "error",
         "memory_float16",
         "memory_bfloat16",
         "flops",
@@ -179,7 +189,7 @@ def test_best_minimises_anything_in_wide_spaces_too(capsys):
         (["--max", "latency"], "--max 'latency' is not OBJECTIVE=NUMBER; example"),
         (["--max", "latency=nan"], "is not OBJECTIVE=NUMBER"),
         (["--max", "latency=30ms"], "is not OBJECTIVE=NUMBER"),
-        (["--max", "latencies=30"], "unknown objective 'latencies'; known: perplexity, latency@"),
+        (["--max", "latencies=30"], "'latencies'; known: perplexity, error, latency@"),
         (["--max", "latency@a40=30", "--max", "latency=20"], "--max latency@a40 is given twice"),
         (["--min", "latency@tpu"], "unknown device 'tpu'"),
         (["num_layers=24"], "--best finds the architecture itself; leave out KEY=VALUE"),

@@ -157,7 +157,7 @@ def test_what_cannot_be_done_is_said_at_once(
     monkeypatch.setattr("hwgpt_blackbox.convert.judging.cards.card.judge", late)
     monkeypatch.setattr("hwgpt_blackbox.convert.judging.cards.card.refit", late)
     against = ["--against", root]
-    assert "'hwgpt-xl' is no artifact" in complaint(capsys, "hwgpt-xl")
+    assert "'hwgpt-XL' is no artifact" in complaint(capsys, "hwgpt-XL")
     assert "--store needs --against" in complaint(capsys, artifact, "--store")
     assert "one that the package ships" in complaint(capsys, "hwgpt-m", *against, "--store")
     assert "holds no report card" in complaint(capsys, artifact, "--out", tmp_path)

@@ -65,6 +65,8 @@ def test_values_equal_the_source_exactly(
     perplexity = [e.get("perplexity", np.nan) for e in entries]
     np.testing.assert_array_equal(data.perplexity, perplexity)
     np.testing.assert_array_equal(np.isnan(data.accuracy), np.isnan(data.perplexity))
+    np.testing.assert_array_equal(data.error, 1.0 - data.accuracy)
+    assert 0.55 < np.nanmin(data.error) < np.nanmax(data.error) < 0.65
 
 
 def test_plausible_ranges_have_a_margin_of_two(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import equivalent
+from helpers import equivalent, own_space
 
 import hwgpt_blackbox
 from hwgpt_blackbox import architecture_of, best, build_model, model_config
@@ -143,8 +143,6 @@ def test_bad_input_is_an_error_that_names_value_and_cure(monkeypatch):
         with pytest.raises(InputError, match=message):
             build_model(bad)  # type: ignore[arg-type]
     config = model_config("s", configuration)
-    with pytest.raises(InputError, match="vocabulary 100; the formula holds for 64 and 50254"):
-        replace(config, vocabulary=100).num_parameters  # noqa: B018
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"torch is not installed; .*\[bayesian\]"):
         build_model(config)
@@ -157,6 +155,7 @@ def test_bad_input_is_an_error_that_names_value_and_cure(monkeypatch):
         ({"num_heads": (1, 0)}, "num_heads has 0; expected integers, 1 or more"),
         ({"embed_dim": 1.5}, "embed_dim has 1.5"),
         ({"embed_dim": True}, "embed_dim has True"),
+        ({"network": "gelu"}, "unknown network 'gelu'; .*did you mean 'gelu-tied'"),
         ({"bias": "False"}, "bias is 'False'; expected True or False"),
         ({"rotary_share": 2.0}, "rotary_share is 2.0; expected a number from 0"),
     ],
@@ -176,3 +175,16 @@ print(hwgpt_blackbox.model_config("s", found).num_parameters, "torch" in sys.mod
     smallest = np.zeros((1, encoding.num_columns), dtype=np.uint8)
     params = count(encoding, smallest, "params")[0]
     assert run_python(code).stdout.split() == [str(params), "False"]
+
+
+def test_a_model_of_a_space_of_ones_own_has_its_sizes():
+    space = own_space(head_size=8, vocabulary=101, sequence_length=32, network="gelu-tied")
+    configuration = Encoding(space).decode_one([0] * len(space.choices))
+    config = model_config(space, configuration)
+    assert (config.head_size, config.vocabulary, config.sequence_length) == (8, 101, 32)
+    assert config.network == "gelu-tied"
+    architecture = architecture_of(space, configuration)
+    assert ModelConfig(**as_lists(architecture)) == config
+    assert model_config(space, architecture) == config
+    with pytest.raises(InputError, match="vocabulary is 102; in space mine it is 101"):
+        model_config(space, architecture | {"vocabulary": 102})

@@ -10,6 +10,7 @@ from hwgpt_blackbox.errors import InputError
 
 CONTRACT = [
     "metric_perplexity",
+    "metric_error",
     "metric_latency",
     "metric_energy",
     "metric_memory_float16",

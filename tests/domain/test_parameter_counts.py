@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from helpers import own_space
 
+from hwgpt_blackbox import build_model
 from hwgpt_blackbox.domain.encoding import Encoding
+from hwgpt_blackbox.domain.model_config import model_config
 from hwgpt_blackbox.domain.parameter_counts import count
-from hwgpt_blackbox.domain.spaces import SPACES
+from hwgpt_blackbox.domain.spaces import NETWORKS, SPACES
 
 
 def parse(name: str, encoding: Encoding) -> dict:
@@ -83,3 +88,48 @@ def test_counts_ignore_inactive_layers(what):
     canonical = encoding.canonical(matrix)
     assert (canonical != matrix).any()
     np.testing.assert_array_equal(count(encoding, matrix, what), count(encoding, canonical, what))
+
+
+def maps_of(config):
+    """The maps and normalisations of the trained network, in any order; weights take no memory."""
+    linear, e, bias = torch.nn.Linear, config.embed_dim, config.bias
+    with torch.device("meta"):
+        found = [torch.nn.Embedding(config.vocabulary, e), torch.nn.LayerNorm(e)]
+        for ratio, heads in zip(config.mlp_ratios, config.num_heads, strict=True):
+            width = heads * config.head_size
+            found += [torch.nn.LayerNorm(e), torch.nn.LayerNorm(e)]
+            found += [linear(e, 3 * width, bias), linear(width, e, bias)]
+            found += [linear(e, ratio * e, bias), linear(ratio * e, e, bias)]
+    return torch.nn.ModuleList(found)
+
+
+def counted(config, modules):
+    """Parameters, FLOPs and MACs a token, counted on torch's modules."""
+    norms = [m for m in modules if isinstance(m, torch.nn.LayerNorm)]
+    macs = sum(m.weight.numel() for m in modules if isinstance(m, torch.nn.Linear))
+    if config.network == "gelu-tied":  # the output layer is the embedding
+        macs += config.embed_dim * config.vocabulary
+    activated = config.embed_dim * sum(config.mlp_ratios)
+    return {
+        "params": sum(p.numel() for m in modules for p in m.parameters(recurse=False)),
+        "flops": 2 * macs + 5 * sum(m.weight.numel() for m in norms) + activated,
+        "macs": macs,
+    }
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("name", ["s", "m-wide", "mine"])
+def test_counts_equal_those_of_built_modules(name, network):
+    space = own_space() if name == "mine" else SPACES[name]
+    space = dataclasses.replace(space, name="mine", network=network)
+    encoding = Encoding(space)
+    matrix = encoding.sample(12, np.random.default_rng(3))
+    tokens = space.batch_size * space.sequence_length
+    for row, configuration in zip(matrix, encoding.decode(matrix), strict=True):
+        config = model_config(space, configuration)
+        built = build_model(config, device="meta") if network == "gated" else maps_of(config)
+        expected = counted(config, list(built.modules()))
+        assert config.num_parameters == expected["params"]
+        for what, value in expected.items():
+            scale = 1 if what == "params" else tokens
+            assert count(encoding, row[None], what) == scale * value, what

@@ -149,6 +149,28 @@ def test_the_supernet_answers_where_it_was_measured(source: Source):
         api.query(metric="perplexity", predictor="supernet")
 
 
+def test_what_was_not_measured_is_evaluated_where_a_supernet_was_given(source: Source):
+    measured = {k: v["perplexity"] for k, v in source.stats.items() if "perplexity" in v}
+    missing = [name for name, entry in source.stats.items() if "perplexity" not in entry]
+    api = HWGPT("m", seed=0, supernet="net.ckpt", text="text.txt")
+    outside, first = HWGPT("m", seed=1).sample_arch(), next(iter(measured))
+    asked: list[dict[str, Any]] = []
+
+    def live(configuration: dict[str, Any]) -> tuple[float, float]:
+        asked.append(configuration)
+        return 20.0 + len(asked), 0.75
+
+    api.__dict__["_live"] = live  # no test has the 355 million parameters of space m
+    api.set_arch([outside, first, missing[0]])
+    found = api.query(metric="perplexity", predictor="supernet")
+    assert found["perplexity"].tolist() == [21.0, measured[first], 22.0]
+    assert found["accuracy"].tolist() == [0.25, 0.4, 0.25]
+    assert [c["num_layers"] for c in asked] == [
+        outside["sample_n_layer"],
+        int(missing[0].split("-")[2]),
+    ]
+
+
 def test_broken_side_files_are_errors(source: Source, artifacts: Path):
     folder = artifacts / artifact_name("m", tabular=True)
     n = len(source.stats)

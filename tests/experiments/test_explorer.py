@@ -8,6 +8,7 @@ import shlex
 import numpy as np
 import pytest
 from browser import CHROMIUM, Browser
+from helpers import own_space, write_own_space
 
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.domain.encoding import Encoding
@@ -188,6 +189,26 @@ def test_it_fits(page, tmp_path, width, dark):
             "e.getAttribute('aria-label') || e.textContent || (e.labels[0] || {}).textContent)"
         )
         assert all(names)
+        assert browser.console == []
+
+
+@needs_browser
+def test_a_space_of_ones_own(artifacts, tmp_path):
+    """Without quality, too; the page computes what the package does."""
+    write_own_space(artifacts)
+    write_own_space(artifacts, own_space(name="fast"), ("latency@laptop", "energy@laptop"), seed=2)
+    with Browser(tmp_path / "profile") as browser:
+        for space, pair in (
+            ("mine", ("perplexity", "latency@board")),
+            ("fast", ("latency@laptop", "params")),
+        ):
+            out = tmp_path / f"{space}.html"
+            assert main(["explore", "--space", space, "--out", str(out)]) == 0
+            browser.open(out, READY)
+            choose(browser, "device", pair[0 if space == "fast" else 1].partition("@")[2])
+            front = reference_front(space, pair)
+            y = browser.evaluate("document.getElementById('plot-front').data[0].y")
+            np.testing.assert_allclose(np.sort(y), np.sort(front.objectives[:, 0]), rtol=1e-7)
         assert browser.console == []
 
 

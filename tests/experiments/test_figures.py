@@ -10,7 +10,7 @@ import pytest
 from helpers import write_table
 
 from hwgpt_blackbox.blackboxes.loading import load
-from hwgpt_blackbox.domain.objectives import parse_objective
+from hwgpt_blackbox.domain.objectives import METRICS, parse_objective
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.experiments.figures import draw_front, front_table
 from hwgpt_blackbox.experiments.problems import Problem
@@ -63,7 +63,8 @@ def test_cloud_is_measured_where_a_table_is_at_hand(artifacts):
     objectives = write_table(artifacts / "hwgpt-s-tabular", "s", size=12)
     cloud = front_table(Problem.parse("s", OBJECTIVES), [])
     assert cloud["kind"].tolist() == ["measured"] * 12
-    energy = objectives[3, :, :, 0, 2].astype(float).mean(axis=1)  # rtx2080, energy
+    place = list(METRICS).index("energy")
+    energy = objectives[3, :, :, 0, place].astype(float).mean(axis=1)  # of rtx2080
     np.testing.assert_allclose(np.sort(cloud["energy@rtx2080"]), np.sort(energy), rtol=1e-6)
 
 

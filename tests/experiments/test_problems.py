@@ -10,8 +10,9 @@ from helpers import rewrite_manifest, write_random_surrogate
 
 import hwgpt_blackbox
 from hwgpt_blackbox.blackboxes.loading import load
+from hwgpt_blackbox.domain.objectives import DEFAULT_DEVICE
 from hwgpt_blackbox.errors import DataError, InputError
-from hwgpt_blackbox.experiments.problems import DEFAULT_DEVICE, Problem
+from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.storage.locations import EMBEDDED
 
 
@@ -95,6 +96,13 @@ def test_artifact_without_sound_bounds(artifacts, bounds):
         Problem.parse("s", ["perplexity", "flops"])
 
 
+def test_a_problem_of_error_needs_models_of_it(artifacts):
+    write_random_surrogate(artifacts / "hwgpt-s")
+    rewrite_manifest(artifacts / "hwgpt-s", bounds={"objectives": {"flops": [1.0, 2.0]}})
+    with pytest.raises(DataError, match="models of space s in use have no error: an earlier ver"):
+        Problem.parse("s", ["error", "flops"])
+
+
 # -- values ------------------------------------------------------------------------------------
 
 
@@ -102,6 +110,7 @@ def test_artifact_without_sound_bounds(artifacts, bounds):
     "objectives",
     [
         ("energy@a6000", "perplexity"),
+        ("error", "latency@rtx2080", "perplexity"),
         ("latency@a100", "params", "energy@cpu_amd_7513"),
         ("elapsed_time@h100", "flops"),
     ],

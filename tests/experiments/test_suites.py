@@ -143,7 +143,7 @@ def test_bad_experiment_files(tmp_path, text, message):
 def test_suites_of_the_paper():
     two = get_suite("paper-two-objectives-s").grids[0]
     assert len(two.problems()) == 2 * len(DEVICES)
-    assert len(two.runs()) == 26 * 4 * 5
+    assert len(two.runs()) == 26 * 8 * 5
     assert names(get_suite("paper-three-objectives-m").grids[0]) == [
         "m-perplexity-latency@rtx2080-energy@a6000"
     ]

@@ -163,6 +163,7 @@ WHOLE = [
     ("latency@cpu_xeon_gold", "perplexity"),
     ("latency@a100", "energy@P100"),
     ("perplexity", "params"),
+    ("error", "energy@rtx2080"),
     ("elapsed_time@h100", "memory_bfloat16"),
 ]
 

@@ -103,7 +103,7 @@ def test_a_password_in_an_address_is_not_printed(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("pull", "hwgpt-xl"), "is no name of an artifact"),
+        (("pull", "hwgpt-XL"), "is no name of an artifact"),
         (("pull", TABLE, "--offline"), "offline mode does not touch the network"),
         (("pull", "./nothing"), "is no folder on this machine"),
         (("push", TABLE, "./there"), "hwgpt-blackbox pull hwgpt-s-tabular --from REPOSITORY"),

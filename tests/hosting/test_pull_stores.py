@@ -268,7 +268,7 @@ def test_a_web_server(first: Path, tmp_path: Path) -> None:
         ("hf://datasets/me/mine/a", {"endpoint": "ftp://h"}, InputError, "is no http"),
         ("me/mine/../../x", {}, InputError, "is no address"),
         ("hwgpt-s/x y", {}, InputError, "is no address"),
-        ("hwgpt-xl", {}, InputError, "is no name of an artifact; known: hwgpt-s"),
+        ("hwgpt-XL", {}, InputError, "is no name of an artifact; known: hwgpt-s"),
         ("", {}, InputError, "neither a name nor an address"),
         ("./no/such/folder", {}, MissingArtifactError, "is no folder on this machine"),
         ("hwgpt-s", {"jobs": 0}, InputError, "jobs is 0"),

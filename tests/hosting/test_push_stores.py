@@ -165,7 +165,7 @@ def test_files_of_others_in_a_store_are_not_removed_unasked(first: Path, tmp_pat
     ("artifact", "url", "options", "error", "message"),
     [
         ("hwgpt-s-tabular", "memory://x", {}, MissingArtifactError, "hwgpt-blackbox convert"),
-        ("hwgpt-xl", "memory://x", {}, InputError, "is no artifact: .*known: hwgpt-s"),
+        ("hwgpt-XL", "memory://x", {}, InputError, "is no artifact: .*known: hwgpt-s"),
         ("./nothing", "memory://x", {}, InputError, "is no artifact: no folder with a manifest"),
         ("hwgpt-s", "nothing-here", {}, InputError, "is no address"),
         ("hwgpt-s", "memory://x", {"create": True}, InputError, "are for the hub"),

@@ -257,7 +257,7 @@ def test_removing_what_is_not_there(first: Path) -> None:
     digest = get(first / SURROGATE)
     with pytest.raises(MissingArtifactError, match=f"'abcdef0'.*here are: {digest[:16]}"):
         remove(SURROGATE, "abcdef0")
-    for name in ("../x", "hwgpt-s/..", "hwgpt-xl", ".", ""):
+    for name in ("../x", "hwgpt-s/..", "hwgpt-XL", ".", ""):
         with pytest.raises(InputError, match="is no name of an artifact"):
             remove(name)
     assert in_use() == [digest]

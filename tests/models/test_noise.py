@@ -8,6 +8,8 @@ from scipy import stats
 
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.models.noise import (
+    POSITION_LEVELS,
+    POSITIONS,
     SESSIONS,
     Dependence,
     QuantileTables,
@@ -192,3 +194,55 @@ def test_bad_repeats_name_the_value(bad):
     with pytest.raises(InputError) as error:
         check_repeat(bad)
     assert str(bad) in str(error.value)
+
+
+# -- positions of repeats in a session -----------------------------------------------------------
+
+
+def tables_by_position(columns: int = 3, groups: int = 2) -> QuantileTables:
+    """Quantile tables with positions: of the first column they do not matter."""
+    from helpers import position_tables
+
+    rng = np.random.default_rng(0)
+    positions = np.empty((groups, columns, POSITIONS, len(POSITION_LEVELS)))
+    positions[:, 0] = POSITION_LEVELS
+    for at in np.ndindex(groups, columns - 1):
+        drift = np.arange(POSITIONS) * rng.uniform(-0.2, 0.2)
+        ranks = rng.random((400, POSITIONS)) + drift
+        ranks = ranks.ravel().argsort().argsort().reshape(ranks.shape) / ranks.size
+        positions[at[0], at[1] + 1] = position_tables(ranks)[0, 0, 0]
+    quantiles = np.sort(rng.uniform(0.5, 2.0, (groups, columns, len(LEVELS))), axis=-1)
+    return QuantileTables(LEVELS, quantiles, streams_of(columns, 0.3), positions)
+
+
+def test_ratios_at_positions_are_bit_equal_single_and_batched():
+    tables = tables_by_position()
+    k = keys(200)
+    group = (np.arange(200) % 2).astype(np.intp)
+    for position in range(POSITIONS):
+        repeat = 5 + position * SESSIONS
+        u = uniforms(k, tables.streams, np.array([repeat], dtype=np.uint64))
+        u = tables.at_positions(group, u, np.array([position]))
+        batch = tables.ratios(group, u)
+        alone = [
+            tables.ratios_one(int(g), int(key), repeat, position)
+            for g, key in zip(group, k, strict=True)
+        ]
+        np.testing.assert_array_equal(batch, np.array(alone))
+
+
+def test_levels_at_positions_are_uniform_together_and_unchanged_without_an_effect():
+    tables = tables_by_position()
+    u = (np.arange(20_000) + 0.5)[:, None] / 20_000 * np.ones(3)
+    edges = np.tile(POSITION_LEVELS[:, None], 3)
+    group = np.zeros(len(u), dtype=np.intp)
+    found = np.stack([tables.at_positions(group, u, np.array([k])) for k in range(POSITIONS)])
+    np.testing.assert_array_equal(found[:, :, 0], np.tile(u[:, 0], (POSITIONS, 1)))
+    assert ((found >= 0) & (found <= 1)).all()
+    for column in (1, 2):
+        assert (np.diff(found[:, :, column], axis=1) >= 0).all()
+        assert stats.kstest(found[..., column].ravel(), "uniform").statistic < 2e-4
+        assert stats.kstest(found[0, :, column], "uniform").statistic > 0.02
+    for k in range(POSITIONS):
+        ends = tables.at_positions(group[: len(edges)], edges, np.array([k]))
+        assert (ends[[0, -1]] == edges[[0, -1]]).all()

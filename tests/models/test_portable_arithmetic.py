@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hwgpt_blackbox.models.portable_arithmetic import (
     exp,
     exp_one,
+    log,
     mix64,
     mix64_one,
     to_grid,
@@ -51,6 +52,20 @@ def test_exp_of_one_and_of_many_have_the_same_bits():
     np.testing.assert_array_equal(many[1::7], exp(x[1::7]))
     np.testing.assert_array_equal(x, before)
     np.testing.assert_allclose(many, np.exp(x), rtol=5e-16)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.floats(1e-300, 1e300) | st.floats(0.5, 2.0))
+def test_log_is_within_two_units_in_the_last_place(x):
+    (found,) = log(np.array([x])).tolist()
+    with localcontext() as context:
+        context.prec = 50
+        exact = Decimal(x).ln()
+        assert abs(Decimal(found) - exact) <= 2 * Decimal(math.ulp(float(exact)))
+
+
+def test_log_of_one_is_zero():
+    np.testing.assert_array_equal(log(np.ones(3)), np.zeros(3))
 
 
 @settings(max_examples=60, deadline=None)

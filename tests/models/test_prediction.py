@@ -34,7 +34,7 @@ def architectures(space: str, size: int, seed: int = 0) -> np.ndarray:
 
 
 def terms_by_hand(model: AdditiveModel, space: str, row: np.ndarray) -> list[float]:
-    """Intercept and effects of the active layers of one architecture."""
+    """Intercept and effects of the active layers of one architecture, and of pairs of them."""
 
     def at(array: np.ndarray, index: tuple[int, ...]) -> float:
         cut = tuple(i if n > 1 else 0 for i, n in zip(index, array.shape, strict=True))
@@ -44,10 +44,19 @@ def terms_by_hand(model: AdditiveModel, space: str, row: np.ndarray) -> list[flo
     group = (int(row[1]), int(row[0]), int(row[2]))
     mlp, heads = row[3 : 3 + layers], row[3 + layers :]
     depth = SPACES[space].num_layers[row[0]]
-    return [at(model.intercept, group)] + [
-        at(part, (*group, i, int(mlp[i]), int(heads[i])))
-        for part in (model.effect, *model.corrections)
-        for i in range(depth)
+    code = [3 * int(m) + int(h) for m, h in zip(mlp, heads, strict=True)]
+    return [
+        at(model.intercept, group),
+        *(
+            at(part, (*group, i, int(mlp[i]), int(heads[i])))
+            for part in (model.effect, *model.corrections)
+            for i in range(depth)
+        ),
+        *(
+            at(part, (*group, i, code[i - apart], code[i]))
+            for apart, part in enumerate(model.neighbours, start=1)
+            for i in range(apart, depth)
+        ),
     ]
 
 

@@ -10,8 +10,8 @@ from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError
-from hwgpt_blackbox.models.noise import mean_ratio
-from hwgpt_blackbox.models.surrogate import PAIRS, AdditiveModel, Surrogate, modelled_targets
+from hwgpt_blackbox.models.noise import POSITION_LEVELS, mean_ratio
+from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate, modelled_targets
 from hwgpt_blackbox.storage.locations import EMBEDDED
 from hwgpt_blackbox.storage.surrogates import read_surrogate
 
@@ -30,14 +30,19 @@ def test_written_and_read_artifacts_are_the_same(tmp_path):
     assert read.space is SPACES["m"]
     np.testing.assert_array_equal(read.levels, written.levels)
     assert list(read.models) == list(written.models)
+    assert "error" in read.measured.metrics
     for target, model in written.models.items():
         again = read.models[target]
+        assert (again.positions is None) == (model.positions is None)
+        if model.positions is not None:
+            np.testing.assert_array_equal(again.positions, model.positions)
         assert again.link == model.link
         np.testing.assert_array_equal(again.intercept, model.intercept)
         np.testing.assert_array_equal(again.effect, model.effect)
         assert len(again.corrections) == len(model.corrections)
-        for one, two in zip(again.corrections, model.corrections, strict=True):
-            np.testing.assert_array_equal(one, two)
+        for parts in ("corrections", "neighbours"):
+            for one, two in zip(getattr(again, parts), getattr(model, parts), strict=True):
+                np.testing.assert_array_equal(one, two)
         assert (again.ratio is None) == (model.ratio is None)
         if model.ratio is not None:
             np.testing.assert_array_equal(again.ratio, model.ratio)
@@ -49,7 +54,7 @@ def test_terms_of_every_shape_are_those_of_the_full_one():
     for target, model in surrogate.models.items():
         start, layer = surrogate.terms(target)
         assert start.shape == (18,)
-        assert layer.shape == (18, 12, PAIRS)
+        assert layer.shape == (18, 12, 10)
         assert (layer[:, :, -1] == 0).all()  # an inactive layer adds nothing
         parts = (model.effect, *model.corrections)
         effect = sum(np.broadcast_to(part, (*group, 12, 3, 3)) for part in parts)
@@ -77,10 +82,12 @@ def extreme_sums(surrogate: Surrogate, target: str) -> tuple[float, float]:
 
 @measured_spaces
 def test_every_architecture_has_positive_finite_values_and_draws(space):
-    # Exact over the whole space, because the models are additive: no draw at or below zero, ever.
+    # Exact over the whole space, because the models are sums: no draw at or below zero, ever.
     surrogate = embedded(space)
     for target, model in surrogate.models.items():
-        low, high = extreme_sums(surrogate, target)
+        low, high = model.sum_range(surrogate.space)
+        if not model.neighbours:
+            assert (low, high) == extreme_sums(surrogate, target)
         if model.link == "log":
             assert -100 < low < high < 100, target
         else:
@@ -131,9 +138,17 @@ def replace_arrays(folder, **changes) -> None:
 
 
 A100 = "latency@a100"
+EVEN = np.tile(POSITION_LEVELS, (1, 1, 1, 10, 1))
 BAD_ARRAYS = {
     "missing levels": ({"levels": None}, "levels"),
     "missing model": ({f"{A100}/effect": None}, f"{A100}/effect"),
+    "nine positions": ({f"{A100}/positions": EVEN[..., :9, :]}, "positions"),
+    "fewer levels of positions": ({f"{A100}/positions": EVEN[..., 1:]}, "positions"),
+    "positions that descend": ({f"{A100}/positions": EVEN[..., ::-1]}, "no distributions"),
+    "positions to less than 1": ({f"{A100}/positions": EVEN * 0.9}, "no distributions"),
+    "positions not uniform together": ({f"{A100}/positions": EVEN**2}, "not uniform together"),
+    "positions that are no numbers": ({f"{A100}/positions": EVEN * np.nan}, "positions"),
+    "error without its effect": ({"error/effect": None}, "error/effect"),
     "missing ratio": ({f"{A100}/ratio": None}, f"{A100}/ratio"),
     "descending levels": ({"levels": np.array([0, 0.5, 0.4, 0.6, 1.0])}, "levels"),
     "levels to less than 1": ({"levels": np.array([0, 0.2, 0.4, 0.6, 0.9])}, "levels"),
@@ -147,6 +162,14 @@ BAD_ARRAYS = {
     "effect with an axis more": ({f"{A100}/effect": np.ones((1,) * 7)}, "effect of"),
     "ratio at zero": ({f"{A100}/ratio": np.array([0, 1, 2, 3, 4.0]).reshape(1, 1, 1, 5)}, "ratio"),
     "ratio descends": ({f"{A100}/ratio": np.array([5, 4, 3, 2, 1.0]).reshape(1, 1, 1, 5)}, "ratio"),
+    "neighbours of other codes": (
+        {"perplexity/neighbours1": np.ones((1, 1, 1, 12, 9, 3))},
+        "neighbours1",
+    ),
+    "neighbours of overflowing sums": (
+        {"perplexity/neighbours2": np.full((1, 1, 1, 1, 1, 1), 1e308)},
+        "not positive and finite",
+    ),
     "nan": ({f"{A100}/intercept": np.full((1, 1, 1), np.nan)}, "not finite"),
     "infinite": ({f"{A100}/effect": np.full((1, 1, 1, 1, 1, 1), np.inf)}, "not finite"),
     "complex": ({f"{A100}/intercept": np.ones((1, 1, 1), complex)}, "dtype '<c16'"),

@@ -26,15 +26,6 @@ TINY = ModelConfig(
 )
 
 
-@pytest.fixture(autouse=True)
-def deterministic():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("space", SPACES)
 def test_counted_parameters_equal_the_formula(space: str):
     encoding = Encoding(SPACES[space])
@@ -124,10 +115,10 @@ def test_positions_are_relative():
     model = build_model(config)
     attention = model.layers[0].attention
     x = torch.randn(1, 6, 24)
-    from hwgpt_blackbox.network.gpt import _rotation, _turn
+    from hwgpt_blackbox.network.gpt import _turn, rotation
 
-    parts = attention.inputs(x).view(1, 6, 3, 2, -1).permute(2, 0, 3, 1, 4)
-    cosine, sine = _rotation(config, 12, x)
+    parts = attention.inputs(x).view(1, 6, 2, 3, -1).permute(3, 0, 2, 1, 4)
+    cosine, sine = rotation(config, 12, x)
     scores = []
     for start in (0, 5):
         angles = cosine[start : start + 6], sine[start : start + 6]

@@ -60,7 +60,6 @@ def test_better_than_random_search(method: str, trials: int, simulate: Any) -> N
 
 @pytest.mark.parametrize("method", ["RSBO", "EHVI"])
 def test_penalties_blind_nobody(method: str, simulate: Any) -> None:
-    pytest.importorskip("botorch")
     calls = itertools.count()
 
     def penalised(config: dict[str, int]) -> dict[str, float]:

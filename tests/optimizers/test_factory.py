@@ -70,6 +70,45 @@ def test_missing_dependency_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> 
         make_scheduler("NSGA2", {}, ["a", "b"], random_seed=0)
 
 
+WITHOUT_TORCH = """
+import importlib.abc, sys
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "botorch", "gpytorch", "scipy"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+from syne_tune.config_space import choice
+from hwgpt_blackbox.optimizers import make_scheduler
+space = {f"width_{i}": choice([1, 2, 3]) for i in range(5)}
+for name in ("RSBO", "LSBO", "EHVI"):
+    for objectives in (2, 3):
+        metrics = list("abc"[:objectives])
+        search = make_scheduler(name, space, metrics, random_seed=0, initial=3).searcher
+        for trial in range(6):
+            config = search.suggest()
+            total = sum(config.values())
+            search.on_trial_complete(trial, config, [total, -total, config["width_0"]][:objectives])
+print(sorted({"torch", "scipy"} & set(sys.modules)))
+"""
+
+
+def test_models_of_layers_need_neither_torch_nor_scipy() -> None:
+    command = [sys.executable, "-c", WITHOUT_TORCH]
+    out = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("space", "kernel"), [(SPACE, "plain"), ({"x": choice([1, 2])}, "auto")])
+def test_the_plain_kernel_names_its_extra(
+    space: Any, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'hwgpt-blackbox\[bayesian\]'"):
+        make_scheduler("EHVI", space, ["a", "b"], random_seed=0, kernel=kernel)
+
+
 def test_a_broken_module_of_ours_is_not_blamed_on_an_extra() -> None:
     with pytest.raises(ModuleNotFoundError, match="_absent") as caught:
         Method("hwgpt_blackbox.optimizers._absent:X", extra="bayesian").load()
@@ -79,7 +118,7 @@ def test_a_broken_module_of_ours_is_not_blamed_on_an_extra() -> None:
 def test_importing_the_methods_imports_neither_torch_nor_pymoo() -> None:
     code = (
         "import sys, hwgpt_blackbox.optimizers as o\n"
-        "o.RS, o.RE, o.LS, o.MOASHA\n"
+        "o.RS, o.RE, o.LS, o.MOASHA, o.RSBO, o.LSBO, o.EHVI\n"
         "print([m for m in ('torch', 'botorch', 'pymoo') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -90,7 +129,7 @@ def test_importing_the_methods_imports_neither_torch_nor_pymoo() -> None:
 def test_the_table_says_which_methods_denoise(name: str) -> None:
     """Reports name methods by it."""
     if METHODS[name].extra is not None:
-        pytest.importorskip({"optimizers": "pymoo", "bayesian": "botorch"}[METHODS[name].extra])
+        pytest.importorskip("pymoo")
     default = inspect.signature(DenoisingSearcher).parameters["denoise"].default
     found = issubclass(METHODS[name].load(), DenoisingSearcher) and default
     assert METHODS[name].denoises == found

@@ -138,11 +138,11 @@ def test_wide_ranges_cost_nothing(method: str, name: str, simulate: Any) -> None
         first, second = config.values() if len(config) == 2 else (config["x_0"], config["y"])
         return {"a": float(first + second), "b": -float(first)}
 
-    make_scheduler(method, {"x": uniform(0, 1)}, ["a", "b"], random_seed=0)  # imports
+    options = {"random_seed": 0, **SHORT_OPTIONS.get(method, {})}
+    small = make_scheduler(method, {"x": uniform(0, 1)}, ["a", "b"], **options)
+    simulate(small, lambda config: {"a": config["x"], "b": -config["x"]}, 2).run(8)  # imports
     tracemalloc.start()  # what walks over a range of 10^9 values holds them, or never ends
-    scheduler = make_scheduler(
-        method, space, ["a", "b"], random_seed=0, **SHORT_OPTIONS.get(method, {})
-    )
+    scheduler = make_scheduler(method, space, ["a", "b"], **options)
     trials = 8 if method == "EHVI" else 40
     try:
         run = simulate(scheduler, metrics, 2).run(trials)

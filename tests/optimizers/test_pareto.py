@@ -9,6 +9,7 @@ from hwgpt_blackbox.optimizers._pareto import (
     ParetoFront,
     RankedFronts,
     crowding_distances,
+    front_rows,
     nondominated_ranks,
     rank_and_crowding,
 )
@@ -76,3 +77,14 @@ def test_crowding_of_a_line_by_hand_with_finite_ends() -> None:
     distances = crowding_distances(line, finite_ends=True)
     assert distances.tolist() == [0.75, 0.75, 0.625, 0.5]
     assert crowding_distances(line[:2], finite_ends=True).tolist() == [np.inf, np.inf]
+
+
+def test_rows_of_the_front_are_those_of_rank_0() -> None:
+    rng = np.random.default_rng(0)
+    for objectives in (2, 3):
+        values = rng.integers(0, 12, (200, objectives)).astype(float)  # many are equal
+        before = values.copy()
+        expected = np.flatnonzero(nondominated_ranks(values) == 0)
+        np.testing.assert_array_equal(front_rows(values), expected)
+        np.testing.assert_array_equal(values, before)
+    assert len(front_rows(np.empty((0, 2)))) == 0

@@ -30,8 +30,9 @@ targets = ["metric_perplexity", "metric_energy"]
 space, hook = blackbox.configuration_space, blackbox.canonical_form
 from syne_tune.backend.trial_status import Trial
 from datetime import datetime
-searches = [("EHVI", 18, {"kernel": "plain"}), ("EHVI", 18, {"kernel": "additive"})]
-searches += [(name, 250, {}) for name in ("RE", "NSGA2", "LS")]  # which denoise by a regression
+searches = [("EHVI", 18, {"kernel": "plain"})]
+searches += [(name, 50, {"kernel": "additive"}) for name in ("RSBO", "LSBO", "EHVI")]
+searches += [(name, 400, {}) for name in ("RE", "NSGA2", "LS")]  # which denoise by a regression
 for name, trials, options in searches:
     search = make_scheduler(name, space, targets, random_seed=0, canonical_form=hook, **options)
     for number in range(trials):
@@ -80,5 +81,5 @@ def test_another_processor_suggests_the_same():
     ]
     here, there = ([json.loads(line) for line in run.communicate()[0].splitlines()] for run in runs)
     assert all(run.returncode == 0 for run in runs)
-    assert len(here) == 2 * 18 + 3 * 250
+    assert len(here) == 18 + 3 * 50 + 3 * 400
     assert here == there

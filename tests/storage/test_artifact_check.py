@@ -17,7 +17,7 @@ from hwgpt_blackbox.domain.spaces import SPACES
 from hwgpt_blackbox.errors import DataError, InputError, MissingArtifactError
 from hwgpt_blackbox.storage.artifact_check import check_artifact, locate
 from hwgpt_blackbox.storage.locations import EMBEDDED
-from hwgpt_blackbox.storage.measured_table import HYPERPARAMETERS, OBJECTIVES, SIDE
+from hwgpt_blackbox.storage.measured_table import HYPERPARAMETERS, OBJECTIVE_NAMES, OBJECTIVES, SIDE
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_name_comes_before_a_folder(artifact: Path, monkeypatch: pytest.Monkey
 
 
 def test_what_is_no_artifact(tmp_path: Path) -> None:
-    for wrong in ("hwgpt-xl", str(tmp_path)):
+    for wrong in ("hwgpt-XL", str(tmp_path)):
         with pytest.raises(InputError, match=f"{wrong}.*hwgpt-s"):
             locate(wrong)
     with pytest.raises(InputError, match="did you mean 'hwgpt-m'"):
@@ -97,7 +97,7 @@ def table(tmp_path: Path) -> Path:
 def one_value(value: float) -> Callable[[Path], Any]:
     def change(folder: Path) -> None:
         values = np.load(folder / OBJECTIVES)
-        values[5, 3, 2, 0, 1] = value
+        values[5, 3, 2, 0, OBJECTIVE_NAMES.index("metric_latency")] = value
         np.save(folder / OBJECTIVES, values)
 
     return change

@@ -15,6 +15,7 @@ from hwgpt_blackbox.storage.artifact_kinds import (
     CARD_KINDS,
     KINDS,
     artifact_name,
+    blackbox_of,
     kind_of,
 )
 from hwgpt_blackbox.storage.locations import find
@@ -40,6 +41,32 @@ def test_a_name_tells_space_and_kind(space: str, name: str, kind: str) -> None:
     assert space in row.load
 
 
+@pytest.mark.parametrize("space", ["mine", "s-wide", "a_b-2"])
+@pytest.mark.parametrize(("name", "kind"), NAMES.items())
+def test_a_space_of_ones_own_has_the_kinds_that_measurements_make(
+    space: str, name: str, kind: str
+) -> None:
+    row = kind_of(name.format(space=space))
+    if name.endswith(("published", "autogluon")):
+        assert row is None
+        return
+    assert row is not None
+    assert (row.name, row.space, row.kind) == (name.format(space=space), space, kind)
+    assert "rtx2080" not in row.load
+    assert "{" not in row.convert + row.load
+    assert space in row.load
+
+
+def test_names_of_blackboxes_are_parsed() -> None:
+    for name, row in BLACKBOXES.items():
+        assert blackbox_of(name) == row
+    repeats = blackbox_of("hwgpt-mine-repeats")
+    assert repeats is not None
+    assert (repeats.space, repeats.artifact, repeats.fidelity) == ("mine", "hwgpt-mine", "repeats")
+    for name in ("mine", "hwgpt-", "hwgpt-Mine", "hwgpt-mine-device-x", "hwgpt-s-published"):
+        assert blackbox_of(name) is None
+
+
 def test_every_row_has_a_name_of_its_own() -> None:
     assert len({row.name for row in KINDS}) == len(KINDS) == len(NAMES)
     assert {row.artifact for row in BLACKBOXES.values()} == {
@@ -54,8 +81,11 @@ def test_every_row_has_a_name_of_its_own() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "hwgpt-xl",
-        "hwgpt-s-wide",
+        "hwgpt-XL",
+        "hwgpt-s-wide-published",
+        "hwgpt-mine-autogluon",
+        "hwgpt-mine-device-x-device-y",
+        "hwgpt-" + "x" * 41,
         "hwgpt-s-repeats",
         "hwgpt-s\n",
         "hwgpt-s-device-",

@@ -38,9 +38,6 @@ where a sum extrapolates as the network runs, layer after layer, and a product d
 WINSOR_REPEATS, WINSOR_ARCHITECTURES = 8.0, 2.5
 """Robust deviations beyond which repeats, and architectures, are pulled in by robust designs."""
 
-CELLS = 6
-"""(embed_dim, bias) cells of a space."""
-
 MIN_CELL = 8
 """Architectures that a cell needs."""
 
@@ -98,7 +95,7 @@ class Regression:
         :param least: how many it needs
         :raises DataError: names the cell
         """
-        counts = np.bincount(self.cell, minlength=CELLS)
+        counts = np.bincount(self.cell, minlength=self.sample.cells)
         if counts.min() < least:
             e, b = divmod(int(counts.argmin()), 2)
             raise DataError(
@@ -155,7 +152,7 @@ class ExpectedValueFit:
     :param design: how it was estimated
     :param penalties: per embed_dim and feature
     :param weights: per embed_dim and feature
-    :param log_scale: log of the factor that restores the mean, per cell, shape (6,)
+    :param log_scale: log of the factor that restores the mean, per cell, shape (cells,)
     :param drift: the kind of drift that was removed
     """
 
@@ -172,7 +169,7 @@ class ExpectedValueFit:
         return np.asarray(values * np.exp(self.log_scale[regression.cell]))
 
     def scaled(self, factor: Array) -> ExpectedValueFit:
-        """The fit with its values multiplied by a factor per cell, shape (6,), positive."""
+        """The fit with its values multiplied by a factor per cell, shape (cells,), positive."""
         return replace(self, log_scale=self.log_scale + np.log(factor))
 
 
@@ -232,7 +229,9 @@ def fit_design(
         target = np.log(values) - drift if logarithmic else values * np.exp(-drift)
         if design.robust:
             target = sums + _pulled_in(target - sums, regression.cell)
-    fit = ExpectedValueFit(design, penalties, weights, np.zeros(CELLS), kind or Drift())
+    fit = ExpectedValueFit(
+        design, penalties, weights, np.zeros(regression.sample.cells), kind or Drift()
+    )
     scale = _restoring_scale(mean / fit.predict(regression), regression.cell)
     return ExpectedValueFit(design, penalties, weights, np.log(scale), fit.drift)
 
@@ -249,14 +248,16 @@ def _pulled_in(residuals: Array, cell: NDArray[np.intp]) -> Array:
 
 
 def _restoring_scale(ratio: Array, cell: NDArray[np.intp], level: float = 0.99) -> Array:
-    """Mean ratio of measured to predicted per cell, shape (6,).
+    """Mean ratio of measured to predicted per cell, shape (cells,).
 
     What exceeds the cell's quantile at ``level`` is rare: its excess is pooled over the cells, so
     that one outlier does not move one cell.
     """
-    cut = np.array([np.quantile(ratio[cell == c], level) for c in range(CELLS)])
+    cut = np.array([np.quantile(ratio[cell == c], level) for c in range(int(cell.max()) + 1)])
     excess = np.maximum(ratio / cut[cell] - 1.0, 0.0).mean()
-    body = np.array([np.minimum(ratio[cell == c], cut[c]).mean() for c in range(CELLS)])
+    body = np.array(
+        [np.minimum(ratio[cell == c], cut[c]).mean() for c in range(int(cell.max()) + 1)]
+    )
     return np.asarray(body + cut * excess)
 
 
@@ -265,8 +266,8 @@ class Choice:
     """The chosen model of one target.
 
     :param fit: fitted on all architectures
-    :param scores: cross-validated log RMSE + log MAE by design; infinite: not positive, or
-        predictions that are no numbers
+    :param scores: cross-validated log RMSE + log MAE by design; infinite: not positive on the
+        space or out of fold, or predictions that are no numbers
     :param out_of_fold: predictions of each architecture without its own fold, shape (n,)
     """
 
@@ -310,7 +311,8 @@ def choose_design(
             score = float(
                 np.log(np.sqrt((error**2).mean()) + 1e-300) + np.log(np.abs(error).mean() + 1e-300)
             )
-            score = score if np.isfinite(score) else np.inf  # NaN is not above anything
+            # NaN is not above anything; and ratios to what is negative are no noise.
+            score = score if np.isfinite(score) and (out > 0.0).all() else np.inf
         scores[str(design)] = score
         margin = SIMPLE_MARGIN * design.drift + LOG_MARGIN * (design.link == "log")
         candidates.append((score + margin, fit, out))

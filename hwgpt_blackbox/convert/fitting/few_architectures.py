@@ -7,15 +7,18 @@ the features, in their order of importance, are used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.convert.fitting.expected_value import (
+    DESIGNS,
     MIN_CELL,
     Choice,
     ExpectedValueFit,
+    FitDesign,
     Regression,
     choose_design,
     make_folds,
@@ -74,7 +77,12 @@ def block_counts(regression: Regression) -> list[int]:
 
 
 def fit_few(
-    sample: Architectures, repeats: Array, levels: Array, *, least: int = MIN_CELL
+    sample: Architectures,
+    repeats: Array,
+    levels: Array,
+    *,
+    least: int = MIN_CELL,
+    designs: Sequence[FitDesign] = DESIGNS,
 ) -> tuple[AdditiveModel, Choice, int]:
     """Model of one noisy metric, how it was chosen, and the number of features per embed_dim.
 
@@ -82,6 +90,7 @@ def fit_few(
     :param repeats: measurements, shape (n, r), positive
     :param levels: levels of the noise tables
     :param least: architectures that an (embed_dim, bias) cell needs
+    :param designs: to choose from
     :raises DataError: an (embed_dim, bias) cell has too few architectures
     """
     order, space = np.arange(len(sample)), sample.space
@@ -96,7 +105,7 @@ def fit_few(
 
         with np.errstate(invalid="ignore"):  # of fits that are negative somewhere: not chosen
             folds = make_folds(regression, by_cell=True)
-            choice = choose_design(regression, repeats, folds, positive)
+            choice = choose_design(regression, repeats, folds, positive, designs)
         found.append((choice.score, regression, choice))
     _, regression, choice = min(found, key=lambda row: row[0])
     fitted = choice.fit.predict(regression)

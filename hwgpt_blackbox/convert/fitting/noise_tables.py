@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.fitting.expected_value import CELLS, Fold
+from hwgpt_blackbox.convert.fitting.expected_value import Fold
 from hwgpt_blackbox.convert.fitting.features import Array
 from hwgpt_blackbox.models.noise import mean_ratio
 
@@ -70,10 +70,9 @@ def align_folds(
     """
     out = out_of_fold.copy()
     for fold in folds:
-        for c in range(CELLS):
+        for c in np.unique(cell[fold.own_rows]):
             rows = fold.own_rows[cell[fold.own_rows] == c]
-            if len(rows):
-                out[rows] *= np.median(fitted[rows] / out_of_fold[rows])
+            out[rows] *= np.median(fitted[rows] / out_of_fold[rows])
     return out
 
 
@@ -90,7 +89,7 @@ def supported_sizes(ratio: Array, architectures: int) -> Array:
 
 
 def outlier_rates(far: NDArray[np.bool_], cell: NDArray[np.intp], weights: Array) -> Array:
-    """Share of measurements that are outliers, per cell, shape (6,).
+    """Share of measurements that are outliers, per cell, shape (cells,).
 
     A cell's own share and that of all cells, mixed by how much of the cells' differences is more
     than chance (a method of moments). An architecture counts once: its outliers come together.
@@ -99,11 +98,11 @@ def outlier_rates(far: NDArray[np.bool_], cell: NDArray[np.intp], weights: Array
     :param cell: shape (n,)
     :param weights: shape (n,)
     """
-    total = np.bincount(cell, weights, minlength=CELLS)
-    hit = np.bincount(cell, weights * far.mean(axis=1), minlength=CELLS)
+    total = np.bincount(cell, weights)
+    hit = np.bincount(cell, weights * far.mean(axis=1))
     own, pooled = hit / total, float(hit.sum() / total.sum())
-    counts = np.bincount(cell, minlength=CELLS)
-    share = np.bincount(cell, far.any(axis=1), minlength=CELLS) / counts
+    counts = np.bincount(cell)
+    share = np.bincount(cell, far.any(axis=1)) / counts
     middle = float(far.any(axis=1).mean())
     chance = middle * (1.0 - middle) / float(counts.mean())
     real = max(0.0, float(share.var(ddof=1)) - chance)
@@ -117,9 +116,9 @@ def quantile_tables(ratio: Array, cell: NDArray[np.intp], weights: Array, levels
     :param ratio: measurements over expected values, shape (n, r)
     :param cell: shape (n,); every cell has members
     :param weights: shape (n,)
-    :return: shape (6, levels), ascending
+    :return: shape (cells, levels), ascending
     """
-    members = [cell == c for c in range(CELLS)]
+    members = [cell == c for c in range(int(cell.max()) + 1)]
     each = np.repeat(weights[:, None], ratio.shape[1], axis=1)
     fewest = min(int(own.sum()) for own in members) * ratio.shape[1]
     tail = min(TAIL_COUNT / fewest, MAX_TAIL)
@@ -130,7 +129,7 @@ def quantile_tables(ratio: Array, cell: NDArray[np.intp], weights: Array, levels
     sides = [ratio < first.min(), ratio > last.max()]
     rates = [outlier_rates(far, cell, weights) for far in sides]
     near = ~(sides[0] | sides[1])
-    out = np.empty((CELLS, len(levels)))
+    out = np.empty((len(members), len(levels)))
     for c, own in enumerate(members):
         parts = [near & own[:, None], *sides]
         shares = [1.0 - rates[0][c] - rates[1][c], rates[0][c], rates[1][c]]
@@ -146,7 +145,7 @@ def quantile_tables(ratio: Array, cell: NDArray[np.intp], weights: Array, levels
 def with_unit_mean(tables: Array, levels: Array) -> Array:
     """Tables divided by their mean, and rounded to single precision.
 
-    :param tables: shape (6, levels), positive and ascending
+    :param tables: shape (cells, levels), positive and ascending
     """
     out = tables / mean_ratio(levels, tables)[:, None]
     return out.astype(np.float32).astype(np.float64)
@@ -167,10 +166,11 @@ def fit_ratios(
     :param cell: (embed_dim, bias) cell, shape (n,)
     :param order: positions while profiling, shape (n,)
     :param length: number of positions
-    :return: tables, shape (3, 1, 2, levels): positive, ascending, mean 1, single precision values;
-        and the factor per cell by which expected values are to be multiplied, shape (6,), near 1
+    :return: tables, shape (embed_dims, 1, 2, levels): positive, ascending, mean 1, single
+        precision values; and the factor per cell by which expected values are to be multiplied,
+        shape (cells,), near 1
     """
     weights = time_weights(order, length)
     tables = quantile_tables(repeats / expected[:, None], cell, weights, levels)
-    unit = with_unit_mean(tables, levels).reshape(CELLS // 2, 1, 2, len(levels))
+    unit = with_unit_mean(tables, levels).reshape(-1, 1, 2, len(levels))
     return unit, mean_ratio(levels, tables)

@@ -14,9 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.fitting.additive_tables import additive_model, on_grid
+from hwgpt_blackbox.convert.fitting.additive_tables import (
+    additive_model,
+    neighbour_table,
+    on_grid,
+)
 from hwgpt_blackbox.convert.fitting.expected_value import (
     DESIGNS,
+    FOLD_SEED,
+    FOLDS,
     Choice,
     ExpectedValueFit,
     FitDesign,
@@ -28,26 +34,38 @@ from hwgpt_blackbox.convert.fitting.expected_value import (
 from hwgpt_blackbox.convert.fitting.features import (
     Architectures,
     Array,
-    FeatureFunction,
+    Features,
     hardware_features,
+    joined,
+    neighbour_features,
     pair_counts,
     perplexity_features,
 )
 from hwgpt_blackbox.convert.fitting.noise_tables import align_folds, fit_ratios, quantile_levels
 from hwgpt_blackbox.convert.fitting.repeat_dependence import with_dependence
+from hwgpt_blackbox.convert.fitting.repeat_positions import with_positions
 from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.measurements import Measurements
-from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
-from hwgpt_blackbox.domain.objectives import METRICS
+from hwgpt_blackbox.domain.objectives import METRICS, dataset_columns
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.fronts import standard_problems
 from hwgpt_blackbox.models.evidence import empirical_bayes, ridge
 from hwgpt_blackbox.models.ideal_and_nadir import bounds
-from hwgpt_blackbox.models.surrogate import LEVELS, AdditiveModel, Surrogate, array_key
+from hwgpt_blackbox.models.surrogate import (
+    ERROR,
+    LEVELS,
+    MAX_APART,
+    AdditiveModel,
+    Surrogate,
+    array_key,
+    may_look_back,
+)
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.manifest import write_manifest
+from hwgpt_blackbox.storage.spaces import space_entry
 from hwgpt_blackbox.storage.surrogates import ARRAYS
 
 Published = Callable[[IntMatrix], NDArray[np.float64]]
@@ -60,6 +78,15 @@ ENOUGH_PERPLEXITIES = 2_000
 
 MIN_PERPLEXITIES = 20
 """Perplexities that an embed_dim needs."""
+
+PAIR_MARGIN = 0.01
+"""Pairs of layers one layer farther apart must lower log RMSE + log MAE by more than this."""
+
+FEATURES_PER_ARCHITECTURE = 2
+"""Effects of pairs are not tried with more features than this times an embed_dim's perplexities."""
+
+MANY_PERPLEXITIES = 1_000
+"""Perplexities of an embed_dim from which on cross-validation uses one fold."""
 
 MEMORIES = ("memory_float16", "memory_bfloat16")
 
@@ -74,53 +101,88 @@ def fit_least_squares(sample: Architectures, values: Array) -> AdditiveModel:
     space = sample.space
     counts = np.column_stack([np.ones(len(sample)), pair_counts(sample)])
     intercept = np.zeros((len(space.embed_dims), 1, 2))
-    effect = np.zeros((len(space.embed_dims), 1, 2, 1, 3, 3))
+    pairs = len(space.mlp_ratios), len(space.num_heads)
+    effect = np.zeros((len(space.embed_dims), 1, 2, 1, *pairs))
     for e in range(len(space.embed_dims)):
         for b in (0, 1):
             rows = (sample.embed == e) & (sample.bias == b)
             solution = np.linalg.lstsq(counts[rows], values[rows], rcond=None)[0]
             intercept[e, 0, b] = solution[0]
-            effect[e, 0, b, 0] = solution[1:].reshape(3, 3)
+            effect[e, 0, b, 0] = solution[1:].reshape(pairs)
     return on_grid(AdditiveModel("identity", intercept, effect, None), space)
 
 
 def fit_perplexity(sample: Architectures, values: Array) -> AdditiveModel:
     """Log-additive model for each embed_dim, every block of effects shrunk by its own penalty.
 
+    Cross-validation decides whether there are effects of pairs of layers, and how far apart.
+
     :param values: shape (n,), positive
     :raises DataError: an embed_dim has too few architectures
     """
-    weights = perplexity_weights(sample, values, perplexity_features)
-    return additive_model(sample.space, perplexity_features, weights, "log")
-
-
-def perplexity_weights(
-    sample: Architectures, values: Array, features: FeatureFunction
-) -> list[Array]:
-    """Weights of features of log-perplexity, for each embed_dim.
-
-    :param values: shape (n,), positive
-    :param features: see :mod:`hwgpt_blackbox.convert.fitting.features`
-    :raises DataError: an embed_dim has too few architectures
-    """
-    weights = []
-    for e, embed_dim in enumerate(sample.space.embed_dims):
-        rows = np.flatnonzero(sample.embed == e)
+    space = sample.space
+    members = [np.flatnonzero(sample.embed == e) for e in range(len(space.embed_dims))]
+    for embed_dim, rows in zip(space.embed_dims, members, strict=True):
         if len(rows) < MIN_PERPLEXITIES:
             raise DataError(
                 f"only {len(rows)} perplexities with embed_dim {embed_dim}; a fit needs "
                 f"{MIN_PERPLEXITIES}: measure more"
             )
-        found = features(sample.inputs(rows))
-        x, y = found.values, np.log(values[rows])
-        middle = float(y.mean())
-        gram, moment = x.T @ x, x.T @ (y - middle)
-        square = float(((y - middle) ** 2).sum())
-        penalty = empirical_bayes(gram, moment, square, len(rows), found.block, iterations=60)
-        solution = ridge(gram, moment, penalty)
-        solution[0] += middle
-        weights.append(solution)
+    orders = [0, *(k for k in range(1, MAX_APART + 1) if may_look_back(space, k))]
+    scores = [_score(sample, values, members, k) + PAIR_MARGIN * k for k in orders]
+    best = orders[int(np.argmin(scores))]
+    weights = []
+    for rows in members:
+        parts = _features(sample, rows, best)
+        ends = np.cumsum([part.values.shape[1] for part in parts])[:-1]
+        weights.append(np.split(_learned(joined(parts), values[rows]), ends))
+    own, *pairs = zip(*weights, strict=True)
+    model = additive_model(space, perplexity_features, own, "log")
+    tables = [neighbour_table(space, k, w) for k, w in enumerate(pairs, start=1)]
+    return on_grid(replace(model, neighbours=tuple(tables)), space)
+
+
+def _features(sample: Architectures, rows: NDArray[np.intp], order: int) -> list[Features]:
+    """Features of layers, then of pairs of layers 1, 2, ... apart."""
+    inputs = sample.inputs(rows)
+    pairs = [neighbour_features(inputs, apart) for apart in range(1, order + 1)]
+    return [perplexity_features(inputs), *pairs]
+
+
+def _learned(features: Features, values: Array) -> Array:
+    """Weights of features of the log of values, shape (p,)."""
+    x, y = features.values, np.log(values)
+    middle = float(y.mean())
+    gram, moment = x.T @ x, x.T @ (y - middle)
+    square = float(((y - middle) ** 2).sum())
+    penalty = empirical_bayes(gram, moment, square, len(y), features.block, iterations=60)
+    weights = ridge(gram, moment, penalty)
+    weights[0] += middle
     return weights
+
+
+def _score(
+    sample: Architectures, values: Array, members: Sequence[NDArray[np.intp]], order: int
+) -> float:
+    """Log RMSE + log MAE on architectures that a fit has not seen; infinite: too few to try it.
+
+    Where there are many architectures, one fold is enough.
+
+    :param members: rows of each embed_dim
+    """
+    errors = []
+    for rows in members:
+        features = joined(_features(sample, rows, order))
+        if order and features.values.shape[1] > FEATURES_PER_ARCHITECTURE * len(rows):
+            return np.inf
+        part = np.random.default_rng(FOLD_SEED).permutation(len(rows)) % FOLDS
+        for k in range(FOLDS if len(rows) < MANY_PERPLEXITIES else 1):
+            rest = replace(features, values=features.values[part != k])
+            weights = _learned(rest, values[rows[part != k]])
+            own = part == k
+            errors.append(np.exp(features.values[own] @ weights) - values[rows[own]])
+    error = np.concatenate(errors)
+    return float(np.log(np.sqrt((error**2).mean())) + np.log(np.abs(error).mean()))
 
 
 def tables_of(fit: ExpectedValueFit, space: Space) -> AdditiveModel:
@@ -193,6 +255,13 @@ def fit_models(
     progress("perplexity")
     models["perplexity"], perplexity = _perplexity(sample, data.perplexity[order], published)
     notes: dict[str, Any] = {"perplexity": perplexity}
+    known = np.flatnonzero(np.isfinite(data.error[order]))
+    if np.bincount(sample.embed[known], minlength=len(data.space.embed_dims)).min() >= (
+        MIN_PERPLEXITIES
+    ):
+        progress(ERROR)
+        models[ERROR] = fit_perplexity(sample.take(known), data.error[order][known])
+        notes[ERROR] = {"fitted_on": "measurements", "architectures": len(known)}
     for name in MEMORIES:
         progress(name)
         models[name] = fit_least_squares(sample, getattr(data, name)[order])
@@ -211,8 +280,11 @@ def fit_models(
     progress("dependence of measurements")
     surrogate = Surrogate(data.space, models, levels, {})
     surrogate = with_dependence(surrogate, sample.matrix, expected, noisy)
+    progress("positions of repeats")
+    surrogate = with_positions(surrogate, sample, expected, noisy)
     for target in noisy:
         notes[target]["dependence"] = asdict(surrogate.models[target].dependence)
+        notes[target]["positions_matter"] = surrogate.models[target].positions is not None
     return surrogate, notes
 
 
@@ -254,8 +326,11 @@ def write_space(
     manifest: dict[str, Any] = {
         "kind": "surrogate",
         "name": name,
-        "space": surrogate.space.name,
-        "units": {row.name: row.unit for row in METRICS.values()},
+        **space_entry(surrogate.space),
+        "units": {
+            column.metric: METRICS[column.metric].unit
+            for column in dataset_columns(ALL_DEVICES, surrogate.measured).values()
+        },
         "links": {target: model.link for target, model in surrogate.models.items()},
         **notes,
         "bounds": bounds(surrogate),
@@ -275,10 +350,14 @@ def write_surrogate(surrogate: Surrogate, folder: Path, manifest: dict[str, Any]
         arrays[array_key(target, "effect")] = model.effect
         for number, part in enumerate(model.corrections, start=1):
             arrays[array_key(target, f"correction{number}")] = part
+        for apart, part in enumerate(model.neighbours, start=1):
+            arrays[array_key(target, f"neighbours{apart}")] = part
         if model.ratio is not None:
             arrays[array_key(target, "ratio")] = model.ratio.astype(np.float32)
             dependence = astuple(model.dependence)
             arrays[array_key(target, "dependence")] = np.array(dependence, dtype=np.float64)
+        if model.positions is not None:
+            arrays[array_key(target, "positions")] = model.positions.astype(np.float32)
     np.savez_compressed(folder / ARRAYS, **arrays)  # type: ignore[arg-type]
     write_manifest(folder, manifest)
 
@@ -291,13 +370,15 @@ def _perplexity(
     count = int(measured.sum())
     if count >= ENOUGH_PERPLEXITIES or published is None:
         source: dict[str, Any] = {"fitted_on": "measurements", "architectures": count}
-        return fit_perplexity(sample.take(np.flatnonzero(measured)), values[measured]), source
-    rng = np.random.default_rng(PUBLISHED_SEED)
-    drawn = Architectures(sample.space, Encoding(sample.space).sample(PUBLISHED_SAMPLE, rng))
-    source = {
-        "fitted_on": "predictions of the published MLP, its offset to the measurements removed",
-        "architectures": PUBLISHED_SAMPLE,
-        "seed": PUBLISHED_SEED,
-        "measured": count,
-    }
-    return fit_perplexity(drawn, published(drawn.matrix)), source
+        model = fit_perplexity(sample.take(np.flatnonzero(measured)), values[measured])
+    else:
+        rng = np.random.default_rng(PUBLISHED_SEED)
+        drawn = Architectures(sample.space, Encoding(sample.space).sample(PUBLISHED_SAMPLE, rng))
+        source = {
+            "fitted_on": "predictions of the published MLP, its offset to the measurements removed",
+            "architectures": PUBLISHED_SAMPLE,
+            "seed": PUBLISHED_SEED,
+            "measured": count,
+        }
+        model = fit_perplexity(drawn, published(drawn.matrix))
+    return model, source | {"pairs_of_layers_apart": len(model.neighbours)}

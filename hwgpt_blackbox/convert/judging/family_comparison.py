@@ -34,11 +34,11 @@ from hwgpt_blackbox.convert.source.autogluon_predictors import natural_features
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.domain.devices import DEVICES
+from hwgpt_blackbox.domain.objectives import NOISY
 from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import InputError, OutputError, unknown
 from hwgpt_blackbox.models.surrogate import Surrogate
 from hwgpt_blackbox.storage.atomic_writes import terminate_as_exit, write_file, writing
-from hwgpt_blackbox.storage.user_devices import NOISY
 
 OURS, FLOOR = "structured (ours)", "least squares"
 """Rows of the table besides the families."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgpt_blackbox.convert.fitting.expected_value import CELLS, DESIGNS, FitDesign
+from hwgpt_blackbox.convert.fitting.expected_value import DESIGNS, FitDesign
 from hwgpt_blackbox.convert.fitting.features import Architectures, Array
 from hwgpt_blackbox.convert.fitting.whole_space import (
     ENOUGH_PERPLEXITIES,
@@ -31,7 +31,7 @@ from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.perplexity_checkpoint import fitted_network
 from hwgpt_blackbox.errors import InputError, unknown
 from hwgpt_blackbox.models.prediction import Predictor, TargetFunction
-from hwgpt_blackbox.models.surrogate import COUNTED, AdditiveModel, Surrogate
+from hwgpt_blackbox.models.surrogate import COUNTED, ERROR, AdditiveModel, Surrogate
 
 IN_SAMPLE = "in sample"
 """Name of the section on the architectures that the models were fitted to."""
@@ -147,10 +147,10 @@ def steps_of(split: Split, progress: Progress) -> Progress:
 
 
 def _measured(
-    data: Measurements, rows: NDArray[np.intp]
+    data: Measurements, rows: NDArray[np.intp], surrogate: Surrogate
 ) -> tuple[Architectures, dict[str, Array], dict[str, Array]]:
     """The architectures of some rows, and their values of exact and of noisy targets."""
-    names = (PERPLEXITY, *MEMORIES, *COUNTED)
+    names = [n for n in (PERPLEXITY, ERROR, *MEMORIES, *COUNTED) if n in surrogate.measured.metrics]
     exact = {name: getattr(data, name)[rows].astype(np.float64) for name in names}
     noisy = {name: values[rows] for name, values in noisy_targets(data).items()}
     return Architectures(data.space, data.matrix[rows]), exact, noisy
@@ -177,21 +177,25 @@ def refit(
     surrogate, notes = fit_models(
         data, train, published=network, progress=progress, designs=designs
     )
-    floor = _floor(data, train)
-    return Evaluation(split, surrogate, *_measured(data, test), floor, len(train), notes)
+    floor = _floor(data, train, surrogate)
+    return Evaluation(split, surrogate, *_measured(data, test, surrogate), floor, len(train), notes)
 
 
-def _floor(data: Measurements, rows: NDArray[np.intp]) -> dict[str, AdditiveModel]:
+def _floor(
+    data: Measurements, rows: NDArray[np.intp], surrogate: Surrogate
+) -> dict[str, AdditiveModel]:
     """Plain least squares of every target on some rows."""
     learn = Architectures(data.space, data.matrix[rows])
     floor = {
         name: fit_least_squares(learn, values[rows].mean(axis=1))
         for name, values in noisy_targets(data).items()
     }
-    known = np.isfinite(data.perplexity[rows])
-    if np.bincount(learn.cell[known], minlength=CELLS).min() > 0:
-        some = learn.take(np.flatnonzero(known))
-        floor[PERPLEXITY] = fit_least_squares(some, data.perplexity[rows][known])
+    for name in (n for n in (PERPLEXITY, ERROR) if n in surrogate.measured.metrics):
+        values = getattr(data, name)[rows]
+        known = np.isfinite(values)
+        if np.bincount(learn.cell[known], minlength=learn.cells).min() > 0:
+            some = learn.take(np.flatnonzero(known))
+            floor[name] = fit_least_squares(some, values[known])
     return floor
 
 
@@ -218,8 +222,8 @@ def as_published(
     for split in (None, *splits):
         everything = np.arange(len(data))
         train, test = split.rows(len(data)) if split else (everything, everything)
-        sample, exact, noisy = _measured(data, test)
-        floor = modelled(_floor(data, train)) if split else {}
+        sample, exact, noisy = _measured(data, test, surrogate)
+        floor = modelled(_floor(data, train, surrogate)) if split else {}
         measured = (sample, modelled(exact), modelled(noisy))
         evaluations.append(Evaluation(split, surrogate, *measured, floor, 0, {}, networks or {}))
     return evaluations
@@ -227,7 +231,7 @@ def as_published(
 
 def in_sample(data: Measurements, surrogate: Surrogate) -> Evaluation:
     """Models that were fitted to measurements, and the same measurements."""
-    measured = _measured(data, np.arange(len(data)))
+    measured = _measured(data, np.arange(len(data)), surrogate)
     return Evaluation(None, surrogate, *measured, {}, len(data), {})
 
 

@@ -52,6 +52,11 @@ class Measurements:
     accuracy: NDArray[np.float64]
     source: Mapping[str, Any]
 
+    @property
+    def error(self) -> NDArray[np.float64]:
+        """Share of next tokens that are wrong, shape (n,), NaN where not measured."""
+        return 1.0 - self.accuracy
+
     def __len__(self) -> int:
         """Number of architectures."""
         return len(self.matrix)

@@ -26,7 +26,8 @@ MEMORY_FOLDERS = {"mem_rtx2080": "float16_memory", "mem_a100": "bfloat16_memory"
 TOLERANCE = 1e-9
 """Relative difference between raw output and ``stats.pkl``: some differ in the last bit."""
 
-ACCURACY_RANGE = PlausibleRange(1e-4, 1.0, "")
+ACCURACY_RANGE = PlausibleRange(0.1, 0.8, "")
+"""Plausible accuracy: every measured value, 0.35 to 0.45, with a margin of nearly two or more."""
 
 Compare = Callable[[dict[str, Any], int, str], None]
 

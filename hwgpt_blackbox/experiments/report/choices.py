@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
-from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.experiments.figures import configuration_matrix, front_rows
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.experiments.results.scores import by_method
 from hwgpt_blackbox.fronts import ReferenceFront
-from hwgpt_blackbox.plotting.style import SHADES, new_figure, plain
+from hwgpt_blackbox.plotting.style import MAX_LEGEND, new_figure, plain, shades
+from hwgpt_blackbox.storage.spaces import find_space
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,7 +60,7 @@ def choices_table(
     :return: columns ``problem``, ``front`` (a method, or ``exact front``), ``size``,
         ``hyperparameter``, ``value``, ``share`` (0 to 1)
     """
-    encoding = Encoding(get_space(problem.space))
+    encoding = Encoding(find_space(problem.space))
     fronts: list[tuple[str, IntMatrix]] = []
     if reference is not None:
         fronts.append((EXACT, reference.matrix))
@@ -90,8 +90,7 @@ def draw_choices(table: pd.DataFrame) -> Figure:
         part = table[table["hyperparameter"] == name]
         left = np.zeros(len(fronts))
         values = sorted(part["value"].unique())
-        shades = SHADES if len(values) > 2 else (SHADES[0], SHADES[-1])
-        for value, shade in zip(values, shades, strict=False):
+        for value, shade in zip(values, shades(len(values)), strict=True):
             of_front = part[part["value"] == value].set_index("front")["share"]
             widths = of_front.reindex(fronts).to_numpy(dtype=np.float64)
             label = ("off", "on")[int(value)] if name == "bias" else f"{value:g}"
@@ -103,6 +102,9 @@ def draw_choices(table: pd.DataFrame) -> Figure:
         axes.set_xlim(0, 1)
         axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
         axes.set_title(name, fontsize=9)
+        if len(values) > MAX_LEGEND:
+            axes.set_title(f"{name}, {values[0]:g} to {values[-1]:g}", fontsize=9)
+            continue
         axes.legend(
             loc="upper center",
             bbox_to_anchor=(0.5, -0.18),

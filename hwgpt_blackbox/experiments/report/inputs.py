@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hwgpt_blackbox.domain.objectives import check_device
+from hwgpt_blackbox.domain.objectives import PUBLISHED, check_device
 from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import (
     DataError,
@@ -27,7 +27,8 @@ from hwgpt_blackbox.experiments.results.syne_tune_folder import (
     UNKNOWN_SEED,
     read_experiment,
 )
-from hwgpt_blackbox.storage.surrogates import measured_on_own, workload_notes
+from hwgpt_blackbox.storage.spaces import own_spaces
+from hwgpt_blackbox.storage.surrogates import measured_in, workload_notes
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,9 @@ def read_results(folders: Sequence[Path | str], *, device: str | None = None) ->
         says why
     """
     if device is not None:
-        own = {k: v for space in MEASURED_SPACES for k, v in measured_on_own(space).items()}
-        check_device(device, own)
+        spaces = (*MEASURED_SPACES, *own_spaces())
+        known = {k: v for space in spaces for k, v in measured_in(space).devices.items()}
+        check_device(device, PUBLISHED.beside(known))
     found: list[StoredRun] = []
     notes: list[str] = []
     for folder in folders:

@@ -10,15 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.domain.devices import ALL_DEVICES
-from hwgpt_blackbox.domain.objectives import ELAPSED_TIME, dataset_columns, parse_objective
+from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.errors import require
 from hwgpt_blackbox.experiments.architecture_sample import ArchitectureSample, sample_architectures
 from hwgpt_blackbox.plotting.style import (
-    BLUE,
     DIVERGING,
-    GREEN,
-    ORANGE,
+    MAX_LEGEND,
     axis_label,
+    distinct,
     new_figure,
     unit_suffix,
 )
@@ -31,7 +30,6 @@ LEVELS = np.linspace(0.0, 1.0, 41)
 """Levels of the empirical distributions."""
 
 _BINS = ("lowest third", "middle third", "highest third")
-_COLOURS = (BLUE, ORANGE, GREEN)
 
 
 def space_sample(
@@ -43,9 +41,8 @@ def space_sample(
     :param measured: use rows of the table artifact where one is at hand; else, or without, a
         uniform sample of the surrogate
     """
-    columns = [c for c in dataset_columns(ALL_DEVICES).values() if c.metric != ELAPSED_TIME]
     return sample_architectures(
-        space, ALL_DEVICES, columns, size=size, seed=SAMPLE_SEED, measured=measured
+        space, ALL_DEVICES, None, size=size, seed=SAMPLE_SEED, measured=measured
     )
 
 
@@ -131,12 +128,13 @@ def draw_distributions(table: pd.DataFrame) -> Figure:
         len(targets), len(names), (2.4 * len(names), 2.1 * len(targets)), ticks=7
     )
     for i, target in enumerate(targets):
-        column = parse_objective(target)
+        metric, _, device = target.partition("@")
+        column = Column(metric, device or None)
         for j, name in enumerate(names):
             axes = panels[i, j]
             part = table[(table["objective"] == target) & (table["hyperparameter"] == name)]
             groups = part.groupby("value", sort=False)
-            for colour, (value, rows) in zip(_COLOURS, groups, strict=False):
+            for colour, (value, rows) in zip(distinct(len(groups)), groups, strict=True):
                 text = ("off", "on")[int(value)] if name == "bias" else str(value)
                 axes.plot(rows["quantile"], rows["level"], color=colour, lw=1.3, label=text)
             axes.set_xlabel(axis_label(column), fontsize=7)
@@ -145,6 +143,7 @@ def draw_distributions(table: pd.DataFrame) -> Figure:
                 axes.xaxis.get_offset_text().set_fontsize(7)
             if i == 0:
                 axes.set_title(name, fontsize=9)
-                axes.legend(frameon=False, fontsize=6, loc="best", handlelength=1)
+                if len(groups) <= MAX_LEGEND:
+                    axes.legend(frameon=False, fontsize=6, loc="best", handlelength=1)
         panels[i, 0].set_ylabel("share of architectures", fontsize=7)
     return figure

@@ -12,7 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hwgpt_blackbox.domain.encoding import Encoding
-from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.experiments.figures import draw_front, front_table
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.report import page, page_data
@@ -31,6 +30,7 @@ from hwgpt_blackbox.experiments.report.tables import counted
 from hwgpt_blackbox.experiments.report.writer import Writer
 from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.experiments.results.scores import by_method
+from hwgpt_blackbox.storage.spaces import find_space
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -138,7 +138,7 @@ def write_problem(writer: Writer, found: ProblemResults, methods: Sequence[str])
             if "method" in table:  # legends are in the order of the score
                 table = table.assign(method=pd.Categorical(table["method"], list(methods)))
             writer.figure(f"{plot.figure}-{problem.name}", plot.draw(found, table))
-    encoding = Encoding(get_space(problem.space))
+    encoding = Encoding(find_space(problem.space))
     curve = page_data.curves(tables["convergence"])
     fronts = tables["fronts"]
     (optimum,) = page_data.rounded([found.optimum.hypervolume])

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
-from hwgpt_blackbox.domain.spaces import Space, get_space
+from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.experiments.architecture_sample import ArchitectureSample
 from hwgpt_blackbox.experiments.figures import SEED, cloud, configuration_matrix, front_rows
 from hwgpt_blackbox.experiments.problems import Problem
@@ -21,6 +21,7 @@ from hwgpt_blackbox.experiments.results.scores import nondominated
 from hwgpt_blackbox.experiments.runs import TRIAL_ID
 from hwgpt_blackbox.fronts import ReferenceFront
 from hwgpt_blackbox.plotting.style import axis_label, method_styles, plain
+from hwgpt_blackbox.storage.spaces import find_space
 
 CLOUD_SHOWN, EXACT_SHOWN = 500, 400
 """Architectures of a cloud, and points of an exact front, that a figure of the page shows."""
@@ -49,7 +50,7 @@ def report_data(
         "ranks": ranks_data(ranking),
         "objectives": {c.target: axis_label(c) for p in problems for c in p.objectives},
         "spaces": {
-            name: space_data(get_space(name)) for name in sorted({p.space for p in problems})
+            name: space_data(find_space(name)) for name in sorted({p.space for p in problems})
         },
         "clouds": clouds,
         "problems": [],
@@ -212,7 +213,7 @@ def exact_front(front: ReferenceFront | None, targets: Sequence[str]) -> dict[st
 
 def cloud_data(sample: ArchitectureSample) -> dict[str, Any]:
     """The first architectures of a cloud, and their values by objective."""
-    encoding, part = Encoding(get_space(sample.space)), sample.values.iloc[:CLOUD_SHOWN]
+    encoding, part = Encoding(find_space(sample.space)), sample.values.iloc[:CLOUD_SHOWN]
     return {
         "kind": sample.kind,
         "architectures": architecture_texts(encoding, sample.matrix[:CLOUD_SHOWN]),

@@ -10,7 +10,8 @@ from hwgpt_blackbox.experiments.runs import RunSettings
 from hwgpt_blackbox.storage.artifact_kinds import artifact_name
 from hwgpt_blackbox.storage.locations import MANIFEST, find
 from hwgpt_blackbox.storage.manifest import sha256
-from hwgpt_blackbox.storage.user_devices import device_artifact
+from hwgpt_blackbox.storage.spaces import find_space
+from hwgpt_blackbox.storage.surrogates import has_models, holder
 
 
 def artifact_digests(problem: Problem) -> dict[str, str]:
@@ -19,8 +20,10 @@ def artifact_digests(problem: Problem) -> dict[str, str]:
     :return: by name: ``hwgpt-s``, ``hwgpt-s-device-mygpu``
     :raises MissingArtifactError: one is not on this machine
     """
-    devices = (device_artifact(problem.space, name) for name in problem.own)
-    names = [artifact_name(problem.space), *devices]
+    holders = (holder(problem.space, device) for device in (None, *problem.devices))
+    names = dict.fromkeys(holders)
+    if len(names) > 1 and not has_models(find_space(problem.space)):
+        del names[artifact_name(problem.space)]
     return {name: sha256(find(name).path / MANIFEST) for name in names}
 
 

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.evaluation_cost import CostModel
-from hwgpt_blackbox.domain.spaces import get_space
 from hwgpt_blackbox.errors import DataError, HWGPTError, printable
 from hwgpt_blackbox.experiments.problems import (
     Problem,
+    anywhere,
     evaluating_devices,
     parse_objectives,
 )
@@ -41,7 +41,8 @@ from hwgpt_blackbox.experiments.runs import (
 )
 from hwgpt_blackbox.models.ideal_and_nadir import check_bounds
 from hwgpt_blackbox.storage.safe_parquet import SafeParquet
-from hwgpt_blackbox.storage.user_devices import NOISY, check_name
+from hwgpt_blackbox.storage.spaces import find_measured, find_space
+from hwgpt_blackbox.storage.user_devices import check_name
 
 SCHEMA_VERSION = 2
 """Version of the result files that this code writes, and the newest that it reads."""
@@ -208,7 +209,7 @@ def check_values(run: RunSettings, frame: pd.DataFrame) -> None:
 
 def _rules(run: RunSettings) -> dict[str, tuple[Callable[[NDArray[Any]], Any], str]]:
     """What each column of a run may hold: a test, row by row, and the same in words."""
-    space, targets = get_space(run.problem.space), run.problem.targets
+    space, targets = find_space(run.problem.space), run.problem.targets
     hyperparameters = {
         CONFIG + name: (
             partial(np.isin, test_elements=known),
@@ -306,12 +307,12 @@ def _as_run(settings: Mapping[str, Any], bounds: Sequence[Any]) -> RunSettings:
     :raises Exception: a value does not fit, is missing, or one is too many
     """
     rest = dict(settings)
-    space = get_space(rest.pop("space"), measured=True).name
+    space = find_measured(rest.pop("space")).name
     named = rest.pop("devices")
-    mine = {check_name(device): NOISY for device in named if device not in DEVICES}
-    columns = parse_objectives(rest.pop("objectives"), mine)
+    known = anywhere([device for device in named if device in DEVICES or check_name(device)])
+    columns = parse_objectives(rest.pop("objectives"), known)
     own = any(column.device for column in columns)
-    devices = evaluating_devices(columns, None if own else named[0], mine)
+    devices = evaluating_devices(columns, None if own else named[0], known)
     if list(devices) != named or len(bounds) != len(columns):
         raise DataError(f"devices {named!r} do not fit the objectives")
     pairs = [check_bounds(b, c.target, "it") for b, c in zip(bounds, columns, strict=True)]

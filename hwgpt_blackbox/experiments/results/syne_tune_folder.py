@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hwgpt_blackbox.domain.devices import ALL_DEVICES, DEVICES
+from hwgpt_blackbox.domain.devices import ALL_DEVICES
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.objectives import METRICS, PREFIX, check_device, dataset_columns
-from hwgpt_blackbox.domain.spaces import MEASURED_SPACES, get_space
+from hwgpt_blackbox.domain.spaces import MEASURED_SPACES
 from hwgpt_blackbox.errors import DataError, HWGPTError, printable
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.results.run_file import StoredRun, check_method_name, check_values
@@ -29,7 +29,8 @@ from hwgpt_blackbox.experiments.runs import (
     RunSettings,
 )
 from hwgpt_blackbox.models.prediction import Predictor
-from hwgpt_blackbox.storage.surrogates import load_surrogate, measured_on_own
+from hwgpt_blackbox.storage.spaces import find_space, own_spaces
+from hwgpt_blackbox.storage.surrogates import load_surrogate, measured_in
 
 METADATA_FILE, RESULTS_FILE = "metadata.json", "results.csv.zip"
 MAX_METADATA_BYTES, MAX_RESULTS_BYTES = 16 << 20, 1 << 30
@@ -156,8 +157,9 @@ def _numbers(frame: pd.DataFrame, name: str, *, whole: bool = False) -> Any:
 def _architectures(frame: pd.DataFrame) -> tuple[str, Any]:
     """The space whose hyperparameters the columns are, and the matrix of choice indices."""
     reasons = list[tuple[int, str]]()  # number of wrong cells of a space, and the first of them
-    for name in MEASURED_SPACES:
-        choices = {CONFIG + key: known for key, known in get_space(name).choices.items()}
+    spaces = (*MEASURED_SPACES, *own_spaces())
+    for name in spaces:
+        choices = {CONFIG + key: known for key, known in find_space(name).choices.items()}
         if not set(choices) <= set(map(str, frame)):  # others are constants of the space
             continue
         indices = np.array([_places(known, frame[column]) for column, known in choices.items()])
@@ -169,7 +171,7 @@ def _architectures(frame: pd.DataFrame) -> tuple[str, Any]:
         reason = f"{column} holds {cell!s:.80}, which is no choice of {name}"
         reasons.append((len(wrong), reason))
     if not reasons:
-        raise ValueError("its hyperparameters are not those of " + ", ".join(MEASURED_SPACES))
+        raise ValueError("its hyperparameters are not those of " + ", ".join(spaces))
     raise ValueError(min(reasons)[1])
 
 
@@ -189,10 +191,10 @@ def _problem(space: str, metadata: Mapping[str, Any], device: str | None) -> Pro
         raise ValueError(f"metric_names is {names!r:.80}; expected a list of texts")
     if any(mode != "min" for mode in (modes if isinstance(modes, list) else [modes])):
         raise ValueError(f"metric_mode is {modes!r:.80}; every objective of ours is minimised")
-    stated, own = _first(metadata, _DEVICE_KEYS, device), measured_on_own(space)
-    known = isinstance(stated, str) and (stated in DEVICES or stated in own)
+    stated, own = _first(metadata, _DEVICE_KEYS, device), measured_in(space)
+    known = isinstance(stated, str) and stated in own.devices
     everywhere = {
-        name: c for name, c in dataset_columns(ALL_DEVICES, own).items() if c.device != ALL_DEVICES
+        name: c for name, c in dataset_columns(ALL_DEVICES, own).items() if c != own.slowest
     }
     targets = []
     for name in names:
@@ -216,7 +218,7 @@ def _problem(space: str, metadata: Mapping[str, Any], device: str | None) -> Pro
 
 def _values(problem: Problem, frame: pd.DataFrame, matrix: Any) -> pd.DataFrame:
     """The columns of a run."""
-    encoding = Encoding(get_space(problem.space))
+    encoding = Encoding(find_space(problem.space))
     expected = Predictor(load_surrogate(problem.space), problem.objectives).expected(matrix)
     columns: dict[str, Any] = {TRIAL_ID: frame[_TRIAL], SIMULATED_TIME: frame[_TIME]}
     for j, (name, choices) in enumerate(encoding.space.choices.items()):

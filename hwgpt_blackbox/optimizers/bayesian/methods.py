@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-import torch
-from botorch.utils.sampling import draw_sobol_normal_samples
-from torch import Tensor
+import numpy.typing as npt
 
 from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.optimizers._checks import checked_number
-from hwgpt_blackbox.optimizers._pareto import nondominated_ranks
+from hwgpt_blackbox.optimizers._pareto import Values, front_rows
 from hwgpt_blackbox.optimizers.bayesian import acquisition as acquisition
 from hwgpt_blackbox.optimizers.bayesian.models import Belief
 from hwgpt_blackbox.optimizers.bayesian.searcher import BayesianSearcher, Score
 
 _SAMPLES = 128  # quasi-random draws for the expectation over a Chebyshev scalarisation
 
-
-def _front(seen: Tensor) -> Tensor:
-    return seen[torch.from_numpy(nondominated_ranks(seen.numpy()) == 0)]
+Vector = npt.NDArray[np.float64]
 
 
-def _front_scale(seen: Tensor) -> tuple[Tensor, Tensor]:
+def _front(seen: Values) -> Values:
+    return np.asarray(seen[front_rows(seen)])
+
+
+def _front_scale(seen: Values) -> tuple[Vector, Vector]:
     """Ideal point and extent of the front of ``seen``, (objectives,) each; extent positive."""
     front = _front(seen)
-    ideal, extent = front.amin(0), front.amax(0) - front.amin(0)
-    whole = (seen.amax(0) - seen.amin(0)).clamp_min(1e-12)
-    return ideal, torch.where(extent > 1e-9 * whole, extent, whole)
+    ideal, extent = front.min(axis=0), np.ptp(front, axis=0)
+    whole = np.maximum(np.ptp(seen, axis=0), 1e-12)
+    return ideal, np.where(extent > 1e-9 * whole, extent, whole)
+
+
+def _normal_draws(count: int, rng: np.random.Generator) -> Values:
+    """Quasi-random draws of so many standard normals, (samples, count).
+
+    A shifted lattice, whose steps are powers of the generalised golden ratio (Roberts 2018), and
+    its mirror image.
+    """
+    ratio = 2.0
+    for _ in range(50):
+        ratio = (1 + ratio) ** (1 / (count + 1))
+    steps = ratio ** -np.arange(1.0, count + 1)
+    places = (rng.random(count) + np.arange(_SAMPLES // 2)[:, None] * steps) % 1.0
+    quantile = NormalDist().inv_cdf
+    inside = places.clip(1e-9, 1 - 1e-9).ravel().tolist()
+    draws = np.array([quantile(place) for place in inside]).reshape(places.shape)
+    return np.concatenate([draws, -draws])
 
 
 def _checked_weights(weights: Any) -> list[float]:
@@ -65,17 +82,25 @@ class RSBO(BayesianSearcher):
 
     def _score(self, belief: Belief) -> Score:
         seen, count = belief.seen, belief.seen.shape[1]
-        weights = torch.from_numpy(self.rng.dirichlet(np.ones(count)))
-        seed = int(self.rng.integers(2**31))
-        draws = draw_sobol_normal_samples(count, _SAMPLES, dtype=torch.double, seed=seed)
+        weights = self.rng.dirichlet(np.ones(count))
+        draws = _normal_draws(count, self.rng)
         ideal, extent = _front_scale(seen)
         now = acquisition.augmented_chebyshev((seen - ideal) / extent, weights, self.rho)
         best = float(now.min())
 
-        def score(mean: Tensor, std: Tensor) -> Tensor:
-            values = (mean + std * draws.unsqueeze(1) - ideal) / extent
-            scalars = acquisition.augmented_chebyshev(values, weights, self.rho)
-            return acquisition.log_expected_scalar_improvement(scalars, best)
+        def score(mean: Values, std: Values) -> Vector:
+            centre, spread = (mean - ideal) * (weights / extent), std * (weights / extent)
+            largest, total = (
+                np.full((_SAMPLES, len(mean)), -np.inf),
+                np.zeros((_SAMPLES, len(mean))),
+            )
+            for k in range(count):  # as augmented_chebyshev of centre + draws * spread
+                values = np.outer(draws[:, k], spread[:, k])
+                values += centre[:, k]
+                np.maximum(largest, values, out=largest)
+                total += values
+            largest += self.rho * total
+            return acquisition.log_expected_scalar_improvement(largest, best)
 
         return score
 
@@ -111,11 +136,11 @@ class LSBO(BayesianSearcher):
         seen = belief.seen
         self.check_metrics(seen.shape[1])
         weights = self.weights or [1.0] * seen.shape[1]
-        slope = torch.tensor(weights, dtype=torch.double) / belief.extent.clamp_min(1e-12)
+        slope = np.array(weights) / np.maximum(belief.extent, 1e-12)
         best = float((seen @ slope).min())
 
-        def score(mean: Tensor, std: Tensor) -> Tensor:
-            deviation = (std * slope).square().sum(1).sqrt()
+        def score(mean: Values, std: Values) -> Vector:
+            deviation = np.sqrt(((std * slope) ** 2).sum(axis=1))
             return acquisition.log_expected_improvement(mean @ slope, deviation, best)
 
         return score
@@ -137,8 +162,5 @@ class EHVI(BayesianSearcher):
         seen = belief.seen
         front = _front(seen)
         _, extent = _front_scale(seen)
-        reference = torch.maximum(front.amax(0) + 0.1 * extent, belief.reach)
-        best, worst = acquisition.non_dominated_cells(front, reference)
-        return functools.partial(
-            acquisition.log_expected_hypervolume_improvement, best=best, worst=worst
-        )
+        reference = np.maximum(front.max(axis=0) + 0.1 * extent, belief.reach)
+        return acquisition.Cells(front, reference).log_expected_improvement

@@ -4,41 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from hwgpt_blackbox.optimizers._features import Features
-from hwgpt_blackbox.optimizers._pareto import Values, rank_and_crowding
+from hwgpt_blackbox.optimizers._pareto import Values, crowding_distances, front_rows
 from hwgpt_blackbox.optimizers._warping import EARLY, warp, warp_sign
-from hwgpt_blackbox.optimizers.bayesian.gaussian_process import OutcomeModel, Posterior
-from hwgpt_blackbox.optimizers.bayesian.kernels import MakePrior
+from hwgpt_blackbox.optimizers.bayesian.outcome import Family, OutcomeModel, Points, Posterior
 
 _LEAST_FEASIBLE = 1e-3
+_RENEWED = 10  # times that a model of the largest size is added to before its rows are chosen anew
+_ROWS = 256  # architectures that are predicted together: their arrays stay in the cache
 Rows = npt.NDArray[np.int64]
+Vector = npt.NDArray[np.float64]
 
 
 def kept_rows(values: Values, limit: int) -> Rows:
     """Observations that a model of at most ``limit`` points is made of, in order.
 
     Half are the best by non-dominated rank and crowding, where candidates are compared; the
-    others are spread evenly over the rest of the run, for the shape elsewhere.
+    others are spread evenly over the rest of the run, for the shape elsewhere. They are chosen anew
+    with every so many results, and those between are all kept: so a model grows most of the time.
 
     :param values: (n, objectives), minimised
     :param limit: at least 2
-    :return: (min(n, limit),), increasing
+    :return: at most ``limit`` rows, increasing
     """
     n = len(values)
     if n <= limit:
         return np.arange(n)
-    ranks, crowding = rank_and_crowding(values)
-    order = np.lexsort((-crowding, ranks))
-    best, others = order[: limit // 2], np.sort(order[limit // 2 :])
-    count = limit - len(best)
-    spread = others[np.linspace(0, len(others) - 1, count).round().astype(int)]
-    return np.sort(np.concatenate([best, spread]))
+    step = max(limit // _RENEWED, 1)
+    chosen_at, limit = n - (n - limit) % step, limit - step
+    left, best = np.arange(chosen_at), np.empty(0, dtype=np.int64)
+    while len(best) < limit // 2:  # front by front, without ranking all
+        front = left[front_rows(values[left])]
+        order = np.argsort(-crowding_distances(values[front]), kind="stable")
+        best = np.concatenate([best, front[order]])[: limit // 2]
+        left = np.setdiff1d(left, best, assume_unique=True)
+    spread = left[np.linspace(0, len(left) - 1, limit - len(best)).round().astype(int)]
+    return np.concatenate([np.sort(np.concatenate([best, spread])), np.arange(chosen_at, n)])
 
 
 @dataclass(frozen=True)
@@ -54,18 +60,18 @@ class ObjectivePosterior:
     scale: float
     warp: float = 0.0
 
-    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation at x (n, columns), without noise: (n,) each.
+    def __call__(self, at: Any) -> tuple[Vector, Vector]:
+        """Mean and standard deviation at ``points.across(...)``, without noise: (n,) each.
 
         In logarithms an outcome is lognormal; its two moments stand for it.
         """
-        mean, std = self.posterior(x)
+        mean, std = self.posterior(at)
         mean, std = mean * self.scale + self.shift, std * self.scale
         if self.warp:
             # the moments of a lognormal explode far from all data: bound them
-            variance = std.square().clamp_max(4.0)
-            mean = self.warp * torch.exp((self.warp * mean + variance / 2).clamp(-700.0, 350.0))
-            std = mean.abs() * torch.expm1(variance).sqrt()
+            variance = np.minimum(std**2, 4.0)
+            mean = self.warp * np.exp((self.warp * mean + variance / 2).clip(-700.0, 350.0))
+            std = np.abs(mean) * np.sqrt(np.expm1(variance))
         return mean, std
 
 
@@ -73,7 +79,9 @@ class ObjectivePosterior:
 class Belief:
     """What is known at one moment, all in the units of the values modelled, minimised.
 
+    :param points: architectures that posteriors are given
     :param objectives: posteriors, independent of each other
+    :param feasible: points of the next
     :param success: posterior of success (1) or failure (0); None before the first failure
     :param extent: largest less smallest of the values modelled, shape (objectives,)
     :param reach: what nine in ten of the first 20 values were better than, shape (objectives,)
@@ -81,42 +89,52 @@ class Belief:
         objectives): what the objectives are there when noise is taken away
     """
 
+    points: Points
     objectives: tuple[ObjectivePosterior, ...]
+    feasible: Points | None
     success: ObjectivePosterior | None
-    extent: Tensor
-    reach: Tensor
-    seen: Tensor
+    extent: Vector
+    reach: Vector
+    seen: Values
 
-    def __call__(self, features: Features) -> tuple[Tensor, Tensor]:
+    def __call__(self, features: Features) -> tuple[Values, Values]:
         """Mean and standard deviation of all objectives, (n, objectives) each."""
-        return _predict(self.objectives, features)
+        return _predict(self.points, self.objectives, features)
 
-    def log_feasible(self, features: Features) -> Tensor:
+    def log_feasible(self, features: Features) -> Vector:
         """Logarithm of the probability that a trial succeeds, (n,); 0 before a failure."""
-        if self.success is None:
-            return torch.zeros(len(features), dtype=torch.double)
-        mean, _ = self.success(torch.from_numpy(features))
-        return mean.clamp(_LEAST_FEASIBLE, 1.0).log()
+        if self.success is None or self.feasible is None:
+            return np.zeros(len(features))
+        mean, _ = self.success(self.feasible.across(features))
+        return np.asarray(np.log(mean.clip(_LEAST_FEASIBLE, 1.0)))
 
 
-def _predict(objectives: Sequence[ObjectivePosterior], features: Features) -> tuple[Tensor, Tensor]:
-    x = torch.from_numpy(features)
-    means, deviations = zip(*(objective(x) for objective in objectives), strict=True)
-    return torch.stack(means, 1), torch.stack(deviations, 1)
+def _predict(
+    points: Points, objectives: Sequence[ObjectivePosterior], features: Features
+) -> tuple[Values, Values]:
+    means, deviations = np.empty((2, len(features), len(objectives)))
+    for start in range(0, len(features), _ROWS):
+        rows = slice(start, start + _ROWS)
+        at = points.across(features[rows])
+        for k, objective in enumerate(objectives):
+            means[rows, k], deviations[rows, k] = objective(at)
+    return means, deviations
 
 
 @dataclass
 class ObjectiveModels:
     """The models, as they last from one suggestion to the next; picklable.
 
+    :param family: kind of the models
     :param limit: most observations a model is made of; bounds the time per suggestion
     :param logarithms: whether objectives of one sign are modelled in logarithms
     """
 
+    family: Family
     limit: int
     logarithms: bool
     models: list[OutcomeModel] = field(default_factory=list)
-    feasibility: OutcomeModel = field(default_factory=OutcomeModel)
+    feasibility: OutcomeModel | None = None
 
     def belief(
         self,
@@ -124,7 +142,6 @@ class ObjectiveModels:
         values: Values,
         pending: Features,
         failed: Features,
-        make_prior: MakePrior,
     ) -> Belief:
         """Posterior given all results so far; refits at most one model, the most outdated.
 
@@ -132,36 +149,35 @@ class ObjectiveModels:
         :param values: (n, objectives), finite, minimised
         :param pending: (k, columns), trials that run
         :param failed: (f, columns), trials that failed
-        :param make_prior: see ``kernels.MakePrior``
         """
         if not self.models:
-            self.models = [OutcomeModel() for _ in range(values.shape[1])]
+            self.models = [self.family.model() for _ in range(values.shape[1])]
         rows, n = kept_rows(values, self.limit), len(values)
-        x, extra = torch.from_numpy(features[rows]), torch.from_numpy(pending)
+        points = self.family.points(features[rows], pending)
         oldest = min(self.models, key=lambda model: model.fitted_at)
         objectives = []
         for model, column in zip(self.models, values.T, strict=True):
             sign = warp_sign(column) if self.logarithms else 0.0
-            y = torch.from_numpy(warp(column[rows], sign))
             refit = model is oldest and model.outdated(n)
-            posterior = model.posterior(x, y, extra, make_prior, observations=n, refit=refit)
+            y = warp(column[rows], sign)
+            posterior = model.posterior(points, y, observations=n, refit=refit)
             objectives.append(ObjectivePosterior(posterior, model.shift, model.scale, sign))
-        seen, _ = _predict(objectives, np.concatenate([features[rows], pending]))
-        success = self._success(features[rows], failed[-self.limit :], make_prior)
-        extent = torch.from_numpy(np.ptp(values, axis=0))
-        reach = torch.from_numpy(np.quantile(values[:EARLY], 0.9, axis=0))
-        return Belief(tuple(objectives), success, extent, reach, seen)
+        seen, _ = _predict(points, objectives, np.concatenate([features[rows], pending]))
+        feasible, success = self._success(features[rows], failed[-self.limit :])
+        extent = np.ptp(values, axis=0)
+        reach = np.quantile(values[:EARLY], 0.9, axis=0)
+        return Belief(points, tuple(objectives), feasible, success, extent, reach, seen)
 
     def _success(
-        self, features: Features, failed: Features, make_prior: MakePrior
-    ) -> ObjectivePosterior | None:
+        self, features: Features, failed: Features
+    ) -> tuple[Points | None, ObjectivePosterior | None]:
         """A Gaussian process of success and failure, for want of a likelihood (Gelbart 2014)."""
         if not len(failed):
-            return None
-        x = torch.from_numpy(np.concatenate([features, failed]))
-        y = torch.cat((torch.ones(len(features)), torch.zeros(len(failed)))).double()
-        model, n = self.feasibility, len(x)
-        posterior = model.posterior(
-            x, y, x[:0], make_prior, observations=n, refit=model.outdated(n)
-        )
-        return ObjectivePosterior(posterior, model.shift, model.scale)
+            return None, None
+        if self.feasibility is None:
+            self.feasibility = self.family.model()
+        points = self.family.points(np.concatenate([features, failed]), features[:0])
+        y = np.repeat([1.0, 0.0], [len(features), len(failed)])
+        model, n = self.feasibility, len(y)
+        posterior = model.posterior(points, y, observations=n, refit=model.outdated(n))
+        return points, ObjectivePosterior(posterior, model.shift, model.scale)

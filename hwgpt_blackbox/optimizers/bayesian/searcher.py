@@ -7,36 +7,43 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.errors import InputError, require
 from hwgpt_blackbox.optimizers._base import MultiObjectiveSearcher
 from hwgpt_blackbox.optimizers._canonical import Canonicaliser
 from hwgpt_blackbox.optimizers._checks import checked_bool, checked_whole
 from hwgpt_blackbox.optimizers._features import (
     FeatureMap,
     Features,
+    Layout,
     checked_groups,
     infer_groups,
 )
-from hwgpt_blackbox.optimizers._pareto import nondominated_ranks
+from hwgpt_blackbox.optimizers._pareto import Values, front_rows
 from hwgpt_blackbox.optimizers._space import Codes
 from hwgpt_blackbox.optimizers._warping import absurd, bounded, units
-from hwgpt_blackbox.optimizers.bayesian.kernels import Prior, additive_prior, plain_prior
-from hwgpt_blackbox.optimizers.bayesian.local_search import maximise, one_step_neighbours
+from hwgpt_blackbox.optimizers.bayesian.additive import additive
+from hwgpt_blackbox.optimizers.bayesian.local_search import (
+    Moves,
+    Neighbourhood,
+    Neighbours,
+    maximise,
+    names,
+)
 from hwgpt_blackbox.optimizers.bayesian.models import Belief, ObjectiveModels
-from hwgpt_blackbox.optimizers.bayesian.reproducible import one_thread
+from hwgpt_blackbox.optimizers.bayesian.outcome import Family
 
 KERNELS = ("auto", "plain", "additive")
 
 # Effort of the search of the acquisition function: chosen for the time of a suggestion, not tuned.
 _RANDOM = 200
 _AROUND_FRONT = 400
-_CLIMBERS = 5
-_STEPS = 12
+_CLIMBERS = 3
+_STEPS = 30
+_DECIMALS = 6  # of scores
 _ENUMERATE = 1000  # configurations up to which all are scored
 
-Score = Callable[[Tensor, Tensor], Tensor]
+Score = Callable[[Values, Values], Features]
 """Mean and standard deviation, (n, objectives) each, to the acquisition's logarithm, (n,)."""
 
 
@@ -59,14 +66,14 @@ class BayesianSearcher(MultiObjectiveSearcher):
     :param config_space: see :class:`MultiObjectiveSearcher`
     :param initial: random architectures before the first model. 10: of the usual 100 trials a tenth
     :param kernel: ``"plain"``, BoTorch's default; ``"additive"`` for architectures made of repeated
-        parts (:class:`~hwgpt_blackbox.optimizers.bayesian.kernels.AdditiveKernel`); or ``"auto"``:
+        parts (:class:`~hwgpt_blackbox.optimizers.bayesian.additive.AdditivePrior`); or ``"auto"``:
         additive if the space has groups, else plain. On GPT-S, perplexity and energy, 100 trials:
         hypervolume 0.987 with it (10 seeds), 0.953 with the plain one (5 seeds).
     :param groups: for the additive kernel: names of the hyperparameters that share their effects,
         by group, each in the order of its members. None: those called ``<prefix>_<number>``.
     :param max_observations: size up to which a model grows; from there on it keeps the best half
-        and an even choice of the others. Bounds the time of a suggestion: with 200 that is half a
-        second on GPT-L, whose configurations have 75 hyperparameters.
+        and an even choice of the others. Bounds the time of a suggestion: with 200 that is a
+        tenth of a second on GPT-L, whose configurations have 75 hyperparameters.
     :param logarithms: whether objectives that are all positive (or all negative) are modelled in
         logarithms. For noise that is a share of the value (measured energy on GPT-S, 3 seeds: 0.896
         against 0.884, within their spread); harms where values come near 0.
@@ -96,7 +103,8 @@ class BayesianSearcher(MultiObjectiveSearcher):
         chosen = checked_groups(self.space, groups) if kernel == "additive" else None
         self._features = FeatureMap(self.space, chosen)
         self._canonical = Canonicaliser(self.space, self.canonical_map)
-        self._models = ObjectiveModels(most, logarithms)
+        self._models = ObjectiveModels(_family(self._features.layout), most, logarithms)
+        self._neighbourhood = Neighbourhood(self.space)
         self._failures: list[Codes] = []
 
     # -- for subclasses ------------------------------------------------------------------------
@@ -115,8 +123,7 @@ class BayesianSearcher(MultiObjectiveSearcher):
             return self.random_new()
         if len(self.observations) + len(self.pending) < self.initial:
             return self.random_new()
-        with one_thread():
-            return self._best_new()
+        return self._best_new()
 
     def _best_new(self) -> Codes | None:
         """The best by the models of what was never suggested."""
@@ -125,14 +132,13 @@ class BayesianSearcher(MultiObjectiveSearcher):
         told, _ = self._canonical(self.observations.X)
         out, _ = self._canonical(self.pending)
         lost, _ = self._canonical(np.array(self._failures).reshape(-1, len(self.space)))
-        taken = set() if self.allow_repeats else _names(np.concatenate([told, out, lost]))
+        taken = set() if self.allow_repeats else set(names(np.concatenate([told, out, lost])))
         values = bounded(values[~odd])
         belief = self._models.belief(
             self._inputs(told[~odd]),
             values / units(values),
             self._inputs(out),
             self._inputs(np.concatenate([lost, told[odd]])),
-            self._make_prior,
         )
         score = self._score(belief)
         pool = self._pool(taken)
@@ -140,16 +146,13 @@ class BayesianSearcher(MultiObjectiveSearcher):
             return None
         best, _ = maximise(
             functools.partial(self._value, belief, score),
-            functools.partial(self._admissible_neighbours, taken=taken),
+            self._neighbours,
             pool,
+            taken=taken,
             starts=_CLIMBERS,
             max_steps=_STEPS,
         )
         return self.first_new(best)
-
-    def _make_prior(self, columns: int) -> Prior:
-        layout = self._features.layout
-        return plain_prior(columns) if layout is None else additive_prior(layout)
 
     def _inputs(self, codes: Codes) -> Features:
         canonical, active = self._canonical(codes)
@@ -157,37 +160,37 @@ class BayesianSearcher(MultiObjectiveSearcher):
 
     def _value(self, belief: Belief, score: Score, codes: Codes) -> Features:
         features = self._inputs(codes)
-        mean, std = belief(features)
-        value: Features = (score(mean, std) + belief.log_feasible(features)).numpy()
-        return np.where(np.isnan(value), -np.inf, value)
+        value = score(*belief(features)) + belief.log_feasible(features)
+        # rounded: what is equal but for the order of sums, which depends on the machine, is equal
+        return np.where(np.isnan(value), -np.inf, np.round(value, _DECIMALS))
 
-    def _admissible(self, codes: Codes, taken: set[bytes]) -> Codes:
-        """Canonical codes, each once, without those that are taken."""
-        canonical, _ = self._canonical(codes)
-        unique = {row.tobytes(): row for row in canonical}
-        fresh = [row for name, row in unique.items() if name not in taken]
-        return np.array(fresh).reshape(-1, len(self.space))
-
-    def _admissible_neighbours(self, codes: Codes, taken: set[bytes]) -> Codes:
-        _, active = self._canonical(codes[:1])
-        around = one_step_neighbours(self.space, codes[0], active[0], self.rng)
-        return self._admissible(around, taken)
+    def _neighbours(self, codes: Codes, among: Sequence[Moves | None] | None = None) -> Neighbours:
+        """Canonical codes around canonical ones, by certain moves or all."""
+        around = self._neighbourhood(*self._canonical(codes), self.rng, among)
+        return around._replace(points=self._canonical(around.points)[0])
 
     def _pool(self, taken: set[bytes]) -> Codes:
+        """Canonical codes to start from, each once, without those that are taken."""
         if self.space.size <= _ENUMERATE:
-            return self._admissible(self.space.all_codes(), taken)
-        front = self.observations.X[nondominated_ranks(self.observations.Y) == 0]
-        front, active = self._canonical(front)
-        around = [
-            one_step_neighbours(self.space, row, free, self.rng)
-            for row, free in zip(front, active, strict=True)
-        ]
-        neighbours = np.concatenate(around)
-        picks = self.rng.permutation(len(neighbours))[:_AROUND_FRONT]
-        return self._admissible(
-            np.concatenate([self.space.sample(self.rng, _RANDOM), neighbours[picks]]), taken
-        )
+            pool = self.space.all_codes()
+        else:
+            front = self.observations.X[front_rows(self.observations.Y)]
+            around = self._neighbours(self._canonical(front)[0]).points
+            picks = self.rng.permutation(len(around))[:_AROUND_FRONT]
+            pool = np.concatenate([self.space.sample(self.rng, _RANDOM), around[picks]])
+        pool, _ = self._canonical(pool)
+        rows = {name: i for i, name in enumerate(names(pool)) if name not in taken}
+        return pool[list(rows.values())]
 
 
-def _names(codes: Codes) -> set[bytes]:
-    return {row.tobytes() for row in codes}
+def _family(layout: Layout | None) -> Family:
+    """Models of features laid out so; None: those that know of no groups.
+
+    :raises MissingExtraError: BoTorch is needed and not installed
+    """
+    if layout is not None:
+        return additive(layout)
+    require("botorch", extra="bayesian")
+    from hwgpt_blackbox.optimizers.bayesian.plain import PLAIN
+
+    return PLAIN

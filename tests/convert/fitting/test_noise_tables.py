@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwgpt_blackbox.convert.fitting.expected_value import CELLS
 from hwgpt_blackbox.convert.fitting.noise_tables import (
     fit_ratios,
     outlier_rates,
@@ -20,6 +19,7 @@ from hwgpt_blackbox.models.noise import mean_ratio
 
 LEVELS = quantile_levels()
 PER_CELL, REPEATS = 400, 50
+CELLS = 6
 CELL = np.repeat(np.arange(CELLS), PER_CELL)
 ONES = np.ones(len(CELL))
 

@@ -16,16 +16,20 @@ from hwgpt_blackbox.convert.fitting.expected_value import (
 from hwgpt_blackbox.convert.fitting.features import Architectures, pair_counts
 from hwgpt_blackbox.convert.fitting.few_architectures import fit_few
 from hwgpt_blackbox.convert.fitting.noise_tables import quantile_levels
-from hwgpt_blackbox.convert.fitting.whole_space import fit_noisy
+from hwgpt_blackbox.convert.fitting.whole_space import fit_noisy, fit_perplexity
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.objectives import Column
-from hwgpt_blackbox.domain.spaces import SPACES
+from hwgpt_blackbox.domain.spaces import SPACES, Space
 from hwgpt_blackbox.models.noise import mean_ratio
 from hwgpt_blackbox.models.prediction import Predictor
-from hwgpt_blackbox.models.surrogate import Surrogate
+from hwgpt_blackbox.models.surrogate import AdditiveModel, Surrogate
 
 SPACE, N, REPEATS = SPACES["s"], 900, 10
 LEVELS = quantile_levels()
+SMALL_SPACES = (
+    Space("two", (8, 16), (4, 5), (1, 2), (1, 2), 1),
+    Space("many", (8, 16), (2, 4, 6, 8), (1, 2, 3, 4), (1, 2, 4, 8), 1),
+)
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +112,38 @@ def test_scaling_a_fit_scales_its_values_by_cell(sample: Architectures) -> None:
     np.testing.assert_allclose(
         scaled, fit.predict(regression) * factor[regression.cell], rtol=1e-12
     )
+
+
+def perplexities(sample: Architectures, strength: float, apart: int) -> np.ndarray:
+    """Values with half a percent of noise, in which layers some layers apart interact."""
+    mlp, heads, active = sample.layers
+    logs = 3.0 - 0.3 * sample.embed - 0.02 * np.where(active, mlp + heads, 0).sum(axis=1)
+    products = (mlp[:, :-apart] - 1.0) * (heads[:, apart:] - 1.0)
+    pairs = np.where(active[:, apart:], products, 0.0).sum(axis=1)
+    noise = np.random.default_rng(2).standard_normal(len(sample))
+    return np.asarray(np.exp(logs + strength * pairs + 0.005 * noise))
+
+
+def predicted(model: AdditiveModel, sample: Architectures) -> np.ndarray:
+    surrogate = Surrogate(sample.space, {"perplexity": model}, LEVELS, {})
+    return Predictor(surrogate, [Column("perplexity")]).expected(sample.matrix)[:, 0]
+
+
+@pytest.mark.parametrize(("strength", "apart"), [(0.0, 1), (0.03, 1), (0.03, 2)])
+def test_pairs_of_layers_have_effects_where_they_interact(strength: float, apart: int) -> None:
+    sample = Architectures(SPACE, Encoding(SPACE).sample(2400, np.random.default_rng(0)))
+    values = perplexities(sample, strength, apart)
+    learn, held = np.arange(1800), np.arange(1800, 2400)
+    model = fit_perplexity(sample.take(learn), values[learn])
+    assert len(model.neighbours) == (apart if strength else 0)
+    error = np.log(predicted(model, sample.take(held)) / values[held])
+    assert np.sqrt((error**2).mean()) < 0.0065
+
+
+@pytest.mark.parametrize("space", SMALL_SPACES, ids=lambda space: space.name)
+def test_pairs_of_layers_do_not_spoil_a_fit_of_few(space: Space) -> None:
+    sample = Architectures(space, Encoding(space).sample(400, np.random.default_rng(0)))
+    values = perplexities(sample, 0.03, 1)
+    model = fit_perplexity(sample.take(np.arange(200)), values[:200])
+    error = np.log(predicted(model, sample) / values)[200:]
+    assert np.sqrt((error**2).mean()) < 0.7 * np.log(values).std()

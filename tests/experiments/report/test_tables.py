@@ -221,9 +221,9 @@ def test_correlations_and_distributions():
     sample = space_sample("s", size=200)
     table = correlation_table(sample)
     taus = table.pivot(index="a", columns="b", values="kendall_tau")
-    assert len(taus) == 31
+    assert len(taus) == 32
     np.testing.assert_allclose(taus, taus.T)
-    assert np.diag(taus).tolist() == [1.0] * 31
+    assert np.diag(taus).tolist() == [1.0] * 32
     assert taus.loc["flops", "params"] > 0.9 > 0 > taus.loc["perplexity", "flops"]
     found = distribution_table(sample, ["perplexity"])
     narrow = found[(found["hyperparameter"] == "embed_dim") & (found["value"] == "192")]
@@ -238,6 +238,6 @@ def test_measured_rows_are_used_where_at_hand(artifacts):
     objectives = write_table(artifacts / "hwgpt-s-tabular", "s", size=12)
     sample = space_sample("s")
     assert (sample.kind, len(sample.values)) == ("measured", 12)
-    measured = objectives[0, :, :, 0, 1].astype(float).mean(axis=1)  # a100, latency
+    measured = objectives[0, :, :, 0, 2].astype(float).mean(axis=1)  # a100, latency
     np.testing.assert_allclose(np.sort(sample.values["latency@a100"]), np.sort(measured), rtol=1e-6)
     assert space_sample("s", measured=False, size=5).kind == "random"

@@ -6,13 +6,10 @@ import numpy as np
 import pytest
 from syne_tune.config_space import choice, loguniform, uniform
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("botorch")
-
-from hwgpt_blackbox.errors import InputError  # noqa: E402
-from hwgpt_blackbox.optimizers import make_scheduler  # noqa: E402
-from hwgpt_blackbox.optimizers._pareto import nondominated_ranks  # noqa: E402
-from hwgpt_blackbox.optimizers.bayesian.methods import EHVI, LSBO, RSBO  # noqa: E402
+from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.optimizers import make_scheduler
+from hwgpt_blackbox.optimizers._pareto import nondominated_ranks
+from hwgpt_blackbox.optimizers.bayesian.methods import EHVI, LSBO, RSBO
 
 LAYERS = 4
 SPACE = {
@@ -85,6 +82,7 @@ def test_goes_on_exactly_after_pickling(method, kernel):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_no_global_random_state_is_touched_or_used(method):
+    torch = pytest.importorskip("torch")
     runs = []
     for seed in (0, 1):
         torch.manual_seed(seed)

@@ -14,6 +14,7 @@ import numpy as np
 
 from hwgpt_blackbox._version import __version__
 from hwgpt_blackbox.convert.fitting.features import Array
+from hwgpt_blackbox.convert.judging.cards.drift import drift_of
 from hwgpt_blackbox.convert.judging.holdouts import (
     DEFAULT_SPLITS,
     IN_SAMPLE,
@@ -30,10 +31,11 @@ from hwgpt_blackbox.convert.judging.measures import evaluate, location_measures,
 from hwgpt_blackbox.convert.progress import Progress, silent
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
-from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements
+from hwgpt_blackbox.convert.source.set_reader import UserMeasurements
+from hwgpt_blackbox.convert.source.user_measurements import DRIFT
 from hwgpt_blackbox.domain.encoding import IntMatrix
 from hwgpt_blackbox.errors import require
-from hwgpt_blackbox.models.surrogate import Surrogate
+from hwgpt_blackbox.models.surrogate import ERROR, Surrogate
 
 REPORT_VERSION = 1
 """Version of the card's form that this code writes, and the newest that it reads."""
@@ -172,15 +174,19 @@ def section(
         if evaluation.noisy
         else 0
     )
-    perplexities = evaluation.exact.get(PERPLEXITY)
+    judged = {
+        f"{plural}_judged": int(np.isfinite(values).sum()) if values is not None else None
+        for plural, values in (
+            ("perplexities", evaluation.exact.get(PERPLEXITY)),
+            ("errors", evaluation.exact.get(ERROR)),
+        )
+    }
     return {
         "split": evaluation.split.kind if evaluation.split else IN_SAMPLE,
         "seed": evaluation.split.seed if evaluation.split else None,
         "fitted": evaluation.fitted,
         "judged": len(evaluation.sample),
-        "perplexities_judged": (
-            None if perplexities is None else int(np.isfinite(perplexities).sum())
-        ),
+        **judged,
         "draws_per_target": repeats * len(evaluation.sample),
         "perplexity": dict(evaluation.notes.get(PERPLEXITY, {})),
         "summary": plain_row(summary([measures])),
@@ -199,7 +205,7 @@ def _rounded(value: float) -> float | None:
 
 def make_card(
     manifest: Mapping[str, Any],
-    data: Measurements | DeviceMeasurements,
+    data: Measurements | UserMeasurements,
     evaluations: Sequence[Evaluation],
     *,
     draws: int | None = None,
@@ -222,6 +228,7 @@ def make_card(
     files = manifest.get("files", {})
     read = data.source.get("files", {})
     main = [name for name in read if name.endswith("stats.pkl")] or list(read)
+    drift = drift_of(data) if isinstance(data, UserMeasurements) else {}
     return {
         "report_version": REPORT_VERSION,
         "space": data.space.name,
@@ -234,6 +241,7 @@ def make_card(
             "numpy": np.__version__,
             "scipy": scipy.__version__,
         },
+        **({DRIFT: drift} if drift else {}),
         "sections": sections,
     }
 

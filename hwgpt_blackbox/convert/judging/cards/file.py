@@ -11,9 +11,11 @@ from shlex import quote
 from typing import Any
 
 from hwgpt_blackbox.convert.judging.cards.card import REPORT_VERSION, make_card
+from hwgpt_blackbox.convert.judging.cards.drift import is_drift
 from hwgpt_blackbox.convert.judging.holdouts import IN_SAMPLE, SPLIT_KINDS, Evaluation
 from hwgpt_blackbox.convert.source.measurements import Measurements
-from hwgpt_blackbox.convert.source.user_measurements import DeviceMeasurements
+from hwgpt_blackbox.convert.source.set_reader import UserMeasurements
+from hwgpt_blackbox.convert.source.user_measurements import DRIFT
 from hwgpt_blackbox.errors import DataError, OutputError
 from hwgpt_blackbox.storage.artifact_kinds import CARD_KINDS
 from hwgpt_blackbox.storage.atomic_writes import Outputs, terminate_as_exit, writing
@@ -59,7 +61,7 @@ def add_card(folder: Path, card: Mapping[str, Any]) -> None:
 
 
 def add_report(
-    folder: Path, data: Measurements | DeviceMeasurements, evaluations: Sequence[Evaluation]
+    folder: Path, data: Measurements | UserMeasurements, evaluations: Sequence[Evaluation]
 ) -> None:
     """Compute the card of an artifact that is being built, and add it.
 
@@ -156,6 +158,9 @@ def _wrong_form(card: Any) -> str | None:
         )
         if not sound:
             return "a section is of another form"
+    drift = card.get(DRIFT)
+    if not is_drift(drift) or not all(map(_is_name, drift or ())):
+        return "its drift is of another form"
     return None if _is_comparison(card.get(COMPARISON)) else "its comparison is of another form"
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from hwgpt_blackbox.convert.judging.cards.drift import draw_drift, drift_table
 from hwgpt_blackbox.convert.judging.cards.file import COMPARISON
 from hwgpt_blackbox.convert.judging.cards.plot_data import (
     calibration_table,
@@ -21,6 +22,7 @@ from hwgpt_blackbox.convert.judging.cards.plot_data import (
 )
 from hwgpt_blackbox.convert.judging.holdouts import Evaluation
 from hwgpt_blackbox.convert.judging.measures import COVERAGES
+from hwgpt_blackbox.convert.source.user_measurements import DRIFT
 from hwgpt_blackbox.errors import require
 from hwgpt_blackbox.plotting.style import BLUE, GREEN, VERMILION, new_figure, scale, unit_suffix
 
@@ -68,6 +70,8 @@ def make_figures(
             name = _file_name(part["split"], part["seed"])
             compute = partial(coverage_table, part)
             add(f"{name}-coverage", draw_coverage, compute, f"{name}: coverage of intervals")
+    if card.get(DRIFT):
+        add(DRIFT, draw_drift, partial(drift_table, card[DRIFT]), "drift of the reference")
     if card.get(COMPARISON):
         part = card[COMPARISON]
         compute = partial(families_table, part)

@@ -115,11 +115,12 @@ def _heading(section: Mapping[str, Any]) -> str:
 
 
 def _perplexity(section: Mapping[str, Any]) -> list[str]:
-    """What perplexity was judged on and fitted on, where that is not everything."""
-    judged, notes = section.get("perplexities_judged"), section.get("perplexity")
-    lines = []
-    if isinstance(judged, int) and judged < section["judged"]:
-        lines.append(f"perplexity was measured on {judged:,} of {section['judged']:,} only")
+    """What perplexity and error were judged on and fitted on, where that is not everything."""
+    notes, lines = section.get("perplexity"), []
+    for metric, plural in (("perplexity", "perplexities"), ("error", "errors")):
+        judged = section.get(f"{plural}_judged")
+        if isinstance(judged, int) and judged < section["judged"]:
+            lines.append(f"{metric} was measured on {judged:,} of {section['judged']:,} only")
     source = notes.get("fitted_on") if isinstance(notes, Mapping) else None
     if isinstance(source, str) and source != MEASUREMENTS:
         lines.append(f"perplexity was fitted on {source}")

@@ -1,17 +1,12 @@
-"""Priors of the Bayesian methods: covariance functions and noise, as GPyTorch modules."""
+"""The additive kernel as a GPyTorch module: what the closed form is tested against."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from botorch.models.utils.gpytorch_modules import (
-    MIN_INFERRED_NOISE_LEVEL,
-    get_covar_module_with_dim_scaled_prior,
-    get_gaussian_likelihood_with_lognormal_prior,
-)
+from botorch.models.utils.gpytorch_modules import MIN_INFERRED_NOISE_LEVEL
 from gpytorch.constraints import GreaterThan
 from gpytorch.kernels import Kernel
 from gpytorch.likelihoods import GaussianLikelihood
@@ -19,11 +14,6 @@ from gpytorch.priors import LogNormalPrior, NormalPrior
 from torch import Tensor
 
 from hwgpt_blackbox.optimizers._features import Layout
-
-Prior = tuple[Kernel, GaussianLikelihood]
-"""What is believed of an outcome before there are data: its covariance and its noise."""
-MakePrior = Callable[[int], Prior]
-"""Number of columns to a fresh prior, in double precision."""
 
 
 def _distances(a: Tensor, b: Tensor) -> Tensor:
@@ -39,27 +29,7 @@ def _gap(count: int) -> Tensor:
 
 
 class AdditiveKernel(Kernel):  # type: ignore[misc]
-    """Effects that add up over the members of groups, shared by them up to small deviations.
-
-    With the context z (hyperparameters outside groups), the basis functions b of a group and
-    its members i::
-
-        f(x) = c(z) + s(z) * sum_b sum_i [w_b(z) + v_bi(z)] * active_i * b(x_i) + r(x)
-
-    where c, w, v and r are Gaussian processes: w_b one effect for all members of the group, v_bi
-    a deviation that varies smoothly with the member's position (a layer's depth), s a log-linear
-    scale (in a wider network every layer costs more), and r a small rest that is not additive.
-    Summing over members gives a covariance in closed form, of the cost of a linear kernel.
-
-    BoTorch and GPyTorch have additive kernels (``OrthogonalAdditiveKernel``, ``AdditiveKernel``),
-    but none in which members share one effect, which is what 100 trials can learn about 24 layers.
-
-    All parameters are logarithms with Gaussian priors, except the slope of log s, which is
-    Gaussian itself. Prior centres are for standardised values; they were set once, by hand, from
-    the meaning of each, and are weak (a standard deviation of 1 is a factor of e).
-
-    :param layout: columns of the features (see ``FeatureMap``)
-    """
+    """The covariance that ``AdditivePrior`` describes, written out as it is defined."""
 
     has_lengthscale = False
 
@@ -86,13 +56,6 @@ class AdditiveKernel(Kernel):  # type: ignore[misc]
         self._context = list(layout.context)
         self._members = [column for block in layout.blocks for column in block]
         self._gaps = [_gap(len(block)) for block in layout.blocks]
-        self._kept: list[Tensor] | None = None
-
-    def train(self, mode: bool = True) -> AdditiveKernel:
-        """As in any module; out of training, hyperparameters count as fixed."""
-        self._kept = None
-        super().train(mode)
-        return self
 
     def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: Any) -> Tensor:
         """Covariance of rows of x1 (n, columns) and x2 (m, columns): (n, m), or (n,)."""
@@ -114,18 +77,13 @@ class AdditiveKernel(Kernel):  # type: ignore[misc]
 
     def _couplings(self) -> list[Tensor]:
         """Prior covariance of the effects of each block's members: (members, members) each."""
-        if self._kept is not None:
-            return self._kept
         shared, own = self.log_shared_variance.exp(), self.log_deviation_variance.exp()
         lengths = self.log_position_lengthscale.exp()
         # divided by the number of members: a block's variance then does not grow with it
-        couplings = [
+        return [
             (shared[b] + own[b] * torch.exp(-gap / lengths[b])) / len(gap)
             for b, gap in enumerate(self._gaps)
         ]
-        if not self.training:
-            self._kept = [coupling.detach() for coupling in couplings]
-        return couplings
 
     def _coupled(self, members: Tensor) -> Tensor:
         """Members' columns, (..., members), times the covariance of their effects."""
@@ -149,26 +107,8 @@ class AdditiveKernel(Kernel):  # type: ignore[misc]
         return total
 
 
-def plain_prior(columns: int) -> Prior:
-    """BoTorch's defaults: squared exponential, one length scale for each of ``columns`` columns.
-
-    Their prior grows with the number of columns (Hvarfner et al. 2024), which lets it work in the
-    27 to 75 dimensions here. Hypervolume after 100 trials on GPT-S, perplexity and energy: Matern
-    5/2 in its place did worse (0.952 against 0.959, two seeds). So did the noise of
-    :func:`additive_prior` (0.960 against 0.967, ten seeds): with BoTorch's a fit of few steps
-    stays near the prior, which is for the better where 100 points meet 27 length scales.
-    """
-    kernel = get_covar_module_with_dim_scaled_prior(columns, use_rbf_kernel=True)
-    return kernel.double(), get_gaussian_likelihood_with_lognormal_prior().double()
-
-
-def additive_prior(layout: Layout) -> Prior:
-    """:class:`AdditiveKernel`, and BoTorch's prior and floor of the noise on another scale.
-
-    With BoTorch's constraint the likelihood is so steep in the noise, near its floor, that a fit
-    makes no way in anything else (L-BFGS: 120 steps against 10). A softplus above the floor cures
-    that.
-    """
+def reference_prior(layout: Layout) -> tuple[AdditiveKernel, GaussianLikelihood]:
+    """Covariance and noise, with their priors."""
     prior = LogNormalPrior(loc=-4.0, scale=1.0)
     constraint = GreaterThan(MIN_INFERRED_NOISE_LEVEL, initial_value=prior.mode)
     likelihood = GaussianLikelihood(noise_prior=prior, noise_constraint=constraint)
