@@ -43,14 +43,14 @@ def explorer_page(space: str, progress: Callable[[str], None] | None = None) -> 
     fronts: dict[str, ReferenceFront] = {}
     for pair in objective_pairs(targets):
         begin(" ".join(pair))
-        fronts[" ".join(pair)] = reference_front(surrogate.space, pair, surrogate=surrogate)
+        fronts[" ".join(pair)] = reference_front(surrogate.space.name, pair, surrogate=surrogate)
     if not fronts:
         raise InputError(f"space {space} has no two objectives to set against each other")
     found = []
     for minimise, limits in limit_grid(fronts):
         begin(" ".join(limits))
         try:
-            found.append(best(surrogate.space, minimise, limits, surrogate=surrogate).row)
+            found.append(best(surrogate.space.name, minimise, limits, surrogate=surrogate).row)
         except InputError:
             continue  # no architecture meets both
     data = explorer_data(surrogate, targets, fronts, found)
