@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hwgpt_blackbox._version import __version__
 from hwgpt_blackbox.domain.objectives import Column
-from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.errors import InputError, require
 from hwgpt_blackbox.experiments.report import page, page_data
 from hwgpt_blackbox.fronts import ReferenceFront, best, reference_front
 from hwgpt_blackbox.models.surrogate import COUNTED, AdditiveModel, Surrogate
@@ -37,6 +37,8 @@ def explorer_page(space: str, progress: Callable[[str], None] | None = None) -> 
     :raises InputError: unknown space, or one without models of two objectives
     :raises MissingExtraError: jinja2, plotly or moocore is not installed
     """
+    for module in ("jinja2", "plotly", "moocore"):
+        require(module, extra="analysis")
     surrogate = load_surrogate(find_measured(space).name)
     begin = progress or (lambda name: None)
     targets = [*surrogate.models, *COUNTED]

@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from hwgpt_blackbox.errors import require
-
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
@@ -188,10 +186,7 @@ def html(
     :param sections: in order
     :param data: what the script draws, ready for JSON
     :param script: name of the template that draws it, beside what all pages share
-    :raises MissingExtraError: jinja2 or Plotly is not installed
     """
-    for module in ("jinja2", "plotly"):
-        require(module, extra="analysis")
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
