@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,8 @@ from hwgpt_blackbox.storage.surrogates import load_surrogate
 TITLE = "HW-GPT-Bench explorer"
 
 LIMITS = (0.25, 0.5, 0.75)
-"""Places on the fronts of latency and of energy at which both are limited beforehand."""
+"""Places on the fronts of latency and of energy at which both are limited beforehand: the same
+place on both, as else one of the limits decides alone, and its front has the answer."""
 
 _DIGITS = 9
 """Of the coefficients: values agree with ours to six digits at least."""
@@ -86,7 +86,7 @@ def limit_grid(
         partner = fronts.get(f"{minimise} energy@{device}")
         if metric == "latency" and minimise != other and partner is not None:
             ends = [np.quantile(f.objectives[:, 1], LIMITS).tolist() for f in (front, partner)]
-            for latency, energy in product(*ends):
+            for latency, energy in zip(*ends, strict=True):
                 yield minimise, {other: latency, f"energy@{device}": energy}
 
 

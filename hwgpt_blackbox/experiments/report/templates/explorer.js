@@ -166,7 +166,7 @@ Page.read().then((data) => {
     const text = `Smallest ${data.objectives[up]}${under}: ${number(found)}. `;
     if (found <= least * (1 + 1e-6)) { return text + 'It is exact: none is better.'; }
     return `${text}It is the best of the exact fronts on this page and of answers computed ` +
-      `beforehand on a grid of limits; none is below ${number(least)}. The exact answer: ${command}`;
+      `beforehand under some limits of latency and energy; none is below ${number(least)}. The exact answer: ${command}`;
   }
 
   const steps = (points, more) => ({
