@@ -65,5 +65,5 @@ def after_each(values: Array, states: int, codes: int) -> Array:
     """
     if values.shape[-1] == 1:
         return values[..., None]
-    split = values.reshape(*values.shape[:-1], -1, codes)
+    split = values.reshape(*values.shape[:-1], values.shape[-1] // codes, codes)
     return np.tile(split, (states // split.shape[-2], 1))
