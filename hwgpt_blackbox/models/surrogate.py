@@ -222,7 +222,7 @@ class Surrogate:
         return np.broadcast_to(ratio, full).reshape(self.num_groups, -1)
 
     def positions(self, targets: Sequence[str]) -> NDArray[np.float64] | None:
-        """Distributions by position of noisy targets, as :class:`.QuantileTables` takes them."""
+        """Distributions by position of noisy targets, as ``QuantileTables`` takes them."""
         if all(self.model(target).positions is None for target in targets):
             return None
         tables = []
