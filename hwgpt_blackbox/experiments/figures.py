@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import combinations
@@ -13,6 +14,7 @@ import pandas as pd
 from hwgpt_blackbox.domain.architecture_strings import Architectures
 from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.domain.objectives import Column
+from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.experiments.architecture_sample import (
     MEASURED,
@@ -93,7 +95,7 @@ def front_table(
     """
     targets = list(problem.targets)
     space = find_space(problem.space)
-    named, encoding = Architectures(space) if architectures else None, Encoding(space)
+    named, encoding = space if architectures else None, Encoding(space)
     empty = pd.DataFrame(np.empty((0, len(targets))), columns=targets)
     found, parts = cloud(problem), [_part(RANDOM, "", 0, empty)]
     if found is not None:
@@ -122,17 +124,27 @@ def _part(
     seeds: int,
     values: pd.DataFrame,
     matrix: IntMatrix | None = None,
-    named: Architectures | None = None,
+    named: Space | None = None,
 ) -> pd.DataFrame:
     """Rows of the table of fronts.
 
     :param matrix: choice indices of the rows
-    :param named: what names them; None: no names
+    :param named: the space whose names they get; None: no names
     """
     labels = pd.DataFrame({KIND: kind, METHOD: method, SEEDS: seeds}, index=values.index)
     if named is not None and matrix is not None:
-        labels[ARCHITECTURE] = [named.to_string(row) for row in matrix.tolist()]
+        labels[ARCHITECTURE] = _names(named, matrix.shape[1], matrix.astype(np.uint8).tobytes())
     return pd.concat([labels, values], axis=1)
+
+
+@functools.lru_cache(maxsize=32)
+def _names(space: Space, columns: int, rows: bytes) -> tuple[str, ...]:
+    """Names of architectures; kept, as the problems of a space have one cloud.
+
+    :param rows: choice indices, one byte each
+    """
+    matrix = np.frombuffer(rows, dtype=np.uint8).reshape(-1, columns)
+    return tuple(map(Architectures(space).to_string, matrix.tolist()))
 
 
 def front_rows(results: Sequence[StoredRun]) -> pd.DataFrame:
