@@ -59,7 +59,10 @@ def test_one_top_level_name_and_small_artifacts(wheel: Path) -> None:
     page = {
         name for name in names if name.startswith("hwgpt_blackbox/experiments/report/templates/")
     }
-    assert {Path(name).name for name in page} == {"page.css", "page.html", "page.js", "parts.html"}
+    assert {Path(name).name for name in page} == {
+        *("page.css", "page.html", "page.js", "parts.html"),
+        *("report.js", "explorer.js"),
+    }
     artifacts = [info for info in infos if info.filename.startswith("hwgpt_blackbox/artifacts/")]
     assert {info.filename.split("/")[2] for info in artifacts} == {"hwgpt-s", "hwgpt-m", "hwgpt-l"}
     assert sum(info.file_size for info in artifacts) <= MAX_ARTIFACT_BYTES

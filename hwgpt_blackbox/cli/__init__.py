@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "remove": "delete pulled artifacts",
     "run": "search in simulated time",
     "report": "tables, figures and a page of results",
+    "explore": "a page with the exact fronts of a space",
 }
 """Every subcommand in one line. Its module here, of the same name, has ``configure(parser)`` and
 ``run(args) -> exit code``."""

@@ -27,9 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--formats",
         nargs="+",
-        default=["svg"],
+        default=[],
         metavar="FORMAT",
-        help=f"of the figures beside the page, of {', '.join(FORMATS)} (default: svg)",
+        help=f"write figures for papers too, beside the page: of {', '.join(FORMATS)}",
     )
     parser.add_argument(
         "--no-spaces",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import combinations
@@ -10,16 +11,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from hwgpt_blackbox.domain.architecture_strings import ArchitectureStrings
+from hwgpt_blackbox.domain.encoding import Encoding, IntMatrix
 from hwgpt_blackbox.domain.objectives import Column
+from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError
 from hwgpt_blackbox.experiments.architecture_sample import (
     MEASURED,
     RANDOM,
+    ArchitectureSample,
     sample_architectures,
 )
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.results.run_file import StoredRun
 from hwgpt_blackbox.experiments.results.scores import by_method, labelled, nondominated
+from hwgpt_blackbox.experiments.runs import CONFIG, TRIAL_ID
 from hwgpt_blackbox.fronts import ReferenceFront
 from hwgpt_blackbox.plotting.style import (
     GREY,
@@ -29,6 +35,7 @@ from hwgpt_blackbox.plotting.style import (
     plain,
     shared_legend,
 )
+from hwgpt_blackbox.storage.spaces import find_space
 from hwgpt_blackbox.storage.surrogates import measured_in
 
 if TYPE_CHECKING:
@@ -37,33 +44,24 @@ if TYPE_CHECKING:
 
 # Columns of the table beside the objectives, and the kinds of its rows.
 KIND, METHOD, SEEDS = "kind", "method", "seeds"
+ARCHITECTURE, SEED = "architecture", "seed"
 FRONT, EXACT = "front", "exact"
 
 CLOUD_SIZE, CLOUD_SEED = 5_000, 0
 _LEGEND_COLUMNS = 2
 
 
-def front_table(
-    problem: Problem, results: Sequence[StoredRun], reference: ReferenceFront | None = None
-) -> pd.DataFrame:
-    """The front that each method found, and a cloud of architectures to compare it with.
+def cloud(problem: Problem) -> ArchitectureSample | None:
+    """5,000 architectures to compare fronts with: random, or measured where a table is at hand.
 
-    :param problem: what was optimised
-    :param results: its runs, with their expected objectives
-    :param reference: the front of all architectures, if it shall be there
-    :return: columns ``kind`` (``random``: 5,000 uniform architectures, or ``measured``: as many of
-        the table, where one is at hand; ``exact``: the reference; ``front``), ``method`` (as
-        ``scores.labelled`` names it) and ``seeds`` (number of runs whose trials were pooled; both
-        for fronts only), and a column per objective: expected values in natural units
-    :raises InputError: a result is of another problem
+    :return: the same architectures for all problems of a space; None where this machine cannot
+        tell their values
     """
-    targets = list(problem.targets)
-    kind, values = RANDOM, pd.DataFrame(np.empty((0, len(targets))), columns=targets)
     # Results may come from another machine, with a user's device that this one does not know.
     known = measured_in(problem.space)
     if set(problem.devices) <= set(known.devices):
         with suppress(DataError):  # its artifact is damaged: the log says so
-            cloud = sample_architectures(
+            return sample_architectures(
                 problem.space,
                 problem.dataset,
                 problem.objectives,
@@ -71,24 +69,100 @@ def front_table(
                 seed=CLOUD_SEED,
                 measured=set(problem.devices) <= set(known.timed),
             )
-            kind, values = cloud.kind, cloud.values
-    parts = [_part(kind, "", 0, values)]
+    return None
+
+
+def front_table(
+    problem: Problem,
+    results: Sequence[StoredRun],
+    reference: ReferenceFront | None = None,
+    *,
+    architectures: bool = False,
+) -> pd.DataFrame:
+    """The front that each method found, and a cloud of architectures to compare it with.
+
+    :param problem: what was optimised
+    :param results: its runs, with their expected objectives
+    :param reference: the front of all architectures, if it shall be there
+    :param architectures: name the architecture of each row, seed and trial; the frames of the runs
+        must have the configurations
+    :return: columns ``kind`` (``random``: 5,000 uniform architectures, or ``measured``: as many of
+        the table, where one is at hand; ``exact``: the reference; ``front``), ``method`` (as
+        ``scores.labelled`` names it) and ``seeds`` (number of runs whose trials were pooled; both
+        for fronts only), a column per objective: expected values in natural units; if asked for,
+        ``architecture`` (``gpt-s-12-768-…``), and ``seed`` and ``trial_id`` of fronts
+    :raises InputError: a result is of another problem
+    """
+    targets = list(problem.targets)
+    space = find_space(problem.space)
+    named, encoding = space if architectures else None, Encoding(space)
+    empty = pd.DataFrame(np.empty((0, len(targets))), columns=targets)
+    found, parts = cloud(problem), [_part(RANDOM, "", 0, empty)]
+    if found is not None:
+        parts = [_part(found.kind, "", 0, found.values, found.matrix, named)]
     if reference is not None:
         exact = pd.DataFrame(reference.objectives, columns=list(reference.names))[targets]
-        parts.append(_part(EXACT, "", 0, exact))
+        parts.append(_part(EXACT, "", 0, exact, reference.matrix, named))
     for method, mine in by_method(labelled(results)).items():
         for result in mine:
             if result.run.problem.targets != problem.targets:
                 raise InputError(f"{result.path} is a run of {result.run.problem.name}")
-        pooled = np.concatenate([result.expected for result in mine])
-        front = pd.DataFrame(pooled[nondominated(pooled)], columns=targets).sort_values(targets)
-        parts.append(_part(FRONT, method, len(mine), front))
+        rows = front_rows(mine)
+        front = rows[mine[0].run.expected_columns].set_axis(targets, axis=1)
+        matrix = configuration_matrix(encoding, rows) if named else None
+        part = _part(FRONT, method, len(mine), front, matrix, named)
+        if named:
+            labels = [rows[SEED].astype("Int64"), rows[TRIAL_ID].astype("Int64")]
+            part = pd.concat([part, *labels], axis=1)
+        parts.append(part.sort_values(targets))
     return pd.concat(parts, ignore_index=True)
 
 
-def _part(kind: str, method: str, seeds: int, values: pd.DataFrame) -> pd.DataFrame:
+def _part(
+    kind: str,
+    method: str,
+    seeds: int,
+    values: pd.DataFrame,
+    matrix: IntMatrix | None = None,
+    named: Space | None = None,
+) -> pd.DataFrame:
+    """Rows of the table of fronts.
+
+    :param matrix: choice indices of the rows
+    :param named: the space whose names they get; None: no names
+    """
     labels = pd.DataFrame({KIND: kind, METHOD: method, SEEDS: seeds}, index=values.index)
+    if named is not None and matrix is not None:
+        labels[ARCHITECTURE] = _names(named, matrix.shape[1], matrix.astype(np.uint8).tobytes())
     return pd.concat([labels, values], axis=1)
+
+
+@functools.lru_cache(maxsize=32)
+def _names(space: Space, columns: int, rows: bytes) -> tuple[str, ...]:
+    """Names of architectures; kept, as the problems of a space have one cloud.
+
+    :param rows: choice indices, one byte each
+    """
+    matrix = np.frombuffer(rows, dtype=np.uint8).reshape(-1, columns)
+    return tuple(map(ArchitectureStrings(space).to_string, matrix.tolist()))
+
+
+def front_rows(results: Sequence[StoredRun]) -> pd.DataFrame:
+    """The trials on the front of all trials of some runs: rows of their frames, and ``seed``."""
+    parts = []
+    for result in results:
+        keep = nondominated(result.expected)
+        parts.append(result.frame[keep].assign(**{SEED: result.run.seed}))
+    rows = pd.concat(parts, ignore_index=True)
+    return rows[nondominated(rows[results[0].run.expected_columns])]
+
+
+def configuration_matrix(encoding: Encoding, rows: pd.DataFrame) -> IntMatrix:
+    """Canonical choice indices of rows of the frames of runs, shape (n, columns)."""
+    matrix = np.empty((len(rows), encoding.num_columns), dtype=np.uint8)
+    for j, (name, choices) in enumerate(encoding.space.choices.items()):
+        matrix[:, j] = np.searchsorted(np.array(choices), rows[CONFIG + name].to_numpy())
+    return encoding.canonical(matrix)
 
 
 def draw_front(problem: Problem, table: pd.DataFrame) -> Figure:
@@ -147,7 +221,7 @@ def _draw_pair(
     _draw_exact(axes, table[table[KIND] == EXACT], across, upright, steps)
     fronts = table[table[KIND] == FRONT]
     styles = method_styles(fronts[METHOD])
-    for method, front in fronts.groupby(METHOD, sort=True):
+    for method, front in fronts.groupby(METHOD, sort=True, observed=True):
         colour, marker = styles[str(method)]
         seeds = int(front[SEEDS].iloc[0])
         name = plain(method)

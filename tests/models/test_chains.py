@@ -47,3 +47,11 @@ def test_sums_along_states_are_sums_of_all_terms(classes, states):
         np.testing.assert_array_equal(total, direct)
         sums.append(total[:, 0])
     np.testing.assert_array_equal(least, np.min(sums, axis=0))
+
+
+def test_no_group_is_left():
+    """A search under limits that no group meets once could not shape what is empty."""
+    steps, following = chain_steps(
+        np.zeros((0, LAYERS, CODES, 1)), [np.zeros((0, LAYERS, 1, CODES, 1))]
+    )
+    assert least_to_come(list(steps[..., 0]), following)[0].shape[0] == 0

@@ -105,7 +105,7 @@ def draw_attainment(problem: Problem, table: pd.DataFrame) -> Figure:
     styles = method_styles(table["method"])
     for axes, upright, across in panels:
         part = _of_pair(table, upright, across)
-        for _, rows in part.groupby(["method", "percentile"], sort=True):
+        for _, rows in part.groupby(["method", "percentile"], sort=True, observed=True):
             method = str(rows["method"].iloc[0])
             percentile = int(rows["percentile"].iloc[0])
             if percentile != PERCENTILES[1] and int(rows["seeds"].iloc[0]) < 2:

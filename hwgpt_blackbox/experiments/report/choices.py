@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from hwgpt_blackbox.domain.encoding import BIAS, EMBED_DIM, NUM_LAYERS, Encoding, IntMatrix
+from hwgpt_blackbox.experiments.figures import configuration_matrix, front_rows
 from hwgpt_blackbox.experiments.problems import Problem
 from hwgpt_blackbox.experiments.results.run_file import StoredRun
-from hwgpt_blackbox.experiments.results.scores import by_method, nondominated
-from hwgpt_blackbox.experiments.runs import CONFIG
+from hwgpt_blackbox.experiments.results.scores import by_method
 from hwgpt_blackbox.fronts import ReferenceFront
 from hwgpt_blackbox.plotting.style import MAX_LEGEND, new_figure, plain, shades
 from hwgpt_blackbox.storage.spaces import find_space
@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 
 EXACT = "exact front"
 HYPERPARAMETERS = ("embed_dim", "num_layers", "bias", "mlp_ratio", "num_heads")
-
-
-def front_matrix(problem: Problem, results: Sequence[StoredRun]) -> IntMatrix:
-    """Canonical choice indices of the front of all trials of some runs, shape (n, columns)."""
-    encoding = Encoding(find_space(problem.space))
-    keep = nondominated(np.concatenate([result.expected for result in results]))
-    names = [CONFIG + name for name in encoding.names]
-    front = pd.concat([result.frame[names] for result in results])[keep]
-    return encoding.canonical(encoding.encode(front.set_axis(encoding.names, axis=1)))
 
 
 def shares(encoding: Encoding, matrix: IntMatrix) -> pd.DataFrame:
@@ -73,7 +64,8 @@ def choices_table(
     fronts: list[tuple[str, IntMatrix]] = []
     if reference is not None:
         fronts.append((EXACT, reference.matrix))
-    fronts += [(name, front_matrix(problem, mine)) for name, mine in by_method(results).items()]
+    for name, mine in by_method(results).items():
+        fronts.append((name, configuration_matrix(encoding, front_rows(mine))))
     parts = []
     for name, matrix in fronts:
         part = shares(encoding, matrix)

@@ -121,7 +121,7 @@ def draw_convergence(table: pd.DataFrame, optimum: float = float("nan")) -> Figu
         part = table[table["axis"] == axis]
         for i, what in enumerate(("hypervolume", "regret")[: 1 + known]):
             axes = panels[i, j]
-            for method, rows in part.groupby("method", sort=True):
+            for method, rows in part.groupby("method", sort=True, observed=True):
                 _curve(axes, rows, what, styles[str(method)], plain(method))
             axes.set_xlabel(label)
             axes.set_ylabel(f"normalised {what}" if what == "hypervolume" else "regret")

@@ -1,8 +1,9 @@
 """One self-contained HTML page, out of the templates beside this module.
 
-The templates escape every value that enters them: results are hostile input. The page's own policy
-(Content-Security-Policy) admits its script and its style by their digests and images out of itself,
-nothing else, so that even markup that slipped through could not act.
+The templates escape every value that enters them: results are hostile input. Plotly's script comes
+out of the installed package. What is drawn is embedded once, as compressed JSON. The page's policy
+(Content-Security-Policy) admits these scripts by their digests and images out of the page, nothing
+else; styles alone are free, as Plotly writes them while it draws.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import json
 import math
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -22,14 +25,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-MAX_ROWS = 2000
+MAX_ROWS = 500
 """Rows of a table that the page shows; the data file has all."""
-
-PIXELS = 100
-"""Pixels of an inch of a figure, where the window is wide enough."""
-
-WIDE = 6.5
-"""A figure wider than this, in inches, scrolls on a phone instead of shrinking."""
 
 
 @dataclass
@@ -39,14 +36,11 @@ class Section:
     :param anchor: its id: letters, digits and hyphens
     :param title: plain text
     :param parts: HTML, each part made by a function of this module; other text is escaped
-    :param problem: whether it is one of the sections that the problem filter hides; these follow
-        one another
     """
 
     anchor: str
     title: str
     parts: list[str] = field(default_factory=list)
-    problem: bool = False
 
     def add(self, *parts: str) -> None:
         """Append HTML."""
@@ -56,6 +50,11 @@ class Section:
 def paragraph(text: str) -> Markup:
     """A paragraph of plain text."""
     return _part("paragraph", text)
+
+
+def live(anchor: str) -> Markup:
+    """A paragraph that the script writes."""
+    return _part("live", anchor)
 
 
 def heading(text: str) -> Markup:
@@ -73,15 +72,45 @@ def links(paths: Sequence[str]) -> Markup:
     return _part("links", paths)
 
 
-def image(svg: bytes, alt: str, caption: str, size: tuple[float, float]) -> Markup:
-    """A vector figure as a data URI, in which no script can run.
+def bullets(texts: Sequence[str], kind: str) -> Markup:
+    """A list of plain texts.
 
-    :param svg: the file
-    :param alt: what it shows, for those who cannot see it
-    :param size: width and height, inches
+    :param kind: its class in the style
     """
-    data, width = base64.b64encode(svg).decode("ascii"), round(size[0] * PIXELS)
-    return _part("image", data, width, size[0] > WIDE, alt, caption)
+    return _part("bullets", texts, kind)
+
+
+def plot(anchor: str, alt: str, caption: str, controls: Sequence[Control] = ()) -> Markup:
+    """A place where the script draws a figure.
+
+    :param anchor: its id
+    :param alt: what it shows, for those who cannot see it
+    :param caption: below it, plain text
+    :param controls: above it
+    """
+    return _part("plot", anchor, alt, caption, controls)
+
+
+def controls(rows: Sequence[Control], anchor: str) -> Markup:
+    """Choices for all figures, which stay in view, and a place for switches of the script's.
+
+    :param anchor: id of that place
+    """
+    return _part("controls", rows, anchor)
+
+
+@dataclass(frozen=True)
+class Control:
+    """A choice that the script fills or reads.
+
+    :param anchor: its id
+    :param label: plain text
+    :param options: values and texts; none: the script fills it
+    """
+
+    anchor: str
+    label: str
+    options: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -101,7 +130,7 @@ class _Cell:
 def table(frame: pd.DataFrame, anchor: str, caption: str) -> Markup:
     """A table that sorts and filters.
 
-    :param frame: rows to show; beyond 2,000 they are left to the data file, and the caption says so
+    :param frame: rows to show; beyond 500 they are left to the data file, and the caption says so
     :param anchor: its id
     :param caption: plain text, also the label of the filter
     """
@@ -141,22 +170,37 @@ def _number(amount: float) -> str:
     return f"{amount:.3e}"
 
 
-def html(title: str, lead: str, notes: Sequence[str], sections: Sequence[Section]) -> str:
+def html(
+    title: str,
+    lead: str,
+    notes: Sequence[str],
+    sections: Sequence[Section],
+    data: Mapping[str, Any],
+    script: str,
+) -> str:
     """The whole page.
 
     :param title: plain text
     :param lead: a sentence below the title, plain text
     :param notes: what a reader must know first, plain texts
-    :param sections: in order; those of problems are grouped below one heading
+    :param sections: in order
+    :param data: what the script draws, ready for JSON
+    :param script: name of the template that draws it, beside what all pages share
     """
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
     page = _templates().get_template("page.html")
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return page.render(
         title=title,
         lead=lead,
         notes=notes,
         sections=sections,
+        data=base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii"),
         style=_asset("page.css"),
-        script=_asset("page.js"),
+        plotly=Markup(get_plotlyjs()),  # noqa: S704  (the package's own file)
+        script=Markup("\n").join(map(_asset, ("page.js", script))),
     )
 
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from hwgpt_blackbox.errors import OutputError
-from hwgpt_blackbox.experiments.report import page
 from hwgpt_blackbox.experiments.results.files import write_atomically
-from hwgpt_blackbox.plotting.style import to_bytes
+from hwgpt_blackbox.plotting.style import DPI, to_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +40,7 @@ class Writer:
                 "folder"
             )
         try:
-            for folder in (DATA, FIGURES):
+            for folder in (DATA, *((FIGURES,) if formats else ())):
                 (out / folder).mkdir(parents=True, exist_ok=True)
             if not (out / PAGE).exists():  # says whose the folder is, if this process is killed
                 write_atomically(out / PAGE, f"<title>{TITLE}</title>Not complete.".encode())
@@ -68,14 +67,11 @@ class Writer:
         if len(frame.columns):
             self.text(f"{DATA}/{name}.csv", frame.to_csv(index=False))
 
-    def figure(self, name: str, figure: Figure, alt: str, caption: str) -> str:
-        """Save a figure, and return it as HTML."""
-        svg = to_bytes(figure, "svg", dpi=SVG_DPI)
+    def figure(self, name: str, figure: Figure) -> None:
+        """Save a figure in every format."""
         for kind in self.formats:
-            content = svg if kind == "svg" else to_bytes(figure, kind)
-            self._write(f"{FIGURES}/{name}.{kind}", content)
-        width, height = figure.get_size_inches()
-        return page.image(svg, alt, caption, (float(width), float(height)))
+            dpi = SVG_DPI if kind == "svg" else DPI
+            self._write(f"{FIGURES}/{name}.{kind}", to_bytes(figure, kind, dpi=dpi))
 
 
 def _is_somebody_elses(out: Path) -> bool:
