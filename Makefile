@@ -5,7 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 EXTRAS := bayesian,network,profiling,optimizers,analysis,storage,clusters,interop,docs,dev
+# Two processes use both cores: more threads would only wait for one another.
+PYTEST := -m pytest --numprocesses 2 --dist worksteal
 RESULTS ?= results/quickstart
+
+test test-all test-minimum test-newest: export OMP_NUM_THREADS := 1
 
 .PHONY: run test test-all test-versions test-minimum test-newest lint docs clean
 
@@ -35,16 +39,16 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m 'not slow'
+	$(BIN)/python $(PYTEST) -m 'not slow'
 
 test-all: lint $(VENV)/.all test-versions
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --hypothesis-profile long
+	$(BIN)/python $(PYTEST) --hypothesis-profile long
 
 # The oldest and the newest versions that the requirements admit, each in an environment of its own.
 test-versions: test-minimum test-newest
 
 test-minimum test-newest: test-%: .venv-%/.test
-	.venv-$*/bin/python -m pytest --numprocesses 2 --dist worksteal -m 'not slow'
+	.venv-$*/bin/python $(PYTEST) -m 'not slow'
 
 .venv-minimum/.test: PINS = $(PYTHON) tests/floors.py
 .venv-newest/.test: PINS = grep '^torch==' constraints.txt

@@ -325,7 +325,11 @@ class Outputs:
                         raise
         finally:
             if os.path.lexists(old) and not os.path.lexists(target):
-                old.rename(target)
+                try:
+                    old.rename(target)
+                except OSError as error:
+                    if error.errno not in _TAKEN:  # another process has put its own there
+                        raise
 
 
 def not_an_artifact(target: Path, other: str) -> OutputError:

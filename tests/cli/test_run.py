@@ -387,6 +387,7 @@ def test_what_a_killed_report_left_is_removed_by_the_next(tmp_path, monkeypatch)
     monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "matplotlib"))
     assert main(short(tmp_path / "results", methods="RS", seeds="0")) == 0
     words = ["report", str(tmp_path / "results"), "--out", str(tmp_path / "out"), "--no-spaces"]
+    words += ["--formats", "svg"]
     code = KILLED_WHILE_WRITING.replace(
         "if len(calls) == 3:",
         "if os.readlink(f'/proc/self/fd/{descriptor}').endswith('.svg'):",

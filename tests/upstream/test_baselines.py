@@ -168,8 +168,9 @@ def test_on_a_table_with_syne_tunes_surrogate(name: str, artifacts: Path) -> Non
     )  # fmt: skip
     scheduler = BASELINES[name].make(backend.blackbox.configuration_space)
     results = tune(backend, scheduler)
-    stored = load_blackbox("hwgpt-s-tabular")["a100"].objectives_evaluations
-    latencies = {float(x) for x in stored[:, :, 0, 1].ravel()}
+    table = load_blackbox("hwgpt-s-tabular")["a100"]
+    stored, place = table.objectives_evaluations, table.objectives_names.index(LATENCY)
+    latencies = {float(x) for x in stored[:, :, 0, place].ravel()}
     assert len(results.trials) >= 9
     assert {np.float32(result[LATENCY]) for _, _, result in results.reported} <= latencies
 

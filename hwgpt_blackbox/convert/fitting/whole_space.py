@@ -204,6 +204,8 @@ def _score(
             own = part == k
             errors.append(np.exp(features.values[own] @ weights) - values[rows[own]])
     error = np.concatenate(errors)
+    if not error.any():
+        return -np.inf
     return float(np.log(np.sqrt((error**2).mean())) + np.log(np.abs(error).mean()))
 
 
