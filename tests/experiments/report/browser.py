@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -25,10 +26,13 @@ class Browser:
     """
 
     def __init__(self, profile: Path, *, width: int = 1200, dark: bool = False) -> None:
-        theirs_in, self._in = os.pipe()
-        self._out, theirs_out = os.pipe()
-        # The protocol's pipes are descriptors 3 and 4; those of these numbers here move away first.
-        script = f'exec 8<&{theirs_in} 9>&{theirs_out}; exec "$@" 3<&8 4>&9'
+        low_in, self._in = os.pipe()
+        self._out, low_out = os.pipe()
+        # The protocol's pipes are descriptors 3 and 4 of the browser: ours must be others.
+        theirs_in, theirs_out = (fcntl.fcntl(fd, fcntl.F_DUPFD, 50) for fd in (low_in, low_out))
+        os.close(low_in)
+        os.close(low_out)
+        script = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
         words = [
             *("bash", "-c", script, "bash", str(CHROMIUM), "--headless", "--no-sandbox"),
             *("--disable-gpu", "--disable-quic", "--no-first-run", "--remote-debugging-pipe"),
@@ -81,7 +85,9 @@ class Browser:
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
             assert select.select([self._out], [], [], PATIENCE)[0], "the browser does not answer"
-            self._rest += os.read(self._out, 1 << 20)
+            read = os.read(self._out, 1 << 20)
+            assert read, "the browser has ended"
+            self._rest += read
         text, self._rest = self._rest.split(b"\0", 1)
         answer = json.loads(text)
         params = answer.get("params", {})

@@ -82,17 +82,24 @@ def test_everything_is_drawn(page, open_page, width, dark):
     assert browser.console == []
 
 
-def place_of(browser: Browser, figure: str, name: str, point: int) -> tuple[float, float]:
-    """Where a point of a trace is in the window."""
+def place_of(
+    browser: Browser, figure: str, name: str, point: int | None = None
+) -> tuple[float, float]:
+    """Where a point of a trace is in the window: by default the farthest from those of others."""
     browser.evaluate(f"document.getElementById('{figure}').scrollIntoView({{block: 'center'}})")
     return tuple(
         browser.evaluate(
             f"""(() => {{
               const figure = document.getElementById('{figure}');
-              const trace = figure.data.find((t) => t.name === {json.dumps(name)});
-              const box = figure.querySelector('.nsewdrag').getBoundingClientRect();
               const {{xaxis, yaxis}} = figure._fullLayout;
-              return [box.x + xaxis.d2p(trace.x[{point}]), box.y + yaxis.d2p(trace.y[{point}])];
+              const places = (t) => t.x.map((x, i) => [xaxis.d2p(x), yaxis.d2p(t.y[i])]);
+              const own = figure.data.find((t) => t.name === {json.dumps(name)});
+              const others = figure.data.filter((t) => t !== own && t.x).flatMap(places);
+              const far = ([x, y]) => Math.min(...others.map(([u, v]) => Math.hypot(x - u, y - v)));
+              const chosen = places(own)[{json.dumps(point)}];
+              const [x, y] = chosen ?? places(own).sort((a, b) => far(b) - far(a))[0];
+              const box = figure.querySelector('.nsewdrag').getBoundingClientRect();
+              return [box.x + x, box.y + y];
             }})()"""
         )
     )
@@ -100,7 +107,7 @@ def place_of(browser: Browser, figure: str, name: str, point: int) -> tuple[floa
 
 def test_a_point_says_what_it_is_and_is_copied(page, runs, open_page, capsys):
     browser = open_page(page)
-    x, y = place_of(browser, "plot-fronts", "Mine", 1)
+    x, y = place_of(browser, "plot-fronts", "Mine")
     for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
         browser.mouse(kind, x, y)
         if kind == "mouseMoved":
