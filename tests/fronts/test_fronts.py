@@ -216,7 +216,9 @@ def test_values_are_those_of_the_blackbox(space):
     assert (blackbox.encoding.canonical(front.matrix) == front.matrix).all()
 
 
-@pytest.mark.parametrize("space", MEASURED_SPACES)
+@pytest.mark.parametrize(
+    "space", ["s", *(pytest.param(name, marks=pytest.mark.slow) for name in ("m", "l"))]
+)
 def test_three_objectives_of_whole_spaces_are_exact_or_miss_next_to_nothing(space):
     pytest.importorskip("moocore")
     objectives = ("perplexity", "latency@a100", "energy@rtx2080")
@@ -290,6 +292,7 @@ def test_a_thinned_front_bounds_what_it_misses(objectives, max_points):
     assert thinned or max_points == 40
 
 
+@pytest.mark.slow
 def test_the_bound_is_tight_enough_to_be_of_use():
     pytest.importorskip("moocore")
     objectives = ("perplexity", "latency@a100", "energy@rtx2080")

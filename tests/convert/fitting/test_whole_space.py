@@ -129,7 +129,10 @@ def predicted(model: AdditiveModel, sample: Architectures) -> np.ndarray:
     return Predictor(surrogate, [Column("perplexity")]).expected(sample.matrix)[:, 0]
 
 
-@pytest.mark.parametrize(("strength", "apart"), [(0.0, 1), (0.03, 1), (0.03, 2)])
+@pytest.mark.parametrize(
+    ("strength", "apart"),
+    [(0.03, 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((0.0, 1), (0.03, 2)))],
+)
 def test_pairs_of_layers_have_effects_where_they_interact(strength: float, apart: int) -> None:
     sample = Architectures(SPACE, Encoding(SPACE).sample(2400, np.random.default_rng(0)))
     values = perplexities(sample, strength, apart)
