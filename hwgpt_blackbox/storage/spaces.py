@@ -82,7 +82,7 @@ def find_measured(given: str | Path | Space) -> Space:
 def _unknown(given: str, published: Any) -> InputError:
     """The error for a name of a space that is not at hand."""
     error = unknown("space", given, [*published, *own_spaces()])
-    return InputError(f"{error} Or name a space file, ending in {SUFFIX}")
+    return InputError(f"{error}; or name a space file, ending in {SUFFIX}")
 
 
 def own_spaces() -> list[str]:

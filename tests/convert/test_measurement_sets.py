@@ -302,9 +302,13 @@ BAD_HARDWARE = {
     "half of the repeats": (cell("energy_1", 4, None), "row 5 of the data: energy_1 is nan"),
     "negative": (cell("latency_0", 4, -1.0), "row 5 of the data: latency is -1; expected positive"),
     "absurd": (cell("latency_0", 4, 1e9), "row 5 of the data: latency is 5e+08"),
+    "absurd in one repeat": (
+        cell("latency_0", 4, 1e30),
+        "row 5 of the data: latency is 1e+30; expected positive numbers, from 1e-12 to 1e+09",
+    ),
     "memory in bytes": (
         lambda t: t.assign(memory_float16=1e9),
-        "row 1 of the data: memory_float16 is 1e+09; expected positive, finite numbers, from 0.001",
+        "row 1 of the data: memory_float16 is 1e+09; expected positive numbers, from 0.001",
     ),
     "in hours": (
         lambda t: t.assign(**{f"latency_{k}": 1e5 * t[f"latency_{k}"] for k in (0, 1)}),

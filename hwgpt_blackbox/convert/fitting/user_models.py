@@ -71,19 +71,22 @@ def fit_user(
                 f"{least} for each embed_dim with and without bias, and 500 are advised: measure "
                 "more"
             )
-        if target in data.noisy:
-            model, choice, features = fit_few(sample, repeats, levels, least=least)
-            report[target] = {
-                "architectures": len(rows),
-                "repeats": repeats.shape[1],
-                "design": str(choice.fit.design),
-                "features_per_embed_dim": features,
-                "drift_window": 2 * choice.fit.drift.half,
-                "drift_by_embed_dim": choice.fit.drift.by_embed,
-            }
-            unseen = choice.out_of_fold
-        else:
-            model, report[target], unseen = _fit_exact(target, sample, repeats, levels, least)
+        try:
+            if target in data.noisy:
+                model, choice, features = fit_few(sample, repeats, levels, least=least)
+                report[target] = {
+                    "architectures": len(rows),
+                    "repeats": repeats.shape[1],
+                    "design": str(choice.fit.design),
+                    "features_per_embed_dim": features,
+                    "drift_window": 2 * choice.fit.drift.half,
+                    "drift_by_embed_dim": choice.fit.drift.by_embed,
+                }
+                unseen = choice.out_of_fold
+            else:
+                model, report[target], unseen = _fit_exact(target, sample, repeats, levels, least)
+        except DataError as error:
+            raise DataError(f"{target}: {error}") from None
         models[target] = model
         report[target]["cross_validated"] = plain_row(
             location_measures(repeats.mean(axis=1), unseen)

@@ -19,15 +19,15 @@ from hwgpt_blackbox.errors import DataError
 MAX_SPREAD = 200.0
 """Largest factor between an architecture's median and that of all: 12 in the published data."""
 
-_POSITIVE = (1e-12, 1e300)
 _RANGES = {
+    "latency": (1e-12, 1e9),
+    "energy": (1e-12, 1e6),
     "memory_float16": (1e-3, 1e7),
     "memory_bfloat16": (1e-3, 1e7),
     "perplexity": (1.0, 1e6),
     "error": (1e-9, 1.0),
 }
-"""Smallest and largest plausible value of these metrics; the others must be positive, and at least
-1e-12 ms or Wh."""
+"""Smallest and largest plausible value of each metric, in ms, Wh, MB and 1."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def joined_repeats(
     for metric, measured in found.items():
         repeats = {key: np.concatenate(parts) for key, parts in measured.items()}
         expected = statistics.mode(map(len, repeats.values()))
-        low, high = _RANGES.get(metric, _POSITIVE)
+        low, high = _RANGES[metric]
         for key, row in repeats.items():
             where = f"{path}: {names[key]}: {metric}"
             if len(row) != expected:
@@ -104,10 +104,9 @@ def joined_repeats(
                 )
             wrong = row[~((row >= low) & (row <= high))]
             if len(wrong):
-                between = f", from {low:g} to {high:g}" if metric in _RANGES else ""
                 raise DataError(
-                    f"{where} is {wrong[0]:g}; expected positive, finite numbers{between}: measure "
-                    "it again, or leave the architecture out"
+                    f"{where} is {wrong[0]:g}; expected positive numbers, from {low:g} to "
+                    f"{high:g}: measure it again, or leave the architecture out"
                 )
         _check_spread(np.array([*repeats.values()]), [names[k] for k in repeats], metric, path)
         gap = np.full(expected, np.nan)
