@@ -41,6 +41,7 @@ def is_drift(part: Any) -> bool:
             and all(isinstance(row.get(key), list) and row[key] for key in CURVES)
             and len({len(row[key]) for key in CURVES}) == 1
             and all(_is_number(value) for key in CURVES for value in row[key])
+            and all(row["factor"])
             for row in part.values()
         )
     )
@@ -51,7 +52,7 @@ def _is_number(value: Any) -> bool:
 
 
 def drift_lines(part: Mapping[str, Any]) -> list[str]:
-    """A line for each target: the curve in small, and how much the machine changed."""
+    """A line for each target: the curve in small, how much it changed, and what it leaves out."""
     lines = []
     for target, row in part.items():
         low, high = min(row["factor"]), max(row["factor"])
@@ -60,12 +61,13 @@ def drift_lines(part: Mapping[str, Any]) -> list[str]:
             for value in row["factor"]
         ]
         minutes = (row["seconds"][-1] - row["seconds"][0]) / 60.0
-        warning = f": more than {100 * DRIFT_BOUND:.0f} %, it was not steady"
+        burst = max(abs(a / b - 1.0) for a, b in zip(row["measured"], row["factor"], strict=True))
+        warning = f"; more than {100 * DRIFT_BOUND:.0f} %: the machine was not steady"
         lines.append(
             f"drift of {target} over {len(heights)} visits of the reference architecture in "
             f"{minutes:.1f} min: {100 * row['change']:.1f} % "
-            f"{''.join(_BARS[height] for height in heights)}"
-            f"{warning if row['change'] > DRIFT_BOUND else ''}"
+            f"{''.join(_BARS[height] for height in heights)}, visits up to {100 * burst:.1f} % off "
+            f"this curve{warning if max(row['change'], burst) > DRIFT_BOUND else ''}"
         )
     return lines
 

@@ -47,15 +47,24 @@ def test_the_card_shows_how_the_machine_changed(
     assert main(["verify", str(folder), "--out", str(tmp_path / "card"), "--format", "svg"]) == 0
     said = capsys.readouterr().out
     assert "drift of latency@mine over 15 visits" in said and "▁" in said
-    assert ("it was not steady" in said) == (size > 0.1)
+    assert ("the machine was not steady" in said) == (size > 0.1)
     assert (tmp_path / "card" / "drift.svg").stat().st_size > 1000
 
 
 def test_a_steady_machine_is_a_flat_line() -> None:
     row = {"seconds": [0.0, 60.0], "measured": [1.0, 1.01], "factor": [1.0, 1.0], "change": 0.0}
     assert drift_lines({"latency@mine": row}) == [
-        "drift of latency@mine over 2 visits of the reference architecture in 1.0 min: 0.0 % ▁▁"
+        "drift of latency@mine over 2 visits of the reference architecture in 1.0 min: 0.0 % ▁▁, "
+        "visits up to 1.0 % off this curve"
     ]
+
+
+def test_bursts_that_no_curve_follows_are_told() -> None:
+    row = {"seconds": [0.0, 60.0], "measured": [0.9, 1.2], "factor": [1.0, 1.0], "change": 0.0}
+    (line,) = drift_lines({"latency@mine": row})
+    assert line.endswith(
+        "visits up to 20.0 % off this curve; more than 10 %: the machine was not steady"
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,6 +78,7 @@ def test_a_steady_machine_is_a_flat_line() -> None:
         {"latency@mine": {"seconds": [1], "measured": [1], "factor": [True], "change": 0.0}},
         {"latency@mine": {"seconds": [1], "measured": [1], "factor": [1e300], "change": 0.0}},
         {"latency@mine": {"seconds": [1], "measured": [1], "factor": [1.0]}},
+        {"latency@mine": {"seconds": [1], "measured": [1], "factor": [0.0], "change": 0.0}},
     ],
 )
 def test_a_drift_of_another_form_is_told(part: Any) -> None:
