@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["RE", "EHVI"])
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--sequences", type=int, default=32, help="of the text")
+    parser.add_argument("--sequences", type=int, default=64, help="of the text")
     parser.add_argument("--batch", type=int, help="of a forward pass that is measured")
     parser.add_argument("--length", type=int, help="tokens of each of its sequences")
     args = parser.parse_args()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A benchmark of one's own, from a space to a report: in about a quarter of an hour on two cores.
+# A benchmark of one's own, from a space to a report: in about seven minutes on two cores.
 #
 #     examples/own_benchmark.sh [FOLDER]        (default: own-benchmark)
 #
