@@ -31,10 +31,11 @@ def chain_steps(layer: Array, neighbours: Sequence[Array]) -> tuple[Array, State
     for apart in range(len(pairs), 0, -1):
         pairs[apart - 1][:, :apart] = 0.0
         seen = np.hstack([seen, np.moveaxis(pairs[apart - 1], 2, 0).reshape(codes, -1)])
-        _, first, label = np.unique(seen, axis=0, return_index=True, return_inverse=True)
-        label = label.reshape(codes)
+        rows = [row.tobytes() for row in seen]
+        distinct = list(dict.fromkeys(rows))
+        label = np.array([distinct.index(row) for row in rows])
         classes.append(label)
-        members.append(first)
+        members.append(np.array([rows.index(row) for row in distinct]))
         seen = label[:, None].astype(np.float64)
     sizes = [len(first) for first in members]
     states = int(np.prod(sizes))
