@@ -180,6 +180,8 @@ def test_the_published_interface_answers_for_a_space_of_ones_own(file: Path):
     assert found["latencies"]["laptop"] > 0
     settings = api.get_model_config().model
     assert (settings.block_size, settings.vocab_size, settings.head_size) == (128, 1000, 8)
+    pytest.importorskip("torch")
+    assert api.create_model(device="meta").num_parameters == api.get_params()
 
 
 def test_an_artifact_without_bounds_is_no_problem(artifacts: Path):
