@@ -422,13 +422,22 @@ BAD_SETS: dict[str, tuple[Callable[[Path], object], str]] = {
     "conditions of another space": (conditions('{"space": "other"}'), "is of space other"),
     "conditions that are no JSON": (conditions("{"), "laptop.json is no JSON"),
     "conditions that are no object": (conditions("[]"), "laptop.json holds no JSON object"),
-    "a batch that is none": (conditions('{"batch_size": 0}'), "batch is 0"),
+    "a batch that is none": (conditions('{"batch_size": 0}'), "laptop.json: batch is 0"),
     "a device of the 13": (rename("a100.csv"), "a100.csv: device 'a100' is taken"),
     "a name that is none": (rename("my laptop.csv"), "my laptop.csv: device 'my laptop'"),
     "hardware called quality": (rename("quality.csv"), "quality.csv has the column 'latency_0'"),
     "no tables": (rename("laptop.txt"), "has no tables; measure with"),
     "no space": (lambda folder: (folder / "space.toml").unlink(), "is no measurement set"),
     "an empty file": (lambda folder: (folder / "laptop.csv").write_text(""), "cannot be read"),
+    "a folder for a table": (lambda folder: (folder / "x.parquet").mkdir(), "x.parquet is no file"),
+    "two tables of one device": (
+        lambda folder: (folder / "laptop.CSV").write_text("latency\n"),
+        "has both laptop.CSV and laptop.csv; keep one of them",
+    ),
+    "half a row under another ending": (
+        lambda folder: (folder / "laptop.csv").rename(folder / "l.CSV").write_text("1,"),
+        "l.CSV: the last row, ",
+    ),
     "a space that is none": (
         lambda folder: (folder / "space.toml").write_text('name = "tiny"'),
         "space.toml lacks embed_dim",
