@@ -94,6 +94,7 @@ def test_counts_of_a_space_file_without_measurements_have_a_front(tmp_path: Path
     assert (front.space, len(front.objectives)) == ("small", 1)
     with pytest.raises(InputError, match="space small has no measurements, so no perplexity"):
         best(file, "perplexity")
+    assert main(["query", "--space", str(file), "--best", "--min", "params"]) == 0
 
 
 def test_commands_take_the_file_and_the_name(
