@@ -480,3 +480,5 @@ def test_flags_that_a_set_does_not_take(
 def test_what_is_no_set_needs_a_space(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", str(tmp_path)]) == 2
     assert "is no measurement set; give --space" in capsys.readouterr().err
+    assert main(["convert", str(tmp_path / "typo")]) == 2
+    assert "there is no file or folder" in capsys.readouterr().err
