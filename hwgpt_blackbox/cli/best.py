@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     values = predictor.one(found.row.tolist(), None)
     expected = dict(zip(columns, values, strict=True))
     architecture = architecture_of(space, found.configuration)
-    notes = workload_notes(space.name, {str(column.device) for column in columns})
+    notes = workload_notes(space, {str(column.device) for column in columns})
     if args.json:
         document = {
             "architecture": architecture,

@@ -129,6 +129,8 @@ def run(args: argparse.Namespace) -> int:
                 f"leave {' and '.join(given)} out"
             )
     elif not args.space:
+        if not Path(args.source).expanduser().exists():
+            raise InputError(f"there is no file or folder {args.source!r}; give the measurements")
         raise InputError(f"{args.source} is no measurement set; give --space")
     elif not args.device and (own or args.confirm_units):
         flags = ", ".join((*_OF_TABLES, "--confirm-units"))

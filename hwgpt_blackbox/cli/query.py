@@ -142,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
     values = {"expected": predictor.one(row, None)}
     if repeat is not None:
         values["measured"] = predictor.one(row, repeat)
-    notes = workload_notes(space.name, {str(column.device) for column in columns.values()})
+    notes = workload_notes(space, {str(column.device) for column in columns.values()})
     if args.json:
         table = {kind: dict(zip(columns, numbers, strict=True)) for kind, numbers in values.items()}
         configuration = predictor.encoding.canonical_form(configuration)

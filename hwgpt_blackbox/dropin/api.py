@@ -206,7 +206,7 @@ class HWGPT:
         if self._several:
             raise InputError("a list of architectures is set; set the one to build a model of")
         configuration = self._encoding.decode_one(row)
-        return build_model(model_config(self.search_space_name, configuration), device=device)
+        return build_model(model_config(self._encoding.space, configuration), device=device)
 
     # -- predictions ---------------------------------------------------------------------------
 

@@ -209,15 +209,17 @@ def holder(space: str, device: str | None) -> str:
     )
 
 
-def workload_notes(space: str, devices: Collection[str]) -> list[str]:
+def workload_notes(space: str | Space, devices: Collection[str]) -> list[str]:
     """One line for each user's device that was measured on another workload than the space's.
 
+    :param space: see :func:`find_space`
     :param devices: names, of which only users' devices on this machine count
     """
-    usual = workload_of(find_space(space))
+    row = find_space(space)
+    usual = workload_of(row)
     return [
         f"{name} was measured on {device.workload}; FLOPs and memory are of {usual}"
-        for name, device in own_devices(space).items()
+        for name, device in own_devices(row.name).items()
         if name in devices and device.workload not in (None, usual)
     ]
 

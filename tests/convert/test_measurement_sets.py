@@ -259,6 +259,19 @@ def test_visits_of_the_reference_count_once(tmp_path: Path) -> None:
     np.testing.assert_allclose(data.values["latency@laptop"][1], latencies[1], rtol=0.01)
 
 
+def test_an_architecture_that_was_visited_twice_counts_once(tmp_path: Path) -> None:
+    table, measured = hardware(drawn(40), repeats=3), quality(drawn(40))
+    again, values = table[4:5].copy(), [f"latency_{k}" for k in range(3)]
+    again[values] *= 1.1
+    tables = {"laptop": pd.concat([table, again]), "quality": pd.concat([measured, measured[:1]])}
+    data = read_set(write_set(tmp_path / "set", tables))
+    assert len(data) == 40
+    expected = table[values].to_numpy()
+    expected[4] *= 1.05
+    np.testing.assert_allclose(data.values["latency@laptop"], expected)
+    np.testing.assert_allclose(data.values["perplexity"][:, 0], measured["perplexity"])
+
+
 def test_drift_that_the_visits_show_is_divided_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -372,10 +385,6 @@ BAD_QUALITY = {
         "has no column perplexity or error",
     ),
     "infinite": (cell("perplexity", 4, np.inf), "row 5 of the data: perplexity is inf"),
-    "another for the same": (
-        lambda t: pd.concat([t, t[:1]]),
-        "row 1 of the data: perplexity has 2 repeats, most architectures have 1",
-    ),
 }
 
 
@@ -413,13 +422,22 @@ BAD_SETS: dict[str, tuple[Callable[[Path], object], str]] = {
     "conditions of another space": (conditions('{"space": "other"}'), "is of space other"),
     "conditions that are no JSON": (conditions("{"), "laptop.json is no JSON"),
     "conditions that are no object": (conditions("[]"), "laptop.json holds no JSON object"),
-    "a batch that is none": (conditions('{"batch_size": 0}'), "batch is 0"),
+    "a batch that is none": (conditions('{"batch_size": 0}'), "laptop.json: batch is 0"),
     "a device of the 13": (rename("a100.csv"), "a100.csv: device 'a100' is taken"),
     "a name that is none": (rename("my laptop.csv"), "my laptop.csv: device 'my laptop'"),
     "hardware called quality": (rename("quality.csv"), "quality.csv has the column 'latency_0'"),
     "no tables": (rename("laptop.txt"), "has no tables; measure with"),
     "no space": (lambda folder: (folder / "space.toml").unlink(), "is no measurement set"),
     "an empty file": (lambda folder: (folder / "laptop.csv").write_text(""), "cannot be read"),
+    "a folder for a table": (lambda folder: (folder / "x.parquet").mkdir(), "x.parquet is no file"),
+    "two tables of one device": (
+        lambda folder: (folder / "laptop.CSV").write_text("latency\n"),
+        "has both laptop.CSV and laptop.csv; keep one of them",
+    ),
+    "half a row under another ending": (
+        lambda folder: (folder / "laptop.csv").rename(folder / "l.CSV").write_text("1,"),
+        "l.CSV: the last row, ",
+    ),
     "a space that is none": (
         lambda folder: (folder / "space.toml").write_text('name = "tiny"'),
         "space.toml lacks embed_dim",
@@ -462,3 +480,5 @@ def test_flags_that_a_set_does_not_take(
 def test_what_is_no_set_needs_a_space(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", str(tmp_path)]) == 2
     assert "is no measurement set; give --space" in capsys.readouterr().err
+    assert main(["convert", str(tmp_path / "typo")]) == 2
+    assert "there is no file or folder" in capsys.readouterr().err

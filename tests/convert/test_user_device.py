@@ -338,8 +338,8 @@ BAD_TABLES = {
     "an active layer is empty": (_set("num_heads_0", 4, None), "row 5 of the data: num_heads_0"),
     "bias is no truth value": (_set("bias", 4, "maybe"), "row 5 of the data: bias is 'maybe'"),
     "uneven repeats": (
-        lambda t: pd.concat([t, t[:1]]),
-        "has 2 repeats, most architectures have 1",
+        lambda t: pd.concat([t, t, t[1:]]),
+        "has 2 repeats, most architectures have 3",
     ),
     "truth values": (lambda t: t.assign(latency_1=True), "latency_1 is True; expected a number"),
     "too small": (_set("latency_1", 4, 1e-320), "positive"),

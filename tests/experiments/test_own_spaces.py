@@ -94,6 +94,7 @@ def test_counts_of_a_space_file_without_measurements_have_a_front(tmp_path: Path
     assert (front.space, len(front.objectives)) == ("small", 1)
     with pytest.raises(InputError, match="space small has no measurements, so no perplexity"):
         best(file, "perplexity")
+    assert main(["query", "--space", str(file), "--best", "--min", "params"]) == 0
 
 
 def test_commands_take_the_file_and_the_name(
@@ -180,6 +181,8 @@ def test_the_published_interface_answers_for_a_space_of_ones_own(file: Path):
     assert found["latencies"]["laptop"] > 0
     settings = api.get_model_config().model
     assert (settings.block_size, settings.vocab_size, settings.head_size) == (128, 1000, 8)
+    pytest.importorskip("torch")
+    assert api.create_model(device="meta").num_parameters == api.get_params()
 
 
 def test_an_artifact_without_bounds_is_no_problem(artifacts: Path):

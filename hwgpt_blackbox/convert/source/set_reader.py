@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hwgpt_blackbox.convert.fitting.features import Array
 from hwgpt_blackbox.convert.source.table_measurements import TableMeasurements
 from hwgpt_blackbox.convert.source.user_measurements import read_device, read_quality
-from hwgpt_blackbox.convert.source.user_table import ENDINGS
+from hwgpt_blackbox.convert.source.user_table import CSV, ENDINGS
 from hwgpt_blackbox.domain.objectives import METRICS
 from hwgpt_blackbox.domain.spaces import SPACES, Space
 from hwgpt_blackbox.errors import DataError, InputError, printable
@@ -137,13 +137,17 @@ def read_set(folder: Path, *, confirm_units: bool = False) -> UserMeasurements:
             "space: keep each in a folder of its own"
         )
     space = Space.from_file(folder / SPACE_FILE)
-    tables = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in ENDINGS}
+    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS]
+    tables = {path.stem: path for path in files}
     if not tables:
         raise DataError(
             f"{folder} has no tables; measure with 'hwgpt-blackbox profile', or write <device>.csv "
             f"or {QUALITY}.csv"
         )
-    for path in tables.values():
+    for path in files:
+        if path != tables[path.stem]:
+            other = tables[path.stem].name
+            raise DataError(f"{folder} has both {path.name} and {other}; keep one of them")
         _check_end(path)
     found = tables.pop(QUALITY, None)
     devices, usual = {}, workload_of(space)
@@ -152,11 +156,15 @@ def read_set(folder: Path, *, confirm_units: bool = False) -> UserMeasurements:
             check_name(device)
         except InputError as error:
             raise InputError(f"{path}: {error}: rename the file") from None
-        conditions = _conditions(path.with_suffix(".json"), space)
-        workload = Workload(
-            conditions.get("batch_size", usual.batch),
-            conditions.get("sequence_length", usual.length),
-        )
+        stated = path.with_suffix(".json")
+        conditions = _conditions(stated, space)
+        try:
+            workload = Workload(
+                conditions.get("batch_size", usual.batch),
+                conditions.get("sequence_length", usual.length),
+            )
+        except InputError as error:
+            raise DataError(f"{stated}: {error}; correct it") from None
         # ``profile`` writes ms and Wh, and says its method: its units are not in doubt.
         sure = confirm_units or "method" in conditions
         table = read_device(path, space, workload=workload, confirm_units=sure)
@@ -174,9 +182,11 @@ def read_set(folder: Path, *, confirm_units: bool = False) -> UserMeasurements:
 def _check_end(path: Path) -> None:
     """Raise where the last row of a table of a set is not whole.
 
-    :raises DataError: says what its last row is
+    :raises DataError: it is no file; or says what its last row is
     """
-    if path.suffix == ".csv" and path.stat().st_size:
+    if not path.is_file():
+        raise DataError(f"{path} is no file; put the table itself into the set")
+    if path.suffix.lower() == CSV and path.stat().st_size:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - (1 << 16)))
             last = file.read().splitlines(keepends=True)[-1]

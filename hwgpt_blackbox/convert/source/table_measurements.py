@@ -86,21 +86,24 @@ def joined_repeats(
 ) -> TableMeasurements:
     """Join the repeats of each architecture, and check what can be checked.
 
+    An architecture with twice as many repeats as most was visited twice: it counts once, with the
+    mean of its visits. Likewise three times and so on.
+
     :param found: by metric and canonical choice indices
     :param names: of the architectures, in profiling order, for messages
     """
     values = {}
     for metric, measured in found.items():
         repeats = {key: np.concatenate(parts) for key, parts in measured.items()}
-        expected = statistics.mode(map(len, repeats.values()))
+        expected = min(statistics.multimode(map(len, repeats.values())))
         low, high = _RANGES[metric]
         for key, row in repeats.items():
             where = f"{path}: {names[key]}: {metric}"
-            if len(row) != expected:
+            if len(row) % expected:
                 raise DataError(
                     f"{where} has {len(row)} repeats, most architectures have {expected}; "
-                    "give every architecture the same number (rows of one architecture are its "
-                    "repeats)"
+                    "give every architecture the same number, or a multiple of it (rows of one "
+                    "architecture are its repeats)"
                 )
             wrong = row[~((row >= low) & (row <= high))]
             if len(wrong):
@@ -108,6 +111,7 @@ def joined_repeats(
                     f"{where} is {wrong[0]:g}; expected positive numbers, from {low:g} to "
                     f"{high:g}: measure it again, or leave the architecture out"
                 )
+            repeats[key] = row.reshape(-1, expected).mean(axis=0)
         _check_spread(np.array([*repeats.values()]), [names[k] for k in repeats], metric, path)
         gap = np.full(expected, np.nan)
         values[metric] = np.array([repeats.get(key, gap) for key in names])
