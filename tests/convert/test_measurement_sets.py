@@ -385,6 +385,10 @@ BAD_QUALITY = {
         "has no column perplexity or error",
     ),
     "infinite": (cell("perplexity", 4, np.inf), "row 5 of the data: perplexity is inf"),
+    "another for the same": (
+        lambda t: pd.concat([t, t[:1].assign(perplexity=300.0)]),
+        "in one row and 300 in another; keep the right one",
+    ),
 }
 
 

@@ -15,6 +15,7 @@ from hwgpt_blackbox.convert.fitting.features import Array
 from hwgpt_blackbox.convert.source.user_table import TableRows, name_of_row
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError
+from hwgpt_blackbox.storage.measurement_set import ERROR, PERPLEXITY
 
 MAX_SPREAD = 200.0
 """Largest factor between an architecture's median and that of all: 12 in the published data."""
@@ -110,6 +111,11 @@ def joined_repeats(
                 raise DataError(
                     f"{where} is {wrong[0]:g}; expected positive numbers, from {low:g} to "
                     f"{high:g}: measure it again, or leave the architecture out"
+                )
+            if metric in (PERPLEXITY, ERROR) and np.ptp(row) > 0.0:
+                raise DataError(
+                    f"{where} is {row.min():g} in one row and {row.max():g} in another; keep the "
+                    "right one"
                 )
             repeats[key] = row.reshape(-1, expected).mean(axis=0)
         _check_spread(np.array([*repeats.values()]), [names[k] for k in repeats], metric, path)
