@@ -299,6 +299,8 @@ def test_what_does_not_fit_the_machine_is_an_error(tmp_path: Path):
         train(SPACE, stream(), tmp_path / "a", SETTINGS, precision="8-bit")
     with pytest.raises(InputError, match="devices of kind 'tpux' cannot be used"):
         train(SPACE, stream(), tmp_path / "a", SETTINGS, accelerator="tpux")
+    with pytest.raises(InputError, match="-1 devices of kind 'cpu' cannot be used"):
+        train(SPACE, stream(), tmp_path / "a", SETTINGS, accelerator="cpu", devices=-1)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file"):
         train(SPACE, stream(), tmp_path / "file" / "net", SETTINGS, accelerator="cpu")
