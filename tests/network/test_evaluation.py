@@ -176,7 +176,11 @@ def test_commands_evaluate_and_extract_and_weights_give_the_evaluated_loss(
         (["evaluate", "--text", "{text}", "--out", "x", "--architectures", "0"], "is 0; expected"),
         (["evaluate", "--text", "{text}", "--out", "x", "--architectures", "1", "--on", "cuda:9"],
          "--on cuda:9 cannot be used"),
+        (["evaluate", "--text", "{text}", "--out", "x", "--architectures", "1", "--seed", "-1"],
+         "seed is -1; expected an integer"),
         (["extract", "--config", "{config}", "--out", "model.pt"], "ends in .safetensors"),
+        (["extract", "--config", "{config}", "--out", "{same}"],
+         "would write its network over .*one.json; choose another name"),
         (["extract", "--config", "{config}", "--row", "7", "--out", "m.safetensors"],
          "--row is 7; .* holds 1 architectures"),
         (["extract", "--config", "{config}", "--max", "params=1", "--out", "m.safetensors"],
@@ -190,6 +194,7 @@ def test_bad_words_are_errors(
 
     (tmp_path / "one.json").write_text(json.dumps(corner(SPACE, 0)))
     named = {"text": tmp_path / "text.txt", "config": tmp_path / "one.json"}
+    named["same"] = tmp_path / "one.safetensors"
     action, *rest = (word.format(**named) for word in words)
     assert main(["supernet", action, *checkpoint, *rest]) == 2
     assert re.search(message, capsys.readouterr().err)
@@ -201,6 +206,8 @@ def test_a_checkpoint_needs_its_space_and_a_folder_a_training(
     words = ["--config", "x.json", "--out", "m.safetensors"]
     assert main(["supernet", "extract", checkpoint[0], *words]) == 2
     assert "does not say its space" in capsys.readouterr().err
+    assert main(["supernet", "extract", str(tmp_path / "absent"), *words]) == 2
+    assert "absent does not exist" in capsys.readouterr().err
     (tmp_path / "space.toml").write_text(SPACE.as_toml())
     assert main(["supernet", "extract", str(tmp_path), *words]) == 2
     assert "holds no trained supernet" in capsys.readouterr().err
