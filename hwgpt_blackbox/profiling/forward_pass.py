@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from hwgpt_blackbox.domain.model_config import ModelConfig
-from hwgpt_blackbox.errors import DataError, HWGPTError
+from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
 from hwgpt_blackbox.profiling.machine import CPU, CUDA, Place, find_place
 from hwgpt_blackbox.profiling.meters.common import Clock
 
@@ -79,6 +79,7 @@ def forward_pass(
     :param dtype: of ``DTYPES``
     :param compiled: by ``torch.compile``
     :raises TooLargeError: it does not fit into memory, here or in the block
+    :raises InputError: it cannot be compiled
     """
     import torch
 
@@ -97,9 +98,15 @@ def forward_pass(
         torch.cuda.empty_cache()
         raise TooLargeError(str(error).split("\n", 1)[0]) from None
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "can't allocate memory" not in str(error):
-            raise
-        raise TooLargeError(str(error).split("\n", 1)[0] or "out of memory") from None
+        reason = str(error).split("\n", 1)[0]
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            raise TooLargeError(reason or "out of memory") from None
+        if compiled:
+            raise InputError(
+                f"torch.compile fails here ({reason:.200}); leave --compile out, or install what "
+                "it needs"
+            ) from None
+        raise
 
 
 def warm_up(forward: ForwardPass, clock: Clock = time.perf_counter) -> float:

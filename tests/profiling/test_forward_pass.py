@@ -112,6 +112,11 @@ def test_what_does_not_fit_into_memory_is_told_from_other_errors() -> None:
         forward_pass(config, Place(CPU), 1, 16, "float32", compiled=False),
     ):
         torch.empty(3) + torch.empty(4).reshape(5)
+    with (
+        pytest.raises(InputError, match=r"torch\.compile fails here \(no compiler\); leave --comp"),
+        forward_pass(config, Place(CPU), 1, 16, "float32", compiled=True),
+    ):
+        raise RuntimeError("no compiler\nand so on")
     huge = replace(config, vocabulary=1 << 50)
     with (
         pytest.raises(TooLargeError),
