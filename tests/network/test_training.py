@@ -247,6 +247,22 @@ def test_another_training_does_not_go_on_in_the_folder(
     assert torch.equal(before, weights(tmp_path / "net"))
 
 
+def test_a_folder_of_another_space_keeps_its_space(tmp_path: Path):
+    other = replace(SPACE, num_heads=(1, 4))
+    (tmp_path / "space.toml").write_text(other.as_toml() + "# mine\n")
+    with pytest.raises(InputError, match="is of another space"):
+        train(SPACE, stream(), tmp_path, SETTINGS)
+    assert (tmp_path / "space.toml").read_text().endswith("# mine\n")
+
+
+def test_a_folder_is_loaded_as_the_space_it_was_trained_for(tmp_path: Path):
+    train(SPACE, stream(), tmp_path, SETTINGS)
+    assert load_supernet(tmp_path, SPACE).space == SPACE
+    same_shapes = replace(SPACE, head_size=SPACE.head_size // 2, num_heads=(1, 4))
+    with pytest.raises(InputError, match="was trained for space mine, and the one that is given"):
+        load_supernet(tmp_path, same_shapes)
+
+
 @pytest.mark.parametrize(
     "content",
     [
