@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,7 @@ def forward_pass(
 ) -> Iterator[ForwardPass]:
     """A network with random weights on a device, within ``inference_mode`` and its precision.
 
+    :param length: of sequences, also longer than those of the configuration
     :param dtype: of ``DTYPES``
     :param compiled: by ``torch.compile``
     :raises TooLargeError: it does not fit into memory, here or in the block
@@ -87,6 +88,7 @@ def forward_pass(
 
     precision = torch.autocast(place.kind, getattr(torch, dtype), enabled=dtype != DTYPES[0])
     try:
+        config = replace(config, sequence_length=length)
         model: Any = build_model(config, device=str(place)).eval()
         tokens = torch.randint(config.vocabulary, (batch, length), device=str(place))
         with torch.inference_mode(), precision:
