@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Mapping
@@ -230,6 +231,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     :raises OSError: it cannot be written
     """
     require("safetensors", extra="network")
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -237,7 +239,11 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     def write(new: Path) -> None:
         new.touch()
         mode = new.stat().st_mode
-        save_file(plain, new)
+        try:
+            save_file(plain, new)
+        except SafetensorError as error:  # which hides the system's, of a full disk above all
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else errno.EIO, str(error)) from None
         new.chmod(mode)  # the library's own lets nobody else read
 
     write_file(path, write)

@@ -247,6 +247,18 @@ def test_another_training_does_not_go_on_in_the_folder(
     assert torch.equal(before, weights(tmp_path / "net"))
 
 
+def test_a_full_disk_ends_training_and_keeps_the_state_before(tmp_path: Path):
+    resource = pytest.importorskip("resource")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limit[1]))
+        with pytest.raises(OutputError, match=r"could not be written \(.*; make room"):
+            train(SPACE, stream(), tmp_path, SETTINGS, accelerator="cpu")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert not (tmp_path / "state.json").exists() and not list(tmp_path.glob("*.safetensors"))
+
+
 def test_a_folder_of_another_space_keeps_its_space(tmp_path: Path):
     other = replace(SPACE, num_heads=(1, 4))
     (tmp_path / "space.toml").write_text(other.as_toml() + "# mine\n")
