@@ -198,8 +198,8 @@ def save_model(model: GPT, path: Path) -> None:
     if path.suffix != SAFETENSORS:
         raise InputError(f"{path} does not end in {SAFETENSORS}")
     with writing(path):
+        write_safetensors(path, model.state_dict())  # first: it is what a full disk refuses
         write_file(path.with_suffix(".json"), json.dumps(model.config.as_dict(), indent=1) + "\n")
-        write_safetensors(path, model.state_dict())
 
 
 def load_model(path: str | Path) -> GPT:

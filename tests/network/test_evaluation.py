@@ -14,7 +14,7 @@ from helpers import own_space
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.spaces import Space
-from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.errors import DataError, InputError, OutputError
 from hwgpt_blackbox.network import build_model, load_model
 from hwgpt_blackbox.network.text import TokenStream
 from hwgpt_blackbox.storage.measurement_set import alone
@@ -219,6 +219,19 @@ def test_the_best_architecture_is_extracted(checkpoint: list[str], tmp_path: Pat
     assert main(words) == 0
     assert "params" in capsys.readouterr().out
     assert load_model(out).config.embed_dim == SPACE.embed_dims[0]
+
+
+def test_a_full_disk_keeps_the_model_before(supernet: Supernet, tmp_path: Path):
+    resource = pytest.importorskip("resource")
+    path, limit = tmp_path / "m.safetensors", resource.getrlimit(resource.RLIMIT_FSIZE)
+    save_model(supernet.extract(corner(SPACE, 0)), path)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limit[1]))
+        with pytest.raises(OutputError, match="make room"):
+            save_model(supernet.extract(corner(SPACE, -1)), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert load_model(path).config.embed_dim == SPACE.embed_dims[0]
 
 
 def test_models_whose_files_do_not_fit_are_errors(supernet: Supernet, tmp_path: Path):
