@@ -103,6 +103,8 @@ def test_profile_kill_go_on_convert_load_search_and_check(
     assert main(search) == 0
     capsys.readouterr()
 
+    said = failed(capsys, ["profile", "--check", str(folder), "--minutes", "1e-6", "--quiet"])
+    assert "holds none of the architectures yet; give more time" in said
     assert main(["profile", "--check", str(folder), "--architectures", "8", "--quiet"]) == 0
     said = capsys.readouterr().out
     assert "points of the predicted front of perplexity and latency are dominated" in said

@@ -163,11 +163,14 @@ def compare(
 
     :param checked: the table that was measured to check
     :param original: the table that the models were fitted to
+    :raises InputError: none of the architectures was measured yet
     :raises DataError: a table is broken
     """
     table = read_device(checked, space, confirm_units=True)
     places = {row.tobytes(): i for i, row in enumerate(table.matrix)}
     rows = [i for i, row in enumerate(chosen.matrix) if row.tobytes() in places]
+    if not rows:
+        raise InputError(f"{checked} holds none of the architectures yet; give more time")
     found = np.array([places[chosen.matrix[i].tobytes()] for i in rows], dtype=np.intp)
     matrix, on_front = chosen.matrix[rows], chosen.on_front[rows]
     metrics = tuple(
