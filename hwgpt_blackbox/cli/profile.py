@@ -248,7 +248,9 @@ def _only_device(folder: Path) -> str:
 
     :raises InputError: it has none, or several
     """
-    found = sorted(path.stem for path in folder.glob("*.json"))
+    from hwgpt_blackbox.storage.measurement_set import QUALITY
+
+    found = sorted(path.stem for path in folder.glob("*.json") if path.stem != QUALITY)
     if len(found) != 1:
         raise InputError(
             f"{folder} has measurements by profile of {', '.join(found) or 'no device'}; "

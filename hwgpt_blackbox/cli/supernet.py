@@ -226,6 +226,10 @@ def _extract(args: argparse.Namespace) -> int:
         raise InputError(f"--out is {args.out}; expected a name that ends in {SAFETENSORS}")
     if args.limits and args.best is None:
         raise InputError("--max goes with --best, which finds an architecture; leave it out")
+    if args.config and Path(args.config).resolve() == out.with_suffix(".json").resolve():
+        raise InputError(
+            f"--out {args.out} would write its network over {args.config}; choose another name"
+        )
     supernet = _load(args)
     if args.best is None:
         architecture = _architecture(supernet.space, args.config, args.row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Mapping
@@ -32,6 +33,8 @@ STATE = "state.json"
 
 WEIGHTS, OPTIMIZER = "supernet-{}.safetensors", "optimizer-{}.safetensors"
 """Names of weights and moments after so many steps."""
+
+_TRAIN = "hwgpt-blackbox supernet train"
 
 _PREFIX = "model."
 """Lightning's name for the module that was trained."""
@@ -75,10 +78,16 @@ def load_supernet(checkpoint: str | Path, space: str | Space | None = None) -> S
     path = Path(checkpoint)
     row = None if space is None else find_space(space)
     if path.is_dir():
-        state = read_state(path)
-        row = row or Space.from_file(path / SPACE_FILE)
-        path = path / state["weights"]
-    if row is None:
+        state, trained = read_state(path), Space.from_file(path / SPACE_FILE)
+        if row not in (None, trained):
+            raise InputError(
+                f"{path} was trained for space {trained.name}, and the one that is given "
+                f"({row.name}) has other choices or sizes; leave it out: a folder says its own"
+            )
+        row, path = trained, path / state["weights"]
+    elif row is None:
+        if not path.exists():
+            raise InputError(f"{path} does not exist; make a supernet with: {_TRAIN}")
         raise InputError(f"{path} does not say its space; name it, or give its file (--space)")
     weights = _ours(_read(path), path)
     changes = _network_of(weights) if row.name in SPACES else {}
@@ -132,7 +141,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(
             f"{folder} holds no trained supernet ({STATE}: {error.strerror}); make one with: "
-            "hwgpt-blackbox supernet train"
+            f"{_TRAIN}"
         ) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is no JSON ({printable(error):.200})") from None
@@ -167,11 +176,10 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise InputError(f"the checkpoint {path} cannot be read: {reason}") from None
     except DataError:
         raise
-    except Exception as error:  # of many kinds: what is wrong with archives, pickles, tensors
-        reason = printable(error).split("\n", 1)[0]
+    except Exception:  # of many kinds; torch's own advice is to execute what the file holds
         raise DataError(
-            f"{path} is no checkpoint of weights, or holds more than weights ({reason:.300}); "
-            "nothing of it was executed"
+            f"{path} is no checkpoint of weights, or holds more than weights; nothing of it was "
+            "executed"
         ) from None
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
@@ -190,8 +198,8 @@ def save_model(model: GPT, path: Path) -> None:
     if path.suffix != SAFETENSORS:
         raise InputError(f"{path} does not end in {SAFETENSORS}")
     with writing(path):
+        write_safetensors(path, model.state_dict())  # first: it is what a full disk refuses
         write_file(path.with_suffix(".json"), json.dumps(model.config.as_dict(), indent=1) + "\n")
-        write_safetensors(path, model.state_dict())
 
 
 def load_model(path: str | Path) -> GPT:
@@ -223,6 +231,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     :raises OSError: it cannot be written
     """
     require("safetensors", extra="network")
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -230,7 +239,11 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     def write(new: Path) -> None:
         new.touch()
         mode = new.stat().st_mode
-        save_file(plain, new)
+        try:
+            save_file(plain, new)
+        except SafetensorError as error:  # which hides the system's, of a full disk above all
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else errno.EIO, str(error)) from None
         new.chmod(mode)  # the library's own lets nobody else read
 
     write_file(path, write)

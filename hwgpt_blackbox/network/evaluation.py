@@ -18,6 +18,7 @@ from tqdm import tqdm
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.models.noise import check_repeat
 from hwgpt_blackbox.network.supernet import Supernet
 from hwgpt_blackbox.network.text import TokenStream
 from hwgpt_blackbox.storage.atomic_writes import write_file, writing
@@ -95,7 +96,7 @@ def sample(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
     :param size: how many; a larger sample of the same seed begins with the smaller
     :return: configurations in canonical form
     """
-    encoding, rng = Encoding(space), np.random.default_rng(seed)
+    encoding, rng = Encoding(space), np.random.default_rng(check_repeat(seed))
     rows: dict[bytes, Any] = {}
     while len(rows) < min(size, space.num_architectures):
         for row in encoding.sample(256, rng):

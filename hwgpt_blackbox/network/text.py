@@ -161,7 +161,7 @@ class _Reader:
         tokens: Tokens
         try:
             if path.suffix == NUMPY:
-                tokens = np.load(path, mmap_mode="r", allow_pickle=False)
+                tokens = np.lib.format.open_memmap(path, mode="r")
             else:
                 if path.stat().st_size % 2:
                     raise ValueError("an odd number of bytes")

@@ -332,7 +332,7 @@ def _fabric(accelerator: str, devices: int, nodes: int, precision: str) -> Any:
             strategy="ddp" if devices * nodes > 1 else "auto",
             precision=precision,
         )
-    except (ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         reason = str(error).split("\n", 1)[0]
         raise InputError(
             f"{devices} devices of kind {accelerator!r} cannot be used ({reason:.300})"

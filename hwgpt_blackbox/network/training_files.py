@@ -23,7 +23,7 @@ from hwgpt_blackbox.network.checkpoint import (
 )
 from hwgpt_blackbox.network.text import TokenStream
 from hwgpt_blackbox.storage.atomic_writes import write_file, writing
-from hwgpt_blackbox.storage.measurement_set import SPACE_FILE, RowFile
+from hwgpt_blackbox.storage.measurement_set import RowFile, write_space
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,11 +85,12 @@ class TrainingFiles:
 
         :param start: steps that are done
         :param validated: names of the architectures that are validated
+        :raises InputError: the folder is of another space
         :raises OutputError: the folder cannot be written
         """
         path, others = self.folder / LOSSES, ("step", "tokens", "learning_rate", "training")
         with writing(self.folder):
-            write_file(self.folder / SPACE_FILE, space.as_toml())
+            write_space(self.folder, space)
             tokens = held_out.read(0, len(held_out)).astype(np.uint32)
             write_file(self.folder / VALIDATION, lambda new: np.save(new, tokens))
             if tokenizer is not None:

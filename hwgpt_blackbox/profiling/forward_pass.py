@@ -7,12 +7,12 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from hwgpt_blackbox.domain.model_config import ModelConfig
-from hwgpt_blackbox.errors import DataError, HWGPTError
+from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
 from hwgpt_blackbox.profiling.machine import CPU, CUDA, Place, find_place
 from hwgpt_blackbox.profiling.meters.common import Clock
 
@@ -76,9 +76,11 @@ def forward_pass(
 ) -> Iterator[ForwardPass]:
     """A network with random weights on a device, within ``inference_mode`` and its precision.
 
+    :param length: of sequences, also longer than those of the configuration
     :param dtype: of ``DTYPES``
     :param compiled: by ``torch.compile``
     :raises TooLargeError: it does not fit into memory, here or in the block
+    :raises InputError: it cannot be compiled
     """
     import torch
 
@@ -86,6 +88,7 @@ def forward_pass(
 
     precision = torch.autocast(place.kind, getattr(torch, dtype), enabled=dtype != DTYPES[0])
     try:
+        config = replace(config, sequence_length=length)
         model: Any = build_model(config, device=str(place)).eval()
         tokens = torch.randint(config.vocabulary, (batch, length), device=str(place))
         with torch.inference_mode(), precision:
@@ -97,9 +100,15 @@ def forward_pass(
         torch.cuda.empty_cache()
         raise TooLargeError(str(error).split("\n", 1)[0]) from None
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "can't allocate memory" not in str(error):
-            raise
-        raise TooLargeError(str(error).split("\n", 1)[0] or "out of memory") from None
+        reason = str(error).split("\n", 1)[0]
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            raise TooLargeError(reason or "out of memory") from None
+        if compiled:
+            raise InputError(
+                f"torch.compile fails here ({reason:.200}); leave --compile out, or install what "
+                "it needs"
+            ) from None
+        raise
 
 
 def warm_up(forward: ForwardPass, clock: Clock = time.perf_counter) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 
 from hwgpt_blackbox.domain.spaces import Space, get_space
 from hwgpt_blackbox.errors import InputError
+from hwgpt_blackbox.models.noise import check_repeat
 from hwgpt_blackbox.profiling.conditions import OTHER_SET, Conditions, ConditionsFile
 from hwgpt_blackbox.profiling.design import design
 from hwgpt_blackbox.profiling.forward_pass import DTYPES
@@ -92,7 +93,7 @@ def profile(
         compiled=compiled,
     )
     number = ARCHITECTURES if minutes is None and architectures is None else architectures
-    order = visiting_order(row, seed, number)
+    order = visiting_order(row, check_repeat(seed), number)
     return measure(row, conditions, order, out, number=number, minutes=minutes, progress=progress)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,7 +62,6 @@ class Visits:
         """
         asked = self.conditions
         config = model_config(self.encoding.space, self.encoding.decode_one(row))
-        config = replace(config, sequence_length=asked.sequence_length)
         with forward_pass(
             config,
             self.place,

@@ -8,6 +8,7 @@ whole, so that a killed process loses the row that it was at.
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -185,7 +186,8 @@ class RowFile:
         with self.path.open("ab", buffering=0) as file:
             before = file.tell()
             try:
-                file.write(line)
+                if file.write(line) < len(line):  # a disk may take a part before it is full
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
             except OSError:
                 os.truncate(self.path, before)

@@ -14,7 +14,7 @@ from helpers import own_space
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.spaces import Space
-from hwgpt_blackbox.errors import DataError, InputError
+from hwgpt_blackbox.errors import DataError, InputError, OutputError
 from hwgpt_blackbox.network import build_model, load_model
 from hwgpt_blackbox.network.text import TokenStream
 from hwgpt_blackbox.storage.measurement_set import alone
@@ -176,7 +176,11 @@ def test_commands_evaluate_and_extract_and_weights_give_the_evaluated_loss(
         (["evaluate", "--text", "{text}", "--out", "x", "--architectures", "0"], "is 0; expected"),
         (["evaluate", "--text", "{text}", "--out", "x", "--architectures", "1", "--on", "cuda:9"],
          "--on cuda:9 cannot be used"),
+        (["evaluate", "--text", "{text}", "--out", "x", "--architectures", "1", "--seed", "-1"],
+         "seed is -1; expected an integer"),
         (["extract", "--config", "{config}", "--out", "model.pt"], "ends in .safetensors"),
+        (["extract", "--config", "{config}", "--out", "{same}"],
+         "would write its network over .*one.json; choose another name"),
         (["extract", "--config", "{config}", "--row", "7", "--out", "m.safetensors"],
          "--row is 7; .* holds 1 architectures"),
         (["extract", "--config", "{config}", "--max", "params=1", "--out", "m.safetensors"],
@@ -190,6 +194,7 @@ def test_bad_words_are_errors(
 
     (tmp_path / "one.json").write_text(json.dumps(corner(SPACE, 0)))
     named = {"text": tmp_path / "text.txt", "config": tmp_path / "one.json"}
+    named["same"] = tmp_path / "one.safetensors"
     action, *rest = (word.format(**named) for word in words)
     assert main(["supernet", action, *checkpoint, *rest]) == 2
     assert re.search(message, capsys.readouterr().err)
@@ -201,6 +206,8 @@ def test_a_checkpoint_needs_its_space_and_a_folder_a_training(
     words = ["--config", "x.json", "--out", "m.safetensors"]
     assert main(["supernet", "extract", checkpoint[0], *words]) == 2
     assert "does not say its space" in capsys.readouterr().err
+    assert main(["supernet", "extract", str(tmp_path / "absent"), *words]) == 2
+    assert "absent does not exist" in capsys.readouterr().err
     (tmp_path / "space.toml").write_text(SPACE.as_toml())
     assert main(["supernet", "extract", str(tmp_path), *words]) == 2
     assert "holds no trained supernet" in capsys.readouterr().err
@@ -212,6 +219,19 @@ def test_the_best_architecture_is_extracted(checkpoint: list[str], tmp_path: Pat
     assert main(words) == 0
     assert "params" in capsys.readouterr().out
     assert load_model(out).config.embed_dim == SPACE.embed_dims[0]
+
+
+def test_a_full_disk_keeps_the_model_before(supernet: Supernet, tmp_path: Path):
+    resource = pytest.importorskip("resource")
+    path, limit = tmp_path / "m.safetensors", resource.getrlimit(resource.RLIMIT_FSIZE)
+    save_model(supernet.extract(corner(SPACE, 0)), path)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limit[1]))
+        with pytest.raises(OutputError, match="make room"):
+            save_model(supernet.extract(corner(SPACE, -1)), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert load_model(path).config.embed_dim == SPACE.embed_dims[0]
 
 
 def test_models_whose_files_do_not_fit_are_errors(supernet: Supernet, tmp_path: Path):

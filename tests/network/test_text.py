@@ -100,6 +100,7 @@ def test_text_shorter_than_two_sequences_is_an_error():
         ("a.bin", b"abcd", r"a.bin holds token 25699; the vocabulary of the space is 256"),
         ("a.npy", b"no array", "a.npy is no file of tokens"),
         ("a.npy", b"", "a.npy is no file of tokens"),
+        ("a.npy", b"PK\3\4 an archive", "a.npy is no file of tokens"),
     ],
 )
 def test_what_is_no_text_is_an_error(tmp_path: Path, name: str, content: bytes, message: str):

@@ -247,6 +247,34 @@ def test_another_training_does_not_go_on_in_the_folder(
     assert torch.equal(before, weights(tmp_path / "net"))
 
 
+def test_a_full_disk_ends_training_and_keeps_the_state_before(tmp_path: Path):
+    resource = pytest.importorskip("resource")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limit[1]))
+        with pytest.raises(OutputError, match=r"could not be written \(.*; make room"):
+            train(SPACE, stream(), tmp_path, SETTINGS, accelerator="cpu")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert not (tmp_path / "state.json").exists() and not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_folder_of_another_space_keeps_its_space(tmp_path: Path):
+    other = replace(SPACE, num_heads=(1, 4))
+    (tmp_path / "space.toml").write_text(other.as_toml() + "# mine\n")
+    with pytest.raises(InputError, match="is of another space"):
+        train(SPACE, stream(), tmp_path, SETTINGS)
+    assert (tmp_path / "space.toml").read_text().endswith("# mine\n")
+
+
+def test_a_folder_is_loaded_as_the_space_it_was_trained_for(tmp_path: Path):
+    train(SPACE, stream(), tmp_path, SETTINGS)
+    assert load_supernet(tmp_path, SPACE).space == SPACE
+    same_shapes = replace(SPACE, head_size=SPACE.head_size // 2, num_heads=(1, 4))
+    with pytest.raises(InputError, match="was trained for space mine, and the one that is given"):
+        load_supernet(tmp_path, same_shapes)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -299,6 +327,8 @@ def test_what_does_not_fit_the_machine_is_an_error(tmp_path: Path):
         train(SPACE, stream(), tmp_path / "a", SETTINGS, precision="8-bit")
     with pytest.raises(InputError, match="devices of kind 'tpux' cannot be used"):
         train(SPACE, stream(), tmp_path / "a", SETTINGS, accelerator="tpux")
+    with pytest.raises(InputError, match="-1 devices of kind 'cpu' cannot be used"):
+        train(SPACE, stream(), tmp_path / "a", SETTINGS, accelerator="cpu", devices=-1)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file"):
         train(SPACE, stream(), tmp_path / "file" / "net", SETTINGS, accelerator="cpu")

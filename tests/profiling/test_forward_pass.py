@@ -96,6 +96,8 @@ def test_real_networks_are_timed(dtype: str, method: str) -> None:
 def test_the_latency_of_one_architecture_is_measured() -> None:
     config = model_config(TINY, {name: choices[0] for name, choices in TINY.choices.items()})
     assert 0 < measure_latency(config, batch=1, length=4, repeats=2) < 1e4
+    longer = 2 * config.sequence_length  # as profile --length measures it
+    assert 0 < measure_latency(config, batch=1, length=longer, repeats=1) < 1e4
     with pytest.raises(InputError, match="cuda:99"):
         measure_latency(config, batch=1, length=4, on="cuda:99")
 
@@ -112,6 +114,11 @@ def test_what_does_not_fit_into_memory_is_told_from_other_errors() -> None:
         forward_pass(config, Place(CPU), 1, 16, "float32", compiled=False),
     ):
         torch.empty(3) + torch.empty(4).reshape(5)
+    with (
+        pytest.raises(InputError, match=r"torch\.compile fails here \(no compiler\); leave --comp"),
+        forward_pass(config, Place(CPU), 1, 16, "float32", compiled=True),
+    ):
+        raise RuntimeError("no compiler\nand so on")
     huge = replace(config, vocabulary=1 << 50)
     with (
         pytest.raises(TooLargeError),

@@ -237,6 +237,7 @@ def test_a_table_with_a_row_that_is_no_row_is_named(tmp_path: Path) -> None:
         ({"architectures": None, "minutes": -1.0}, "minutes is -1"),
         ({"architectures": None, "minutes": float("nan")}, "minutes is nan"),
         ({"minutes": 1.0}, "give one of them"),
+        ({"seed": -1}, "seed is -1"),
         ({"on": "tpu"}, "expected cpu, cuda"),
         ({"space": "t"}, "unknown space"),
     ],

@@ -77,6 +77,20 @@ def test_a_full_disk_keeps_the_rows_before(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "a.csv").read_text() == "name,value\nx,1\n"
 
 
+def test_a_row_that_a_full_disk_takes_half_of_is_taken_back(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    table = RowFile(tmp_path / "a.csv", ["name", "value"])
+    table.append(["x", 1])
+    before, limit = table.path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 3, limit[1]))
+        with pytest.raises(OutputError, match="No space left on device; the rows before stay"):
+            table.append(["a long name", 2])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert table.path.read_bytes() == before
+
+
 def test_a_folder_is_of_one_space(tmp_path: Path):
     write_space(tmp_path, SPACE)
     write_space(tmp_path, SPACE)

@@ -26,6 +26,7 @@ from hwgpt_blackbox.errors import InputError
 from hwgpt_blackbox.fronts import reference_front
 from hwgpt_blackbox.fronts.layer_sums import surrogate_for
 from hwgpt_blackbox.fronts.nondominated import nondominated
+from hwgpt_blackbox.models.noise import check_repeat
 from hwgpt_blackbox.models.surrogate import Surrogate
 from hwgpt_blackbox.plotting.style import BLUE, VERMILION, new_figure, scale, unit_suffix
 
@@ -84,7 +85,7 @@ def architectures_to_check(
         chosen = front[np.unique(places.astype(int))]
     taken = {row.tobytes() for row in chosen}
     rows = list(chosen)
-    for row in encoding.sample(10 * number, np.random.default_rng([seed, 2])):
+    for row in encoding.sample(10 * number, np.random.default_rng([check_repeat(seed), 2])):
         if len(rows) < number and row.tobytes() not in taken:
             rows.append(row)
             taken.add(row.tobytes())
@@ -162,11 +163,14 @@ def compare(
 
     :param checked: the table that was measured to check
     :param original: the table that the models were fitted to
+    :raises InputError: none of the architectures was measured yet
     :raises DataError: a table is broken
     """
     table = read_device(checked, space, confirm_units=True)
     places = {row.tobytes(): i for i, row in enumerate(table.matrix)}
     rows = [i for i, row in enumerate(chosen.matrix) if row.tobytes() in places]
+    if not rows:
+        raise InputError(f"{checked} holds none of the architectures yet; give more time")
     found = np.array([places[chosen.matrix[i].tobytes()] for i in rows], dtype=np.intp)
     matrix, on_front = chosen.matrix[rows], chosen.on_front[rows]
     metrics = tuple(
