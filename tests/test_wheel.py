@@ -78,7 +78,7 @@ def test_it_answers_where_no_optional_library_can_be_imported(
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     code = f"""
-import importlib.abc, sys
+import importlib.abc, importlib.util, sys
 
 class Absent(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
