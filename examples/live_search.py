@@ -28,7 +28,12 @@ OBJECTIVES = ["metric_perplexity", "metric_latency"]
 def search(method: str, args: argparse.Namespace, config_space: dict) -> pd.DataFrame:
     """The trials of one method, in the order in which they ended."""
     objective = live_objective(
-        args.supernet, args.text, sequences=args.sequences, batch=args.batch, length=args.length
+        args.supernet,
+        args.text,
+        sequences=args.sequences,
+        batch=args.batch,
+        length=args.length,
+        threads=args.threads,
     )
     tuner = Tuner(
         trial_backend=PythonBackend(tune_function=objective, config_space=config_space),
@@ -55,6 +60,7 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, default=64, help="of the text")
     parser.add_argument("--batch", type=int, help="of a forward pass that is measured")
     parser.add_argument("--length", type=int, help="tokens of each of its sequences")
+    parser.add_argument("--threads", type=int, help="as in the profile of the device")
     args = parser.parse_args()
     logging.getLogger().setLevel(logging.WARNING)
 

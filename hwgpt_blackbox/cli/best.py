@@ -144,8 +144,9 @@ def _column(text: str, device: str, known: Measured) -> Column:
     if row is not None and row.per_device:
         if device == ALL_DEVICES:
             raise InputError(
-                f"objective {text!r} needs a device: add --device, or write "
-                f"{text}@{'a40' if 'a40' in known.devices else known.default_device}"
+                f"objective {text!r} needs a device: write "
+                f"{text}@{'a40' if 'a40' in known.devices else known.default_device}, or give "
+                "query --device"
             )
         text = f"{text}@{device}"
     return parse_objective(text, known)

@@ -139,6 +139,12 @@ def _train(args: argparse.Namespace) -> int:
     from hwgpt_blackbox.network.training_files import NOT_LOSSES, VALIDATION
     from hwgpt_blackbox.storage.spaces import find_space
 
+    for path in map(Path, args.text):
+        if path.resolve().is_relative_to(Path(args.out).resolve()):
+            raise InputError(
+                f"--text {path} lies in --out {args.out}, where its tail, which is held out, would "
+                "replace it; choose another folder"
+            )
     space = find_space(args.space)
     settings = Settings(
         steps=args.steps,
@@ -186,7 +192,7 @@ def _draw_losses(folder: Path) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from hwgpt_blackbox.network.checkpoint import tokenizer_of
+    from hwgpt_blackbox.network.checkpoint import read_state, tokenizer_of
     from hwgpt_blackbox.network.evaluation import evaluate, sample
     from hwgpt_blackbox.network.text import read_text
     from hwgpt_blackbox.storage.measurement_set import read_configurations
@@ -195,6 +201,12 @@ def _evaluate(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         if value is not None and value < 1:
             raise InputError(f"--{name} is {value}; expected 1 or more")
+    folder = Path(args.supernet)
+    if folder.is_dir() and read_state(folder)["settings"].get("alone") is not None:
+        raise InputError(
+            f"{folder} holds one architecture that was trained alone, no supernet; compare it as "
+            "examples/supernet_ranks.py does"
+        )
     supernet = _load(args)
     space = supernet.space
     tokenizer = tokenizer_of(args.supernet, args.tokenizer)

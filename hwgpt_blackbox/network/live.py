@@ -40,6 +40,7 @@ def live_objective(
     batch: int | None = None,
     length: int | None = None,
     repeats: int = 10,
+    threads: int | None = None,
     on: str = "cpu",
     latency: str | None = PROFILER,
 ) -> Callable[..., dict[str, float]]:
@@ -57,6 +58,8 @@ def live_objective(
     :param batch: sequences of a forward pass whose latency is measured; default: the space's
     :param length: tokens of each; default: the space's
     :param repeats: of which the mean is the latency
+    :param threads: of torch while it is measured; default: as many as it has. Take those of the
+        measurements that you compare with
     :param on: ``cpu``, ``cuda`` or ``cuda:<i>``
     :param latency: function that measures it, as ``module:name``; None: it is not measured
     :raises InputError: a path does not exist
@@ -75,6 +78,7 @@ def live_objective(
         "batch": batch,
         "length": length,
         "repeats": repeats,
+        "threads": threads,
         "on": on,
         "latency": latency,
     }
@@ -122,6 +126,7 @@ def evaluate_live(settings: str, configuration: dict[str, Any]) -> dict[str, flo
             batch=given["batch"] or space.batch_size,
             length=given["length"] or space.sequence_length,
             repeats=given["repeats"],
+            threads=given["threads"],
             on=given["on"],
         )
     report(**found)

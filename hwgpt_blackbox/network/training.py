@@ -126,7 +126,7 @@ def train(
     """
     for module in ("lightning_fabric", "safetensors"):
         require(module, extra="network")
-    run = _Training(space, text, Path(out), settings or Settings())
+    run = _Training(space, text, Path(out), settings or Settings(), precision)
     fabric = _fabric(accelerator, devices, nodes, precision)
     if run.batch % fabric.world_size:
         raise InputError(
@@ -169,7 +169,9 @@ def loss_of(logits: Tensor, targets: Tensor, teacher: Tensor | None, weight: flo
 class _Training:
     """One training in one process."""
 
-    def __init__(self, space: Space, text: TokenStream, out: Path, settings: Settings) -> None:
+    def __init__(
+        self, space: Space, text: TokenStream, out: Path, settings: Settings, precision: str
+    ) -> None:
         self.space, self.settings, self.files = space, settings, TrainingFiles(out)
         self.batch = settings.batch or space.batch_size
         self.every = settings.every or max(1, settings.steps // ROWS)
@@ -179,7 +181,8 @@ class _Training:
         self.alone = None if alone is None else architecture_of(space, alone)
         self.record: dict[str, Any] = {
             "space": space.as_dict(),
-            "settings": asdict(settings) | {"batch": self.batch, "alone": self.alone},
+            "settings": asdict(settings)
+            | {"batch": self.batch, "alone": self.alone, "precision": precision},
             "text": text.digest(),
         }
         drawn = self.encoding.sample(VALIDATED_AT_RANDOM, np.random.default_rng(settings.seed))

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hwgpt_blackbox.domain.model_config import ModelConfig
 from hwgpt_blackbox.errors import DataError, HWGPTError, InputError
 from hwgpt_blackbox.profiling.machine import CPU, CUDA, Place, find_place
+from hwgpt_blackbox.profiling.machine import threads as torch_threads
 from hwgpt_blackbox.profiling.meters.common import Clock
 
 if TYPE_CHECKING:
@@ -218,6 +219,7 @@ def measure_latency(
     dtype: str = DTYPES[0],
     on: str = CPU,
     repeats: int = 10,
+    threads: int | None = None,
 ) -> float:
     """Mean wall time of a forward pass of one architecture on this machine, in ms.
 
@@ -226,9 +228,13 @@ def measure_latency(
     :param dtype: of ``DTYPES``
     :param on: ``cpu``, ``cuda`` or ``cuda:<i>``
     :param repeats: of which the mean is taken, after warm-up passes
+    :param threads: of torch; default: as many as it has
     :raises InputError: there is no such device
     :raises TooLargeError: the network does not fit into memory
     :raises DataError: the clock stands still or runs backwards
     """
-    with forward_pass(config, find_place(on), batch, length, dtype, compiled=False) as forward:
+    with (
+        nullcontext() if threads is None else torch_threads(threads),
+        forward_pass(config, find_place(on), batch, length, dtype, compiled=False) as forward,
+    ):
         return fmean(wall_times(forward, repeats, warm_up(forward)))

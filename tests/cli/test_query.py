@@ -216,7 +216,7 @@ def test_options_of_best_need_it_and_objectives_need_a_device(capsys):
     assert main(["query", "--space", "m", "--max", "latency=30", *WORDS]) == 2
     assert "--max goes with --best" in capsys.readouterr().err
     code, _, err = query(capsys, "--space", "m", "--max", "latency=30")
-    assert (code, "needs a device: add --device, or write latency@a40" in err) == (2, True)
+    assert (code, "needs a device: write latency@a40, or give query --device" in err) == (2, True)
     code, _, err = query(capsys, "--space", "s-wide")
     assert (code, "space s-wide has no measurements, so no perplexity" in err) == (2, True)
 

@@ -51,7 +51,7 @@ def files(folder: Path, **options):
 
 def test_an_architecture_is_evaluated_and_measured_on_this_machine(net: Supernet, tmp_path, capsys):
     smallest = corner(SPACE, 0)
-    found = files(tmp_path, repeats=2)(**smallest)
+    found = files(tmp_path, repeats=2, threads=1)(**smallest)
     assert (found["metric_perplexity"], found["metric_error"]) == expected(net, smallest)
     assert found["metric_latency"] > 0
     assert "[tune-metric]" in capsys.readouterr().out  # as a backend reads it

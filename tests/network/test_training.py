@@ -244,6 +244,8 @@ def test_another_training_does_not_go_on_in_the_folder(
     before = weights(tmp_path / "net")
     with pytest.raises(InputError, match=message):
         train(space, text, tmp_path / "net", settings)
+    with pytest.raises(InputError, match="with precision '32-true', not 'bf16-mixed'"):
+        train(SPACE, stream(), tmp_path / "net", SETTINGS, precision="bf16-mixed")
     assert torch.equal(before, weights(tmp_path / "net"))
 
 
@@ -345,6 +347,25 @@ def test_half_precision_trains(tmp_path: Path):
     losses = train(SPACE, stream(), tmp_path / "net", SETTINGS, precision="bf16-mixed")
     assert losses is not None
     assert load_supernet(tmp_path / "net").largest.embedding.weight.dtype == torch.float32
+
+
+def test_a_text_in_the_folder_is_not_replaced_by_its_tail(tmp_path: Path, text_file: Path, capsys):
+    assert main(arguments(tmp_path, text_file, "--steps", "3")) == 0
+    held_out = tmp_path / "net" / "validation.npy"
+    before = held_out.read_bytes()
+    assert main(arguments(tmp_path, held_out, "--steps", "3")) == 2
+    assert "would replace it; choose another folder" in capsys.readouterr().err
+    assert held_out.read_bytes() == before
+
+
+def test_an_architecture_alone_is_not_evaluated_as_a_supernet(tmp_path: Path, capsys):
+    settings = replace(SETTINGS, alone=corner(SPACE, 0))
+    train(SPACE, stream(), tmp_path / "net", settings, accelerator="cpu")
+    words = [str(tmp_path / "net"), "--text", str(tmp_path / "net" / "validation.npy")]
+    words += ["--architectures", "2", "--out", str(tmp_path / "set")]
+    assert main(["supernet", "evaluate", *words]) == 2
+    assert "trained alone, no supernet" in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
 
 
 def test_the_command_draws_the_losses_and_says_what_comes_next(
