@@ -238,7 +238,10 @@ def test_a_space_without_measurements():
         explorer_page("s-wide")
 
 
-def test_a_file_that_cannot_be_written(tmp_path, capsys):
+def test_a_file_that_cannot_be_written(tmp_path, capsys, monkeypatch):
+    """It is said before the fronts are computed."""
+    monkeypatch.setattr("hwgpt_blackbox.experiments.explorer.explorer_page", None)
     (tmp_path / "file").write_text("")
-    assert main(["explore", "--out", str(tmp_path / "file" / "page.html")]) == 2
-    assert "could not be written" in capsys.readouterr().err
+    for out in (tmp_path / "file" / "page.html", tmp_path):
+        assert main(["explore", "--out", str(out)]) == 2
+        assert "could not be written" in capsys.readouterr().err
