@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 from pathlib import Path
 
 from hwgpt_blackbox.cli.best import SPACE_HELP
@@ -27,6 +29,8 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or Path(f"explore-{Path(args.space).stem}.html")
     with writing(out):  # now, not after minutes
         out.parent.mkdir(parents=True, exist_ok=True)
+        if out.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     with tqdm(unit="step", disable=None, delay=1e-3) as bar:
 
         def progress(name: str) -> None:

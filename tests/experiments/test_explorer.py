@@ -131,12 +131,24 @@ def test_limits_on_other_devices(browser, capsys):
 def test_limits_that_no_architecture_meets(browser):
     choose(browser, "pair", "perplexity and latency")
     choose(browser, "device", "a40")
-    limit(browser, 0, "params", 0)
+    limit(browser, 0, "perplexity", 0)
     limit(browser, 1, "latency@a40", 0)
     assert "No architecture on this page is within these limits" in statement(browser)
     limit(browser, 0, "latency@a40", 400)
     limit(browser, 1, "", 400)
     assert browser.console == []
+
+
+@needs_browser
+def test_the_least_limit_of_each_objective_is_met(browser):
+    targets = browser.evaluate(
+        "[...document.querySelector('#limits select').options].map((o) => o.value).filter(Boolean)"
+    )
+    limit(browser, 1, "", 400)
+    for target in targets:
+        limit(browser, 0, target, 0)
+        assert statement(browser).startswith("Smallest perplexity"), target
+    limit(browser, 0, "latency@a40", 400)
 
 
 @needs_browser
@@ -226,7 +238,10 @@ def test_a_space_without_measurements():
         explorer_page("s-wide")
 
 
-def test_a_file_that_cannot_be_written(tmp_path, capsys):
+def test_a_file_that_cannot_be_written(tmp_path, capsys, monkeypatch):
+    """It is said before the fronts are computed."""
+    monkeypatch.setattr("hwgpt_blackbox.experiments.explorer.explorer_page", None)
     (tmp_path / "file").write_text("")
-    assert main(["explore", "--out", str(tmp_path / "file" / "page.html")]) == 2
-    assert "could not be written" in capsys.readouterr().err
+    for out in (tmp_path / "file" / "page.html", tmp_path):
+        assert main(["explore", "--out", str(out)]) == 2
+        assert "could not be written" in capsys.readouterr().err

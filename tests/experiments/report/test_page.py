@@ -168,6 +168,45 @@ def test_points_are_chosen_by_keyboard(page, open_page):
     assert browser.evaluate("Page.current()") is None
 
 
+def choose(browser: Browser, name: str, value: str) -> None:
+    browser.evaluate(
+        f"""(() => {{
+          const select = document.getElementById('{name}');
+          select.value = '{value}';
+          select.dispatchEvent(new Event('change'));
+        }})()"""
+    )
+
+
+def test_the_keyboard_works_with_three_objectives_and_no_methods(page, open_page):
+    browser = open_page(page)
+    choose(browser, "problem", "1")
+    for switched_off, title in ((False, ", trial "), (True, "exact front")):
+        if switched_off:
+            browser.evaluate("[...document.querySelectorAll('#methods button')].pop().click()")
+        browser.evaluate("document.getElementById('plot-fronts').focus()")
+        browser.key("Enter")
+        assert title in browser.evaluate("Page.current().title")
+        browser.key("Escape")
+    assert browser.console == []
+
+
+def test_a_chosen_point_is_not_marked_in_the_figure_of_another_problem(page, open_page):
+    """Its second objective is energy there, latency here."""
+    browser = open_page(page)
+    browser.evaluate("document.getElementById('plot-fronts').focus()")
+    browser.key("Enter")
+    rings = (
+        "document.getElementById('plot-fronts').data.filter("
+        "(t) => t.marker?.symbol === 'circle-open').length"
+    )
+    assert browser.evaluate(rings) == 1
+    choose(browser, "problem", "1")
+    assert browser.evaluate(rings) == 0
+    choose(browser, "problem", "0")
+    assert browser.evaluate(rings) == 1
+
+
 def traces(browser: Browser, figure: str) -> list[dict]:
     return browser.evaluate(
         f"document.getElementById('{figure}').data.map(({{x, y, z, name}}) => ({{x, y, z, name}}))"
@@ -235,13 +274,7 @@ def test_one_switch_hides_a_method_everywhere(page, open_page):
 def test_another_problem_and_another_pair_are_drawn(page, open_page):
     browser = open_page(page)
     for name, value in (("problem", "1"), ("pair", "1 2")):
-        browser.evaluate(
-            f"""(() => {{
-              const select = document.getElementById('{name}');
-              select.value = '{value}';
-              select.dispatchEvent(new Event('change'));
-            }})()"""
-        )
+        choose(browser, name, value)
     title = "document.getElementById('plot-fronts').layout.{}axis.title.text"
     assert browser.evaluate(title.format("x")) == "parameters"
     assert browser.evaluate(title.format("y")) == "latency on a100 (ms)"

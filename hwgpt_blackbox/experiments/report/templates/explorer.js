@@ -106,7 +106,10 @@ Page.read().then((data) => {
     const step = Number(slider.value);
     if (!select.value || step === STEPS) { return null; }
     const [low, high] = range(select.value);
-    return Number((low * (high / low) ** (step / STEPS)).toPrecision(4)); // as it is shown
+    const most = low * (high / low) ** (step / STEPS);
+    const unit = 10 ** (Math.floor(Math.log10(most)) - 3);
+    // As it is shown: four digits, rounded up, so that the smallest value is within the least limit.
+    return Number((Math.ceil(most / unit) * unit).toPrecision(4));
   }
 
   const ranges = {};

@@ -21,6 +21,7 @@ Page.read().then((data) => {
   function point(problem, title, architecture, values) {
     return {
       title,
+      problem: problem.name,
       space: problem.space,
       device: problem.device,
       choices: data.spaces[problem.space],
@@ -173,7 +174,7 @@ Page.read().then((data) => {
       yaxis: Page.axis(label(problem, axes[0]), every(traces, 'y'), {}),
     };
     const chosen = Page.current();
-    if (chosen) {
+    if (chosen?.problem === problem.name) {
       traces.push({x: [chosen.numbers[axes[1]]], y: [chosen.numbers[axes[0]]], mode: 'markers',
         hoverinfo: 'skip',
         marker: {size: 16, symbol: 'circle-open', line: {width: 3}, color: style('--accent')}});
@@ -524,8 +525,8 @@ Page.read().then((data) => {
   });
   const choose = (found, place) => Page.show(found, place, () => drawFronts(problemOf()));
   Page.choosable('plot-fronts', () => {
-    const [first] = element('plot-fronts').data.filter((t) => t.mode.includes('lines') && t.customdata);
-    choose(first.customdata, 0);
+    const [first] = frontTraces(problemOf(), pair(), false).filter((t) => t.customdata.length);
+    if (first) { choose(first.customdata, 0); }
   }, choose);
   Page.dark.addEventListener('change', drawAll);
 });
