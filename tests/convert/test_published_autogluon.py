@@ -204,17 +204,28 @@ def test_the_artifact_answers_for_its_targets_and_leaves_the_others(
     np.testing.assert_allclose(mine[:, column], 1.3 * plain[:, column], rtol=0.01)
 
 
-@pytest.fixture
-def distilled(artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The artifact, from a predictor 30 % above the embedded models."""
-    folders(tmp_path, "gpt_latencies_s_a100_log")
-    monkeypatch.setattr(
-        module,
-        "load_predictor",
-        lambda *_: lambda matrix: (1300.0 * expected(matrix), np.log(13.0 * expected(matrix))),
-    )
-    monkeypatch.setattr(module, "require_autogluon", lambda: "1.6.3")
-    return convert_autogluon(tmp_path, "s", trust_pickles=True, progress=False)
+    root = tmp_path_factory.mktemp("distilled")
+    folders(root, "gpt_latencies_s_a100_log")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HWGPT_BLACKBOX_HOME", str(root / "artifacts"))
+        patch.setattr(module, "SAMPLE_SIZE", 600)
+        patch.setattr(module, "TEST_SIZE", 200)
+        patch.setattr(
+            module,
+            "load_predictor",
+            lambda *_: lambda matrix: (1300.0 * expected(matrix), np.log(13.0 * expected(matrix))),
+        )
+        patch.setattr(module, "require_autogluon", lambda: "1.6.3")
+        return convert_autogluon(root, "s", trust_pickles=True, progress=False)
+
+
+@pytest.fixture
+def distilled(made: Path, artifacts: Path) -> Path:
+    """A copy of it, where it is found by name."""
+    return Path(shutil.copytree(made, artifacts / made.name))
 
 
 def test_list_and_verify_know_it(

@@ -34,7 +34,10 @@ RAW_COMPARED = {
 }
 
 
-@pytest.fixture(scope="module", params=["s", "m", "l"])
+@pytest.fixture(
+    scope="module",
+    params=["s", *(pytest.param(space, marks=pytest.mark.slow) for space in ("m", "l"))],
+)
 def published(request: pytest.FixtureRequest, source_data: Path) -> Iterator[tuple[str, Any, Any]]:
     """Space, measurements, and the dict as the standard unpickler reads it (it is trusted)."""
     space = request.param

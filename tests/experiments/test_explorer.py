@@ -28,6 +28,7 @@ needs_browser = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
+    """Of a whole space, whose optima take half a minute."""
     out = tmp_path_factory.mktemp("explorer") / "s.html"
     assert main(["explore", "--out", str(out)]) == 0
     return out
@@ -87,6 +88,7 @@ def chosen(browser: Browser, capsys) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_size(page):
     """Within 3 MB beside Plotly's script."""
     from plotly.offline import get_plotlyjs
@@ -94,6 +96,7 @@ def test_size(page):
     assert page.stat().st_size - len(get_plotlyjs().encode()) < 3e6
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_limit_on_the_pair_is_answered_exactly(browser, capsys):
     choose(browser, "pair", "perplexity and latency")
@@ -111,6 +114,7 @@ def test_a_limit_on_the_pair_is_answered_exactly(browser, capsys):
     assert browser.console == []
 
 
+@pytest.mark.slow
 @needs_browser
 def test_limits_on_other_devices(browser, capsys):
     choose(browser, "pair", "perplexity and energy")
@@ -127,6 +131,7 @@ def test_limits_on_other_devices(browser, capsys):
             assert value >= found.values["perplexity"] * (1 - 1e-6)
 
 
+@pytest.mark.slow
 @needs_browser
 def test_limits_that_no_architecture_meets(browser):
     choose(browser, "pair", "perplexity and latency")
@@ -139,6 +144,7 @@ def test_limits_that_no_architecture_meets(browser):
     assert browser.console == []
 
 
+@pytest.mark.slow
 @needs_browser
 def test_the_least_limit_of_each_objective_is_met(browser):
     targets = browser.evaluate(
@@ -151,6 +157,7 @@ def test_the_least_limit_of_each_objective_is_met(browser):
     limit(browser, 0, "latency@a40", 400)
 
 
+@pytest.mark.slow
 @needs_browser
 def test_the_page_computes_what_the_models_do(browser):
     """The front that it draws is the exact one, in the values that the package gives."""
@@ -169,6 +176,7 @@ def test_the_page_computes_what_the_models_do(browser):
         np.testing.assert_allclose(x, front.objectives[order, 1], rtol=1e-7)
 
 
+@pytest.mark.slow
 @needs_browser
 def test_the_chosen_architecture_has_a_place_on_every_device(browser):
     choose(browser, "pair", "perplexity and latency")
@@ -188,6 +196,7 @@ def test_the_chosen_architecture_has_a_place_on_every_device(browser):
     np.testing.assert_allclose(rings, values, rtol=1e-7)
 
 
+@pytest.mark.slow
 @needs_browser
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (1200, True)])
 def test_it_fits(page, tmp_path, width, dark):

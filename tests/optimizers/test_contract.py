@@ -213,8 +213,15 @@ class TestEveryMethod:
         self.make(seed=None).suggest()
         assert pickle.dumps([np.random.get_state(), random.getstate()]) == before
 
-    @pytest.mark.parametrize("library", [pickle, dill])
-    @pytest.mark.parametrize("share", [0.1, 0.7])
+    @pytest.mark.parametrize(
+        ("library", "share"),
+        [
+            (pickle, 0.1),
+            (dill, 0.7),
+            pytest.param(pickle, 0.7, marks=pytest.mark.slow),
+            pytest.param(dill, 0.1, marks=pytest.mark.slow),
+        ],
+    )
     def test_resumes_exactly_from_a_pickle(self, library: Any, share: float) -> None:
         run = self.simulate(self.make(), metrics, 3).run(int(share * self.trials))
         resumed = run.fork(library.loads(library.dumps(run.scheduler)))

@@ -68,6 +68,7 @@ def test_a_setting_of_the_users_does_not_change_suggestions():
     assert len(found) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of this family")
 def test_another_processor_suggests_the_same():
     runs = [
