@@ -74,8 +74,8 @@ def rank_table(summary: pd.DataFrame) -> Ranking:
     if k < 2 or n < MIN_PROBLEMS:
         common = f"{counted(n, 'problem')} and {counted(k, 'method')} in common{left}"
         note = (
-            f"No test of significance: {common}; with fewer than {MIN_PROBLEMS} problems or two "
-            f"methods no difference can be significant at {LEVEL}."
+            f"No test of significance: {common}; one at the level {LEVEL} takes {MIN_PROBLEMS} "
+            "problems and 2 methods."
         )
         return Ranking(ranks, empty, math.nan, math.nan, note)
     friedman, distance = math.nan, math.nan

@@ -80,6 +80,19 @@ def test_verdict_of_a_tie_and_of_one_method():
     ]
 
 
+def test_verdict_of_one_problem_says_whose_seeds_overlap():
+    means = {"A": 0.9, "B": 0.89, "C": 0.7}
+    rows = [("p", m, seed, v + 0.02 * seed) for m, v in means.items() for seed in range(3)]
+    runs = runs_of(rows)
+    sure = verdict(rank_table(runs), score_table(runs))[2]
+    assert sure.startswith("A's quartiles over seeds overlap with those of B. No test")
+    runs = runs_of([row for row in rows if row[1] != "B"])
+    assert (
+        "A's quartiles over seeds lie above all others'. "
+        in verdict(rank_table(runs), score_table(runs))[2]
+    )
+
+
 def test_verdict_where_no_problem_has_all_methods():
     runs = runs_of([("p", "A", 0, 0.5), ("q", "B", 0, 0.5)])
     assert "nothing can be ranked" in verdict(rank_table(runs), score_table(runs))[0]
