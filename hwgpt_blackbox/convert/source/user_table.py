@@ -135,7 +135,7 @@ def _read_frame(path: Path) -> pd.DataFrame:
         )
     if path.suffix.lower() == PARQUET:
         with parquet_as_csv(path, MAX_TABLE_BYTES) as text:
-            frame = _read_csv(text, path, float_precision="round_trip")
+            frame = _read_csv(text, path)
     else:
         frame = _read_csv(path, path)
         _check_cells(path)
@@ -169,12 +169,13 @@ def _check_cells(path: Path) -> None:
                 )
 
 
-def _read_csv(file: Path, path: Path, **options: Any) -> pd.DataFrame:
-    """The table in a CSV file; errors name ``path``."""
+def _read_csv(file: Path, path: Path) -> pd.DataFrame:
+    """The table in a CSV file, every number to its last bit; errors name ``path``."""
     try:
         # An empty cell is one that was not measured; "nan" is a wrong value.
-        options |= {"keep_default_na": False, "na_values": [""]}
-        return pd.read_csv(file, **options)  # type: ignore[no-any-return]
+        return pd.read_csv(
+            file, keep_default_na=False, na_values=[""], float_precision="round_trip"
+        )
     except Exception as error:  # readers of foreign bytes raise many kinds
         first_line = printable(str(error).strip().partition("\n")[0][:200])
         raise DataError(
