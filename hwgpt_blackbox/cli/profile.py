@@ -96,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _profile(args: argparse.Namespace) -> int:
+    from hwgpt_blackbox.convert.fitting.expected_value import MIN_CELL
     from hwgpt_blackbox.profiling import profile
     from hwgpt_blackbox.storage.spaces import find_space
 
@@ -105,6 +106,12 @@ def _profile(args: argparse.Namespace) -> int:
     if args.overwrite and not args.convert:
         raise InputError("--overwrite goes with --convert; add it, or leave both out")
     space = find_space(args.space)
+    least = 2 * len(space.embed_dims) * MIN_CELL
+    if args.convert and args.architectures is not None and args.architectures < least:
+        raise InputError(
+            f"--architectures is {args.architectures}; the fit of --convert needs {least} or more, "
+            f"{MIN_CELL} for each embed_dim with and without bias"
+        )
     if args.convert and not args.overwrite:
         _check_free(space, args.device)
     found = profile(

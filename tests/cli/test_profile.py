@@ -135,6 +135,7 @@ def failed(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
         (["--space", "none.toml"], "cannot be read"),
         (["--space", "nothing"], "unknown space 'nothing'"),
         (["--overwrite"], "--overwrite goes with --convert"),
+        (["--architectures", "47", "--convert"], "47; the fit of --convert needs 48 or more"),
     ],
 )
 def test_what_does_not_fit_is_named(
