@@ -242,7 +242,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         try:
             save_file(plain, new)
         except SafetensorError as error:  # which hides the system's, of a full disk above all
-            number = re.search(r"os error (\d+)", str(error))
+            number = re.search(r"(?:os error|code:) (\d+)", str(error))
             raise OSError(int(number[1]) if number else errno.EIO, str(error)) from None
         new.chmod(mode)  # the library's own lets nobody else read
 
