@@ -126,7 +126,7 @@ def test_the_command_within_memory(source_data: Path, tmp_path: Path, run_python
     for d, device in enumerate(DEVICES):
         values = dict(
             zip(
-                METRICS,
+                (name for name in METRICS if name != "error"),  # which was not measured on all
                 np.moveaxis(boxes[device].objectives_evaluations[:, :, 0], -1, 0),
                 strict=True,
             )
