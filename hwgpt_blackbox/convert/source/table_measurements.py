@@ -63,14 +63,11 @@ def gather(rows: TableRows, space: Space, path: Path) -> TableMeasurements:
     first: dict[bytes, int] = {}
     for i, key in enumerate(keys):
         first.setdefault(key, i)
-    visited = {key for key, reference in zip(keys, rows.reference, strict=True) if reference}
     found: dict[str, dict[bytes, list[Array]]] = {metric: {} for metric in rows.values}
     for metric, measured in rows.values.items():
         for key, repeats in zip(keys, measured, strict=True):
             if not np.isnan(repeats[0]):
                 found[metric].setdefault(key, []).append(repeats)
-        for key in visited & set(found[metric]):
-            found[metric][key] = [np.mean(found[metric][key], axis=0)]
     if not found.get("latency", True):
         raise DataError(f"{path} has no latency; measure it: elapsed time is computed from it")
     names = {key: name_of_row(i) for key, i in first.items()}
