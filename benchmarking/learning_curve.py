@@ -26,13 +26,13 @@ from threadpoolctl import threadpool_limits
 
 import hwgpt_blackbox
 from hwgpt_blackbox.convert import read_measurements
+from hwgpt_blackbox.convert.fitting.expected_value import fewest_architectures
 from hwgpt_blackbox.convert.fitting.user_models import fit_user
 from hwgpt_blackbox.convert.judging.measures import location_measures, random_split
 from hwgpt_blackbox.convert.source.checkout import Checkout
 from hwgpt_blackbox.convert.source.measurements import Measurements
 from hwgpt_blackbox.convert.source.set_reader import join
 from hwgpt_blackbox.convert.source.table_measurements import TableMeasurements
-from hwgpt_blackbox.convert.user_device import MIN_ARCHITECTURES
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.objectives import Column
 from hwgpt_blackbox.domain.spaces import get_space
@@ -171,7 +171,8 @@ def main() -> None:
                         rows += simulated(device, choose, args.sizes, seed)
                     else:
                         rows += curve(data, device, args.sizes, seed, choose)
-    print(f"space {args.space}; MAE over mean, Kendall tau; at least {MIN_ARCHITECTURES} needed")
+    least = fewest_architectures(get_space(args.space))
+    print(f"space {args.space}; MAE over mean, Kendall tau; at least {least} needed")
     print(table(rows))
     if args.out:
         args.out.write_text(json.dumps(rows, indent=1) + "\n")

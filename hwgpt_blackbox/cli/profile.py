@@ -96,7 +96,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _profile(args: argparse.Namespace) -> int:
-    from hwgpt_blackbox.convert.fitting.expected_value import MIN_CELL
     from hwgpt_blackbox.profiling import profile
     from hwgpt_blackbox.storage.spaces import find_space
 
@@ -106,14 +105,8 @@ def _profile(args: argparse.Namespace) -> int:
     if args.overwrite and not args.convert:
         raise InputError("--overwrite goes with --convert; add it, or leave both out")
     space = find_space(args.space)
-    least = 2 * len(space.embed_dims) * MIN_CELL
-    if args.convert and args.architectures is not None and args.architectures < least:
-        raise InputError(
-            f"--architectures is {args.architectures}; the fit of --convert needs {least} or more, "
-            f"{MIN_CELL} for each embed_dim with and without bias"
-        )
-    if args.convert and not args.overwrite:
-        _check_free(space, args.device)
+    if args.convert:
+        _check_convert(args, space)
     found = profile(
         space,
         args.device,
@@ -148,18 +141,27 @@ def _say(found: Profiled) -> None:
     print(f"the reference architecture changed by {100 * found.change:.1f} % between its visits")
 
 
-def _check_free(space: Space, device: str) -> None:
-    """Raise before measuring if the artifact exists.
+def _check_convert(args: argparse.Namespace, space: Space) -> None:
+    """Raise before measuring if what is measured could not be converted.
 
-    :raises InputError: it does
+    :raises InputError: too few architectures are asked for, or the artifact exists
     """
+    from hwgpt_blackbox.convert.fitting.expected_value import MIN_CELL, fewest_architectures
     from hwgpt_blackbox.storage.artifact_kinds import artifact_name
     from hwgpt_blackbox.storage.locations import home
     from hwgpt_blackbox.storage.user_devices import check_name, device_artifact
 
-    check_name(device)
+    least = fewest_architectures(space)
+    if args.architectures is not None and args.architectures < least:
+        raise InputError(
+            f"--architectures is {args.architectures}; the fit of --convert needs {least} or more, "
+            f"{MIN_CELL} for each embed_dim with and without bias"
+        )
+    if args.overwrite:
+        return
+    check_name(args.device)
     published = space.name in SPACES
-    name = device_artifact(space.name, device) if published else artifact_name(space.name)
+    name = device_artifact(space.name, args.device) if published else artifact_name(space.name)
     if (home() / name).exists():
         raise InputError(f"{home() / name} exists; replace it with --overwrite, or leave --convert")
 

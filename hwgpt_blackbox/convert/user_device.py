@@ -11,7 +11,6 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from hwgpt_blackbox.convert.build import building
-from hwgpt_blackbox.convert.fitting.expected_value import MIN_CELL
 from hwgpt_blackbox.convert.fitting.user_models import fit_user
 from hwgpt_blackbox.convert.fitting.whole_space import write_surrogate
 from hwgpt_blackbox.convert.judging.cards.drift import drift_of
@@ -41,10 +40,6 @@ logger = logging.getLogger(__name__)
 
 WORKLOAD = "workload"
 """Key of what a forward pass was measured on, in manifests of devices."""
-
-MIN_ARCHITECTURES = 6 * MIN_CELL
-"""Architectures that a published space needs at least, 8 for each embed_dim with and without
-bias."""
 
 
 def convert_device(

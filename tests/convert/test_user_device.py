@@ -18,7 +18,11 @@ from synthetic_checkout import device_entry, energy_row, latency_row, sample_of
 
 import hwgpt_blackbox
 from hwgpt_blackbox.cli import main
-from hwgpt_blackbox.convert.fitting.expected_value import Regression, make_folds
+from hwgpt_blackbox.convert.fitting.expected_value import (
+    Regression,
+    fewest_architectures,
+    make_folds,
+)
 from hwgpt_blackbox.convert.fitting.features import Architectures
 from hwgpt_blackbox.convert.judging.cards.file import read_card
 from hwgpt_blackbox.convert.judging.holdouts import Split
@@ -26,7 +30,7 @@ from hwgpt_blackbox.convert.judging.judge_artifact import CardOptions, judge_art
 from hwgpt_blackbox.convert.source import user_table as device_table
 from hwgpt_blackbox.convert.source.profiler_output import PROFILER_UNITS
 from hwgpt_blackbox.convert.source.user_measurements import read_device
-from hwgpt_blackbox.convert.user_device import MIN_ARCHITECTURES, convert_device
+from hwgpt_blackbox.convert.user_device import convert_device
 from hwgpt_blackbox.domain.devices import DEVICES
 from hwgpt_blackbox.domain.encoding import EMBED_DIM
 from hwgpt_blackbox.domain.objectives import UNITS, dataset_columns
@@ -210,7 +214,9 @@ def test_verify_reads_a_table_in_its_own_units(
 def test_the_fewest_architectures_suffice_for_the_hold_outs(
     artifacts: Path, tmp_path: Path
 ) -> None:
-    matrix = ENCODING.sample(MIN_ARCHITECTURES, np.random.default_rng(1), stratified=True)
+    matrix = ENCODING.sample(
+        fewest_architectures(ENCODING.space), np.random.default_rng(1), stratified=True
+    )
     source = write(frame(matrix, repeats=2), tmp_path / "my.csv")
     folder = convert_device(source, "s", "mygpu", progress=False)
     card = read_card(folder)
@@ -353,7 +359,10 @@ BAD_TABLES = {
     ),
     "one row in seconds": (_set("latency_0", 4, 0.01), "is the unit of some rows another?"),
     "no rows": (lambda t: t[:0], "no rows"),
-    "too few": (lambda t: t[:30], f"only 30 architectures; a fit needs {MIN_ARCHITECTURES}"),
+    "too few": (
+        lambda t: t[:30],
+        f"only 30 architectures; a fit needs {fewest_architectures(ENCODING.space)}",
+    ),
     "a group is missing": (lambda t: t[~((t.embed_dim == 384) & t.bias)], "embed_dim 384"),
 }
 

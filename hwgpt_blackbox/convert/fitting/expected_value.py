@@ -20,6 +20,7 @@ from hwgpt_blackbox.convert.fitting.features import (
     Features,
     hardware_features,
 )
+from hwgpt_blackbox.domain.spaces import Space
 from hwgpt_blackbox.errors import DataError
 from hwgpt_blackbox.models.evidence import empirical_bayes, ridge
 from hwgpt_blackbox.models.surrogate import LINKS
@@ -40,6 +41,11 @@ WINSOR_REPEATS, WINSOR_ARCHITECTURES = 8.0, 2.5
 
 MIN_CELL = 8
 """Architectures that a cell needs."""
+
+
+def fewest_architectures(space: Space) -> int:
+    """Architectures that a fit needs: ``MIN_CELL`` for each embed_dim with and without bias."""
+    return 2 * len(space.embed_dims) * MIN_CELL
 
 
 @dataclass(frozen=True)
