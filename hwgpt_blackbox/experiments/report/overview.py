@@ -48,14 +48,16 @@ def verdict(ranking: Ranking, scores: pd.DataFrame) -> list[str]:
     regret = scores[scores["method"] == winner]["regret_median"].median()
     if pd.notna(regret):
         much += f", and lacks {regret:.4f} to the exact optimum"
-    sure = _over_seeds(scores, winner) + _significance(ranking, winner)
+    sure = _significance(ranking, winner)
+    if problems == 1:
+        sure = _over_seeds(scores, winner) + sure
     return [who, much.replace("Its", f"{winner}'s", 1) + ".", sure]
 
 
 def _over_seeds(scores: pd.DataFrame, winner: str) -> str:
     """Of one problem: whose quartiles over seeds overlap with the winner's."""
     rows = scores.set_index("method")
-    if not rows.index.is_unique or rows["seeds"].min() < 2:
+    if rows["seeds"].min() < 2:
         return ""
     others = rows.drop(index=winner)
     near = others.index[others["hypervolume_q75"] >= rows["hypervolume_q25"][winner]]
