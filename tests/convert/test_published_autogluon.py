@@ -114,11 +114,15 @@ def test_features_under_both_published_names(name: str) -> None:
             feature_frame(SPACE, matrix, [strange], "it")
 
 
+def make_small(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(module, "SAMPLE_SIZE", 600)
+    patch.setattr(module, "TEST_SIZE", 200)
+    patch.setattr(report_card, "DRAWS", 1)
+
+
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SAMPLE_SIZE", 600)
-    monkeypatch.setattr(module, "TEST_SIZE", 200)
-    monkeypatch.setattr(report_card, "DRAWS", 1)
+    make_small(monkeypatch)
 
 
 @pytest.mark.parametrize("unit", [3600.0, 3.6e6, 1 / 3600.0])
@@ -211,8 +215,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folders(root, "gpt_latencies_s_a100_log")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HWGPT_BLACKBOX_HOME", str(root / "artifacts"))
-        patch.setattr(module, "SAMPLE_SIZE", 600)
-        patch.setattr(module, "TEST_SIZE", 200)
+        make_small(patch)
         patch.setattr(
             module,
             "load_predictor",

@@ -60,16 +60,6 @@ def limits(browser: Browser) -> list[float]:
     return [float(t.removeprefix("at most ").replace(",", "")) for t in texts if t != "no limit"]
 
 
-def choose(browser: Browser, name: str, value: str) -> None:
-    browser.evaluate(
-        f"""(() => {{
-          const select = document.getElementById('{name}');
-          select.value = '{value}';
-          select.dispatchEvent(new Event('change'));
-        }})()"""
-    )
-
-
 def statement(browser: Browser) -> str:
     return browser.evaluate("document.getElementById('statement').textContent")
 
@@ -99,8 +89,8 @@ def test_size(page):
 @pytest.mark.slow
 @needs_browser
 def test_a_limit_on_the_pair_is_answered_exactly(browser, capsys):
-    choose(browser, "pair", "perplexity and latency")
-    choose(browser, "device", "a40")
+    browser.choose("pair", "perplexity and latency")
+    browser.choose("device", "a40")
     limit(browser, 0, "latency@a40", 250)
     limit(browser, 1, "", 400)
     (most,) = limits(browser)
@@ -117,7 +107,7 @@ def test_a_limit_on_the_pair_is_answered_exactly(browser, capsys):
 @pytest.mark.slow
 @needs_browser
 def test_limits_on_other_devices(browser, capsys):
-    choose(browser, "pair", "perplexity and energy")
+    browser.choose("pair", "perplexity and energy")
     for step in (140, 220, 300):
         limit(browser, 0, "latency@cpu_amd_7502", step)
         limit(browser, 1, "energy@h100", step)
@@ -134,8 +124,8 @@ def test_limits_on_other_devices(browser, capsys):
 @pytest.mark.slow
 @needs_browser
 def test_limits_that_no_architecture_meets(browser):
-    choose(browser, "pair", "perplexity and latency")
-    choose(browser, "device", "a40")
+    browser.choose("pair", "perplexity and latency")
+    browser.choose("device", "a40")
     limit(browser, 0, "perplexity", 0)
     limit(browser, 1, "latency@a40", 0)
     assert "No architecture on this page is within these limits" in statement(browser)
@@ -165,8 +155,8 @@ def test_the_page_computes_what_the_models_do(browser):
         ("perplexity and energy", "P100", ("perplexity", "energy@P100")),
         ("perplexity and flops", "P100", ("perplexity", "flops")),
     ):
-        choose(browser, "pair", kind)
-        choose(browser, "device", device)
+        browser.choose("pair", kind)
+        browser.choose("device", device)
         front = reference_front("s", pair)
         x, y = browser.evaluate(
             "(({x, y}) => [x, y])(document.getElementById('plot-front').data[0])"
@@ -179,7 +169,7 @@ def test_the_page_computes_what_the_models_do(browser):
 @pytest.mark.slow
 @needs_browser
 def test_the_chosen_architecture_has_a_place_on_every_device(browser):
-    choose(browser, "pair", "perplexity and latency")
+    browser.choose("pair", "perplexity and latency")
     limit(browser, 0, "latency@a40", 200)
     rings = browser.evaluate(
         "document.getElementById('plot-devices').data.filter((t) => t.x.length === 1)"
@@ -226,7 +216,7 @@ def test_a_space_of_ones_own(artifacts, tmp_path):
             out = tmp_path / f"{space}.html"
             assert main(["explore", "--space", space, "--out", str(out)]) == 0
             browser.open(out, READY)
-            choose(browser, "device", pair[0 if space == "fast" else 1].partition("@")[2])
+            browser.choose("device", pair[0 if space == "fast" else 1].partition("@")[2])
             front = reference_front(space, pair)
             y = browser.evaluate("document.getElementById('plot-front').data[0].y")
             np.testing.assert_allclose(np.sort(y), np.sort(front.objectives[:, 0]), rtol=1e-7)

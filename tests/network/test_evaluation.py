@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import own_space
+from helpers import full_disk, own_space
 
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.domain.encoding import Encoding
@@ -222,15 +222,10 @@ def test_the_best_architecture_is_extracted(checkpoint: list[str], tmp_path: Pat
 
 
 def test_a_full_disk_keeps_the_model_before(supernet: Supernet, tmp_path: Path):
-    resource = pytest.importorskip("resource")
-    path, limit = tmp_path / "m.safetensors", resource.getrlimit(resource.RLIMIT_FSIZE)
+    path = tmp_path / "m.safetensors"
     save_model(supernet.extract(corner(SPACE, 0)), path)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limit[1]))
-        with pytest.raises(OutputError, match="make room"):
-            save_model(supernet.extract(corner(SPACE, -1)), path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    with full_disk(5_000), pytest.raises(OutputError, match="make room"):
+        save_model(supernet.extract(corner(SPACE, -1)), path)
     assert load_model(path).config.embed_dim == SPACE.embed_dims[0]
 
 

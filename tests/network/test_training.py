@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import own_space
+from helpers import full_disk, own_space
 
 from hwgpt_blackbox.cli import main
 from hwgpt_blackbox.errors import DataError, InputError, OutputError
@@ -250,14 +250,9 @@ def test_another_training_does_not_go_on_in_the_folder(
 
 
 def test_a_full_disk_ends_training_and_keeps_the_state_before(tmp_path: Path):
-    resource = pytest.importorskip("resource")
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limit[1]))
-        with pytest.raises(OutputError, match=r"could not be written \(.*; make room"):
-            train(SPACE, stream(), tmp_path, SETTINGS, accelerator="cpu")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    wanted = r"could not be written \(.*; make room"
+    with full_disk(20_000), pytest.raises(OutputError, match=wanted):
+        train(SPACE, stream(), tmp_path, SETTINGS, accelerator="cpu")
     assert not (tmp_path / "state.json").exists() and not list(tmp_path.glob("*.safetensors"))
 
 

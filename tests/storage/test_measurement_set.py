@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import own_space
+from helpers import full_disk, own_space
 
 from hwgpt_blackbox.domain.encoding import Encoding
 from hwgpt_blackbox.domain.model_config import architecture_of
@@ -78,16 +78,11 @@ def test_a_full_disk_keeps_the_rows_before(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_row_that_a_full_disk_takes_half_of_is_taken_back(tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource")
     table = RowFile(tmp_path / "a.csv", ["name", "value"])
     table.append(["x", 1])
-    before, limit = table.path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 3, limit[1]))
-        with pytest.raises(OutputError, match="No space left on device; the rows before stay"):
-            table.append(["a long name", 2])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    before, wanted = table.path.read_bytes(), "No space left on device; the rows before stay"
+    with full_disk(len(before) + 3), pytest.raises(OutputError, match=wanted):
+        table.append(["a long name", 2])
     assert table.path.read_bytes() == before
 
 

@@ -111,6 +111,16 @@ class Browser:
             assert time.monotonic() < end, (expression, self.console)
             time.sleep(0.1)
 
+    def choose(self, name: str, value: str) -> None:
+        """Choose a value of the selection with an id."""
+        self.evaluate(
+            f"""(() => {{
+              const select = document.getElementById('{name}');
+              select.value = '{value}';
+              select.dispatchEvent(new Event('change'));
+            }})()"""
+        )
+
     def evaluate(self, expression: str) -> Any:
         """Value of an expression of JavaScript in the page."""
         params = {"returnByValue": True, "awaitPromise": True, "userGesture": True}

@@ -168,19 +168,9 @@ def test_points_are_chosen_by_keyboard(page, open_page):
     assert browser.evaluate("Page.current()") is None
 
 
-def choose(browser: Browser, name: str, value: str) -> None:
-    browser.evaluate(
-        f"""(() => {{
-          const select = document.getElementById('{name}');
-          select.value = '{value}';
-          select.dispatchEvent(new Event('change'));
-        }})()"""
-    )
-
-
 def test_the_keyboard_works_with_three_objectives_and_no_methods(page, open_page):
     browser = open_page(page)
-    choose(browser, "problem", "1")
+    browser.choose("problem", "1")
     for switched_off, title in ((False, ", trial "), (True, "exact front")):
         if switched_off:
             browser.evaluate("[...document.querySelectorAll('#methods button')].pop().click()")
@@ -201,9 +191,9 @@ def test_a_chosen_point_is_not_marked_in_the_figure_of_another_problem(page, ope
         "(t) => t.marker?.symbol === 'circle-open').length"
     )
     assert browser.evaluate(rings) == 1
-    choose(browser, "problem", "1")
+    browser.choose("problem", "1")
     assert browser.evaluate(rings) == 0
-    choose(browser, "problem", "0")
+    browser.choose("problem", "0")
     assert browser.evaluate(rings) == 1
 
 
@@ -274,7 +264,7 @@ def test_one_switch_hides_a_method_everywhere(page, open_page):
 def test_another_problem_and_another_pair_are_drawn(page, open_page):
     browser = open_page(page)
     for name, value in (("problem", "1"), ("pair", "1 2")):
-        choose(browser, name, value)
+        browser.choose(name, value)
     title = "document.getElementById('plot-fronts').layout.{}axis.title.text"
     assert browser.evaluate(title.format("x")) == "parameters"
     assert browser.evaluate(title.format("y")) == "latency on a100 (ms)"
